@@ -1,0 +1,1 @@
+"""Command line, recipes, benchmarks and results of rlsuite."""
