@@ -1,0 +1,104 @@
+"""One constructor for every vector environment, whichever engine steps it.
+
+`make_vector_env("HalfCheetah-v5", 64)` picks the fastest engine that exists for an id and returns a Gymnasium
+`VectorEnv` with SAME_STEP autoreset: the MuJoCo pool for Gymnasium's v5 MuJoCo tasks, the tensor kernel for
+rlsuite's own ids, and Gymnasium's sync vector of single environments for everything else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from rlsuite_envs.mujoco_ids import MUJOCO_IDS
+
+__all__ = ["Vectorization", "make_vector_env"]
+
+Vectorization = Literal["auto", "pool", "kernel", "sync", "async", "envpool"]
+
+
+def make_vector_env(
+    id: str,
+    num_envs: int,
+    *,
+    device: str = "cpu",
+    num_threads: int = 0,
+    env_kwargs: dict[str, Any] | None = None,
+    vectorization: Vectorization = "auto",
+) -> VectorEnv:
+    """Make num_envs copies of an environment as one vector environment with SAME_STEP autoreset.
+
+    Args:
+        id: a registered id, such as "HalfCheetah-v5", "rlsuite/CartPole-v1" or "module:Id-v0".
+        num_envs: number of environments, at least 1.
+        device: where a kernel environment lives ("cpu", "cuda", ...); the other engines run on the CPU.
+        num_threads: threads of the pool or EnvPool; 0 takes all CPUs.
+        env_kwargs: arguments of the environment itself.
+        vectorization: the engine; "auto" chooses as above. "sync" and "async" step single environments in this
+            process or one process each; "envpool" needs the optional package of that name.
+
+    Returns:
+        The vector environment, whose `metadata["autoreset_mode"]` is SAME_STEP.
+
+    Raises:
+        ValueError: unknown id (naming the nearest), num_envs < 1, or an engine that does not exist for the id.
+        ImportError: "envpool" without the package.
+    """
+    if not isinstance(num_envs, (int, np.integer)) or isinstance(num_envs, bool) or num_envs < 1:
+        raise ValueError(f"num_envs={num_envs!r} must be an integer of at least 1.")
+    if vectorization not in get_args(Vectorization):
+        raise ValueError(
+            f"vectorization={vectorization!r} must be one of {', '.join(get_args(Vectorization))}."
+        )
+    kwargs = dict(env_kwargs or {})
+    engine = _choose(id, vectorization)
+    if engine == "pool":
+        from rlsuite_envs.mujoco import MujocoPool
+
+        return MujocoPool(id, int(num_envs), num_threads=num_threads, **kwargs)
+    if engine == "kernel":
+        return gym.make_vec(
+            id, int(num_envs), vectorization_mode="vector_entry_point", device=str(device), **kwargs
+        )
+    if engine == "envpool":
+        from rlsuite_envs.envpool_adapter import EnvPoolVectorEnv
+
+        threads = num_threads or os.cpu_count() or 1
+        return EnvPoolVectorEnv(id.removeprefix("rlsuite/"), int(num_envs), num_threads=threads, **kwargs)
+    vector_kwargs = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return gym.make_vec(id, int(num_envs), vectorization_mode=engine, vector_kwargs=vector_kwargs, **kwargs)
+
+
+def _choose(id: str, vectorization: str) -> str:
+    """The engine for an id: "pool", "kernel", "sync", "async" or "envpool"."""
+    if vectorization == "envpool":
+        return "envpool"
+    pooled = id.removeprefix("rlsuite/") in MUJOCO_IDS
+    spec = _spec(id)
+    kernel = id.startswith("rlsuite/") and not pooled and spec.vector_entry_point is not None
+    available = {"pool": pooled, "kernel": kernel}
+    if vectorization == "auto":
+        return next((engine for engine, there in available.items() if there), "sync")
+    if not available.get(vectorization, True):
+        raise ValueError(f"There is no {vectorization} engine for {id!r}; use vectorization='auto'.")
+    return vectorization
+
+
+def _spec(id: str) -> gym.envs.registration.EnvSpec:
+    """The registered specification of an id, or a ValueError that names the nearest ids."""
+    try:
+        spec = gym.spec(id)
+    except gym.error.Error as error:
+        names = list(gym.registry)
+        close = difflib.get_close_matches(id, names, n=3, cutoff=0.6)
+        close = close or difflib.get_close_matches(f"rlsuite/{id}", names, n=3, cutoff=0.6)
+        hint = (
+            f"Did you mean {' or '.join(map(repr, close))}?" if close else "gymnasium.registry lists all ids."
+        )
+        raise ValueError(f"Unknown environment {id!r}. {hint}") from error
+    return spec

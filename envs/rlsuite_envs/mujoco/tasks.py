@@ -1,0 +1,55 @@
+"""The table of tasks the pool knows, and their construction from Gymnasium's keyword arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any
+
+from rlsuite_envs.mujoco.balance import InvertedDoublePendulum, InvertedPendulum
+from rlsuite_envs.mujoco.locomotion import HalfCheetah, Hopper, Swimmer, Walker2d
+from rlsuite_envs.mujoco.task import Task
+
+__all__ = ["TASKS", "build_task", "task_class"]
+
+TASKS: dict[str, type[Task]] = {
+    "HalfCheetah-v5": HalfCheetah,
+    "Hopper-v5": Hopper,
+    "InvertedDoublePendulum-v5": InvertedDoublePendulum,
+    "InvertedPendulum-v5": InvertedPendulum,
+    "Swimmer-v5": Swimmer,
+    "Walker2d-v5": Walker2d,
+}
+
+
+def task_class(id: str) -> type[Task]:
+    """The task of an id such as "Hopper-v5" or "rlsuite/Hopper-v5".
+
+    Raises:
+        ValueError: if the pool has no such task, naming the nearest ones.
+    """
+    name = id.removeprefix("rlsuite/")
+    if name in TASKS:
+        return TASKS[name]
+    close = difflib.get_close_matches(name, TASKS, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Known tasks: {', '.join(TASKS)}."
+    raise ValueError(f"The MuJoCo pool has no task {id!r}. {hint}")
+
+
+def build_task(id: str, arguments: dict[str, Any]) -> Task:
+    """Build the task of an id with Gymnasium's keyword arguments.
+
+    Raises:
+        ValueError: for an unknown id or a bad value.
+        TypeError: for an argument the task does not have, naming the nearest ones.
+    """
+    cls = task_class(id)
+    names = [field.name for field in dataclasses.fields(cls)]
+    for name in arguments:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=2, cutoff=0.4)
+            hint = (
+                f"Did you mean {' or '.join(map(repr, close))}?" if close else f"It has {', '.join(names)}."
+            )
+            raise TypeError(f"{id} has no argument {name!r}. {hint}")
+    return cls(**arguments)
