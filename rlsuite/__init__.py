@@ -1,3 +1,75 @@
-"""rlsuite: published deep-RL algorithms that mainstream libraries lack."""
+"""rlsuite: published deep-RL algorithms that mainstream libraries lack, faithful, fast, and measured beside their baselines.
+
+    >>> import rlsuite
+    >>> model = rlsuite.PPO("CartPole-v1", num_envs=8, n_steps=64).learn(2_000)
+
+Importing registers the environments of `rlsuite_envs` with Gymnasium.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import rlsuite_envs  # registers the environments
+
+if TYPE_CHECKING:
+    from rlsuite.core.agent import Agent, EnvLike
+    from rlsuite.off_policy.sac import SAC, SACConfig
+    from rlsuite.policy_gradient.bpo import BPO, BPOConfig
+    from rlsuite.policy_gradient.ppo import PPO, PPOConfig
 
 __version__ = "0.1.0"
+__all__ = ["ALGORITHMS", "BPO", "PPO", "SAC", "BPOConfig", "PPOConfig", "SACConfig", "algorithm", "load", "rlsuite_envs"]
+
+ALGORITHMS: dict[str, tuple[str, str]] = {
+    "bpo": ("rlsuite.policy_gradient.bpo", "BPO"),
+    "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),
+    "sac": ("rlsuite.off_policy.sac", "SAC"),
+}
+"""Command-line name of each algorithm, with its module and class (imported when first used)."""
+
+_EXPORTS = {
+    name: path for path, cls in ALGORITHMS.values() for name in (cls, f"{cls}Config")
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an algorithm when it is first asked for: `import rlsuite` alone stays light."""
+    if name in _EXPORTS:
+        import importlib
+
+        return getattr(importlib.import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'rlsuite' has no attribute {name!r}")
+
+
+def algorithm(name: str) -> type[Agent]:
+    """The algorithm called `name` ("ppo", or its class name).
+
+    Raises:
+        ValueError: unknown; the message names the nearest.
+    """
+    path = ALGORITHMS.get(name.lower())
+    if path is None:
+        from rlsuite.core.config import nearest
+
+        raise ValueError(f"algorithm {name!r} is unknown: {nearest(name.lower(), list(ALGORITHMS))}")
+    import importlib
+
+    found: type[Agent] = getattr(importlib.import_module(path[0]), path[1])
+    return found
+
+
+def load(path: str | os.PathLike[str], env: EnvLike | None = None, device: str = "auto", **kwargs: Any) -> Agent:
+    """The model in a checkpoint, whichever algorithm it is; nothing in the file is ever executed.
+
+    Raises:
+        CheckpointError: not a readable rlsuite checkpoint.
+    """
+    from rlsuite.core.checkpoint import CheckpointError, load_checkpoint
+
+    saved = load_checkpoint(path)
+    name = str(saved.meta.get("algorithm"))
+    if name.lower() not in ALGORITHMS:
+        raise CheckpointError(f"{os.fspath(path)} holds a {name} model, which this version does not know; update rlsuite")
+    return algorithm(name)._from_checkpoint(saved, os.fspath(path), env, device, kwargs)

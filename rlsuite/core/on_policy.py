@@ -1,0 +1,194 @@
+"""What on-policy algorithms share: building an actor-critic, targets of a rollout, epochs of minibatches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from rlsuite.core.agent import Agent, GeneratorState, Stateful
+from rlsuite.core.backends import Backend, Loss, LossGrad, make_backend
+from rlsuite.core.networks import ActorCritic, FlatParameters
+from rlsuite.core.normalize import ReturnNorm, RunningNorm
+from rlsuite.core.optim import FlatAdam
+from rlsuite.core.returns import gae
+from rlsuite.core.types import PolicyBatch, Rollout
+
+
+class OnPolicyConfig(Protocol):
+    """The fields that `build` and `update` read; see `PPOConfig` for units and ranges."""
+
+    @property
+    def net_arch(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def activation(self) -> str: ...  # noqa: D102
+    @property
+    def log_std_init(self) -> float: ...  # noqa: D102
+    @property
+    def ortho_init(self) -> bool: ...  # noqa: D102
+    @property
+    def gamma(self) -> float: ...  # noqa: D102
+    @property
+    def normalize_obs(self) -> bool: ...  # noqa: D102
+    @property
+    def normalize_reward(self) -> bool: ...  # noqa: D102
+    @property
+    def batch_size(self) -> int: ...  # noqa: D102
+    @property
+    def n_epochs(self) -> int: ...  # noqa: D102
+    @property
+    def n_steps(self) -> int: ...  # noqa: D102
+    @property
+    def max_grad_norm(self) -> float | None: ...  # noqa: D102
+    @property
+    def backend(self) -> str: ...  # noqa: D102
+    @property
+    def compile(self) -> bool: ...  # noqa: D102
+
+
+@dataclass
+class Parts:
+    """The trainable parts of an on-policy agent."""
+
+    policy: ActorCritic
+    flat: FlatParameters
+    optimizer: FlatAdam
+    backend: Backend
+    obs_norm: RunningNorm | None
+    return_norm: ReturnNorm | None
+
+    def state(self, generator: torch.Generator) -> dict[str, Stateful]:
+        """Everything a checkpoint must hold, by name."""
+        parts: dict[str, Any] = {
+            "policy": self.policy,
+            "optimizer": self.optimizer,
+            "generator": GeneratorState(generator),
+            "obs_norm": self.obs_norm,
+            "return_norm": self.return_norm,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def build(agent: Agent, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None) -> Parts:
+    """Networks, optimiser, back end and normalisers for `agent` (its spaces, device and number of environments).
+
+    Raises:
+        ValueError: a minibatch larger than the rollout.
+    """
+    rollout = config.n_steps * agent.num_envs
+    if config.batch_size > rollout:
+        raise ValueError(
+            f"batch_size={config.batch_size} is larger than the rollout of n_steps*num_envs = {config.n_steps}*"
+            f"{agent.num_envs} = {rollout} samples; lower batch_size or raise n_steps"
+        )
+    policy = ActorCritic(
+        agent.obs_size,
+        agent.spec,
+        net_arch=config.net_arch,
+        activation=config.activation,
+        log_std_init=config.log_std_init,
+        ortho_init=config.ortho_init,
+        median=median,
+    ).to(agent.device)
+    flat = FlatParameters(policy)
+    backend = make_backend(
+        config.backend, policy, flat, loss, loss_grad, batch_size=config.batch_size, compile=config.compile
+    )
+    obs_norm = RunningNorm((agent.obs_size,), device=agent.device) if config.normalize_obs else None
+    return_norm = ReturnNorm(agent.num_envs, gamma=config.gamma, device=agent.device) if config.normalize_reward else None
+    return Parts(policy, flat, FlatAdam(flat, numpy=backend.name == "numpy"), backend, obs_norm, return_norm)
+
+
+def targets(rollout: Rollout, *, gamma: float, gae_lambda: float) -> PolicyBatch:
+    """Advantages and lambda-returns of a rollout [T, B], flattened to N = T*B samples."""
+    done = rollout.terminated | rollout.truncated
+    advantage, return_ = gae(
+        rollout.reward, rollout.value, rollout.next_value, rollout.terminated, done, gamma=gamma, gae_lambda=gae_lambda
+    )
+    mask = None if rollout.mask is None else rollout.mask.flatten(0, 1)
+    return PolicyBatch(
+        obs=rollout.obs.flatten(0, 1),
+        action=rollout.action.flatten(0, 1),
+        log_prob=rollout.log_prob.flatten(),
+        value=rollout.value.flatten(),
+        advantage=advantage.flatten(),
+        return_=return_.flatten(),
+        mask=mask,
+    )
+
+
+def minibatches(batch: PolicyBatch, batch_size: int, generator: torch.Generator, backend: Backend) -> Iterator[PolicyBatch]:
+    """One epoch: every sample once, in random order; the last minibatch may be smaller."""
+    order = torch.randperm(len(batch), generator=generator, device=generator.device)
+    shuffled = backend.prepare(batch.take(order))
+    for start in range(0, len(batch), batch_size):
+        yield shuffled.take(slice(start, start + batch_size))
+
+
+def update(
+    parts: Parts,
+    batch: PolicyBatch,
+    config: OnPolicyConfig,
+    generator: torch.Generator,
+    *,
+    learning_rate: float,
+    clip_range: float,
+    target_kl: float | None = None,
+) -> dict[str, float]:
+    """`n_epochs` of minibatch steps on one rollout; the means of the loss's metrics over all of them.
+
+    With `target_kl` the epochs stop, before that step is taken, at the first minibatch whose approximate KL
+    exceeds 1.5 times it (Stable-Baselines3's rule).
+
+    Raises:
+        FloatingPointError: a loss or a weight became NaN or infinite; the message names it.
+    """
+    history: list[dict[str, Any]] = []
+    for _ in range(config.n_epochs):
+        for minibatch in minibatches(batch, config.batch_size, generator, parts.backend):
+            metrics = parts.backend.gradient(minibatch, clip_range)
+            history.append(metrics)
+            if target_kl is not None and float(metrics["approx_kl"]) > 1.5 * target_kl:
+                return _means(history, parts)
+            metrics["grad_norm"] = parts.optimizer.step(learning_rate, config.max_grad_norm)
+    return _means(history, parts)
+
+
+def _means(history: list[dict[str, Any]], parts: Parts) -> dict[str, float]:
+    """Mean of each metric (one transfer from the device), and a check that training is still finite."""
+    means = {}
+    for name in history[0]:
+        values = [metrics[name] for metrics in history if name in metrics]
+        if isinstance(values[0], torch.Tensor):
+            means[name] = float(torch.stack([value.float() for value in values]).mean())
+        else:
+            means[name] = float(np.mean(values))
+    bad = {name: value for name, value in means.items() if not np.isfinite(value)}
+    if not bool(torch.isfinite(parts.flat.data).all()):
+        bad["weights"] = float("nan")
+    if bad:
+        raise FloatingPointError(
+            f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; the last checkpoint is "
+            "still good. Lower learning_rate, or normalise observations and rewards (normalize_obs, normalize_reward)"
+        )
+    return means
+
+
+def explained_variance(value: torch.Tensor, return_: torch.Tensor) -> float:
+    """1 - Var(return - value) / Var(return) over N samples; NaN where the returns do not vary."""
+    variance = return_.var()
+    return float(1 - (return_ - value).var() / variance) if float(variance) > 0 else float("nan")
+
+
+def log_names(metrics: dict[str, float], agent: Agent, batch: PolicyBatch) -> dict[str, float]:
+    """The metrics under Stable-Baselines3's names, with the ones that every on-policy algorithm has."""
+    named = {f"train/{name}": value for name, value in metrics.items()}
+    named["train/explained_variance"] = explained_variance(batch.value, batch.return_)
+    named["train/n_updates"] = agent.n_updates
+    log_std = getattr(agent.policy, "log_std", None)
+    if log_std is not None:
+        named["train/std"] = float(log_std.detach().exp().mean())
+    return named

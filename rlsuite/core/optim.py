@@ -1,0 +1,79 @@
+"""Adam on one flat parameter vector, with the global gradient norm clipped first."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from rlsuite.core.networks import FlatParameters
+
+
+class FlatAdam:
+    """torch's Adam on a `FlatParameters`; on the CPU the same arithmetic in numpy, without dispatch cost.
+
+    Args:
+        flat: parameters and gradients, [M] each.
+        eps: added to the root of the second moment; 1e-5 as in Stable-Baselines3's policies.
+        numpy: use the numpy arithmetic (CPU only). Equal to torch's to rounding (tests/core/test_optim.py).
+
+    Source: Kingma and Ba 2015, algorithm 1.
+    """
+
+    def __init__(self, flat: FlatParameters, *, eps: float = 1e-5, betas: tuple[float, float] = (0.9, 0.999), numpy: bool = False) -> None:
+        self.flat, self.eps, self.betas, self.numpy = flat, eps, betas, numpy
+        self.mean = torch.zeros_like(flat.data)
+        self.square = torch.zeros_like(flat.data)
+        self.steps = torch.zeros((), dtype=torch.float32, device=flat.data.device)  # torch's fused Adam wants float32
+        self._scratch = np.empty((2, flat.data.numel()), np.float32) if numpy else None
+
+    def step(self, learning_rate: float, max_grad_norm: float | None) -> float | torch.Tensor:
+        """Clip the gradient to `max_grad_norm` (global L2), apply it, return its norm before clipping."""
+        if self._scratch is not None:
+            return self._step_numpy(self._scratch, learning_rate, max_grad_norm)
+        norm = torch.linalg.vector_norm(self.flat.grad)
+        if max_grad_norm is not None:
+            self.flat.grad.mul_(torch.clamp(max_grad_norm / (norm + 1e-6), max=1.0))
+        self._step_torch(learning_rate)
+        return norm
+
+    def _step_torch(self, learning_rate: float) -> None:
+        b1, b2 = self.betas
+        self.steps += 1
+        self.mean.lerp_(self.flat.grad, 1 - b1)
+        self.square.mul_(b2).addcmul_(self.flat.grad, self.flat.grad, value=1 - b2)
+        root = (self.square / (1 - b2**self.steps)).sqrt_().add_(self.eps)
+        self.flat.data.sub_(learning_rate * (self.mean / (1 - b1**self.steps)) / root)
+
+    def _step_numpy(self, scratch: np.ndarray, learning_rate: float, max_grad_norm: float | None) -> float:
+        data, grad = self.flat.data.numpy(), self.flat.grad.numpy()
+        mean, square = self.mean.numpy(), self.square.numpy()
+        norm = float(np.sqrt(np.dot(grad, grad)))
+        if max_grad_norm is not None and norm > max_grad_norm:
+            grad *= max_grad_norm / (norm + 1e-6)
+        b1, b2 = self.betas
+        self.steps += 1
+        t = float(self.steps)
+        first, second = scratch
+        mean *= b1
+        mean += np.multiply(grad, 1 - b1, out=first)
+        np.multiply(grad, grad, out=first)
+        first *= 1 - b2
+        square *= b2
+        square += first
+        np.sqrt(square, out=second)
+        second *= 1 / (1 - b2**t) ** 0.5
+        second += self.eps
+        np.divide(mean, second, out=first)
+        first *= learning_rate / (1 - b1**t)
+        data -= first
+        return norm
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Moments and step count (copies)."""
+        return {"mean": self.mean.clone(), "square": self.square.clone(), "steps": self.steps.clone()}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Restore what `state_dict` gave."""
+        self.mean.copy_(state["mean"])
+        self.square.copy_(state["square"])
+        self.steps.copy_(state["steps"])

@@ -1,0 +1,135 @@
+"""Observations of any supported space as flat float rows, and spaces as JSON for checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+
+Json = dict[str, Any]
+
+
+def obs_size(space: gym.Space[Any]) -> int:
+    """Numbers O in a flattened observation: Box and MultiBinary their size, Discrete and MultiDiscrete one-hot, Dict the sum.
+
+    Raises:
+        ValueError: the space (or a part of it) has no fixed flat form; the message names what is supported.
+    """
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        return int(np.prod(space.shape))
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return int(np.sum(space.nvec))
+    if isinstance(space, spaces.Dict):
+        return sum(obs_size(part) for part in space.spaces.values())
+    if isinstance(space, spaces.Tuple):
+        return sum(obs_size(part) for part in space.spaces)
+    raise ValueError(
+        f"observation space {space} is not supported; use Box, Discrete, MultiDiscrete, MultiBinary, "
+        "or a Dict or Tuple of these (gymnasium.wrappers.FlattenObservation turns others into Box)"
+    )
+
+
+def flatten_obs(space: gym.Space[Any], obs: Any, device: torch.device) -> torch.Tensor:
+    """A batch of observations [B, ...] as rows [B, O]; floats keep their precision until they are normalised."""
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        rows = torch.as_tensor(obs, device=device)
+        if rows.dim() != 2:
+            rows = rows.reshape(rows.shape[0], -1)
+        return rows if rows.is_floating_point() else rows.float()
+    if isinstance(space, spaces.Discrete):
+        index = torch.as_tensor(obs, device=device).long().reshape(-1) - int(space.start)
+        return torch.nn.functional.one_hot(index, int(space.n)).float()
+    if isinstance(space, spaces.MultiDiscrete):
+        index = torch.as_tensor(obs, device=device).long()
+        start = torch.as_tensor(space.start, device=device).long()
+        columns = (index - start).reshape(len(index), -1).unbind(1)
+        sizes = np.asarray(space.nvec).reshape(-1)
+        hot = [torch.nn.functional.one_hot(column, int(n)) for column, n in zip(columns, sizes, strict=True)]
+        return torch.cat(hot, dim=1).float()
+    if isinstance(space, spaces.Dict):
+        parts = [flatten_obs(part, obs[key], device) for key, part in space.spaces.items()]
+        return torch.cat([part.float() for part in parts], dim=1)
+    if isinstance(space, spaces.Tuple):
+        parts = [flatten_obs(part, value, device) for part, value in zip(space.spaces, obs, strict=True)]
+        return torch.cat([part.float() for part in parts], dim=1)
+    raise ValueError(f"observation space {space} is not supported (see rlsuite.core.spaces.obs_size)")
+
+
+def add_batch_axis(space: gym.Space[Any], obs: Any) -> tuple[Any, bool]:
+    """`obs` with a leading batch axis, and whether it had none (a single observation).
+
+    Raises:
+        ValueError: the shape fits neither one observation nor a batch of them.
+    """
+    if isinstance(space, spaces.Dict):
+        pairs = {key: add_batch_axis(part, obs[key]) for key, part in space.spaces.items()}
+        return {key: pair[0] for key, pair in pairs.items()}, any(pair[1] for pair in pairs.values())
+    if isinstance(space, spaces.Tuple):
+        rows = [add_batch_axis(part, value) for part, value in zip(space.spaces, obs, strict=True)]
+        return tuple(row[0] for row in rows), any(row[1] for row in rows)
+    array = obs if isinstance(obs, torch.Tensor) else np.asarray(obs)
+    shape = space.shape or ()
+    if tuple(array.shape) == tuple(shape):
+        return array[None], True
+    if tuple(array.shape[1:]) == tuple(shape):
+        return array, False
+    raise ValueError(
+        f"observation of shape {tuple(array.shape)} does not fit the space {space}: "
+        f"give {tuple(shape)} for one or (B, {', '.join(map(str, shape))}) for a batch"
+    )
+
+
+def space_to_json(space: gym.Space[Any]) -> Json:
+    """A description of the space that `space_from_json` turns back into an equal one."""
+    if isinstance(space, spaces.Box):
+        return {
+            "type": "Box",
+            "low": [str(x) for x in space.low.reshape(-1)],  # str keeps inf, which JSON has not
+            "high": [str(x) for x in space.high.reshape(-1)],
+            "shape": list(space.shape),
+            "dtype": str(space.dtype),
+        }
+    if isinstance(space, spaces.Discrete):
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": np.asarray(space.start).tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"type": "MultiBinary", "n": list(space.shape)}
+    if isinstance(space, spaces.Dict):
+        parts = [[key, space_to_json(part)] for key, part in space.spaces.items()]
+        return {"type": "Dict", "spaces": parts}
+    if isinstance(space, spaces.Tuple):
+        return {"type": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
+    raise ValueError(f"space {space} cannot be written to a checkpoint; supported: Box, Discrete, MultiDiscrete, MultiBinary, Dict, Tuple")
+
+
+def space_from_json(data: Json) -> gym.Space[Any]:
+    """The space that `space_to_json` described.
+
+    Raises:
+        ValueError: unknown type.
+    """
+    kind = data.get("type")
+    if kind == "Box":
+        dtype = np.dtype(data["dtype"])
+        cast = float if np.issubdtype(dtype, np.floating) else int
+        low, high = (
+            np.array([cast(x) for x in data[side]], dtype=dtype).reshape(data["shape"]) for side in ("low", "high")
+        )
+        return spaces.Box(low, high, dtype=dtype.type)
+    if kind == "Discrete":
+        return spaces.Discrete(data["n"], start=data["start"])
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(np.array(data["nvec"]), start=np.array(data["start"]))
+    if kind == "MultiBinary":
+        return spaces.MultiBinary(data["n"])
+    if kind == "Dict":
+        return spaces.Dict([(key, space_from_json(part)) for key, part in data["spaces"]])
+    if kind == "Tuple":
+        return spaces.Tuple([space_from_json(part) for part in data["spaces"]])
+    raise ValueError(f"unknown space type {kind!r} in a checkpoint; supported: Box, Discrete, MultiDiscrete, MultiBinary, Dict, Tuple")

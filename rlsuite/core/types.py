@@ -1,0 +1,121 @@
+"""The values that travel between the stages of training, and the letters of their shapes.
+
+Letters used in every docstring of the package:
+T steps of a rollout, B environments, N = T*B samples, O observation numbers (flattened), A action
+numbers or components, K objectives, P population.
+
+Each value is a small frozen dataclass of tensors that stay on one device from the environment's step
+to the optimiser's (DESIGN §3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+Array = torch.Tensor | np.ndarray
+Metrics = dict[str, float]
+BatchT = TypeVar("BatchT", bound="Batch")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of all B environments gave.
+
+    obs [B, O] is the observation to act on next (after an automatic reset, the new episode's first);
+    final_obs [B, O] holds, in the rows of environments that just ended, the true last observation and
+    equals obs elsewhere; it is None when no environment ended. mask [B, A'] marks allowed actions.
+    """
+
+    obs: torch.Tensor
+    reward: torch.Tensor
+    terminated: torch.Tensor
+    truncated: torch.Tensor
+    final_obs: torch.Tensor | None
+    mask: torch.Tensor | None
+    info: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """T steps of B environments under one policy.
+
+    obs [T, B, O] as the network saw it (normalised); action [T, B, ...] as sampled (before clipping to
+    the box); reward [T, B] as the learner sees it (scaled, when returns are normalised); terminated and
+    truncated [T, B] bool; log_prob and value [T, B] of the collecting policy; next_value [T, B] value of
+    the true next observation (not of the reset one); mask [T, B, A'] or None. Further value heads (the
+    median critic of BPO) lie in heads.
+    """
+
+    obs: torch.Tensor
+    action: torch.Tensor
+    reward: torch.Tensor
+    terminated: torch.Tensor
+    truncated: torch.Tensor
+    log_prob: torch.Tensor
+    value: torch.Tensor
+    next_value: torch.Tensor
+    mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Arrays with one common leading axis N; torch tensors, or numpy arrays for the numpy back end."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def _map(self: BatchT, function: Any) -> BatchT:
+        mapped = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            mapped[field.name] = None if value is None else function(value)
+        return replace(self, **mapped)
+
+    def take(self: BatchT, index: Any) -> BatchT:
+        """Rows at `index` (a slice, or an index array of the same kind as the fields)."""
+        return self._map(lambda value: value[index])
+
+    def numpy(self: BatchT) -> BatchT:
+        """The same batch as numpy views of the CPU tensors (no copy)."""
+        return self._map(lambda value: value.numpy() if isinstance(value, torch.Tensor) else value)
+
+
+@dataclass(frozen=True)
+class PolicyBatch(Batch):
+    """One rollout, flattened to N = T*B samples, with its targets.
+
+    obs [N, O], action [N, ...], log_prob [N], value [N] (old policy and critic), advantage [N] and
+    return_ [N] in discounted reward units, mask [N, A'] or None.
+    """
+
+    obs: Any
+    action: Any
+    log_prob: Any
+    value: Any
+    advantage: Any
+    return_: Any
+    mask: Any = None
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What the networks say about N samples: log_prob [N], entropy [N], value [N], median [N] or None."""
+
+    log_prob: Any
+    entropy: Any
+    value: Any
+    median: Any = None
+
+
+@dataclass(frozen=True)
+class HeadGrads:
+    """Derivatives of a loss by the fields of `Heads`: log_prob [N], entropy (one number for all), value, median."""
+
+    log_prob: np.ndarray
+    entropy: float
+    value: np.ndarray
+    median: np.ndarray | None = None

@@ -1,0 +1,117 @@
+"""Any vector environment as tensors on one device: what `collect` steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from rlsuite.core.distributions import ActionSpec, action_spec
+from rlsuite.core.spaces import flatten_obs, obs_size
+from rlsuite.core.types import Step
+
+
+def make_env(
+    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    num_envs: int,
+    device: torch.device,
+    env_kwargs: dict[str, Any] | None = None,
+) -> VectorEnv[Any, Any, Any]:
+    """A vector environment from an id, a single environment, or a vector environment (returned as it is).
+
+    Ids go to the fastest engine that has them: MuJoCo tasks to the pool, rlsuite kernels to the tensor shell on
+    `device`, everything else to Gymnasium's synchronous vector env.
+
+    Raises:
+        ValueError: unknown id (the message names near ones), or `num_envs` below 1, or more than one copy of a single env.
+        TypeError: not an environment.
+    """
+    if isinstance(env, VectorEnv):
+        return env
+    if isinstance(env, gym.Env):
+        if num_envs != 1:
+            raise ValueError(f"num_envs={num_envs} with a single environment object; give its id, or a vector environment")
+        return gym.vector.SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)
+    if not isinstance(env, str):
+        raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}")
+    from rlsuite_envs.make import make_vector_env
+
+    return make_vector_env(env, num_envs, device=str(device), env_kwargs=env_kwargs)
+
+
+class Stepper:
+    """One face over every vector environment: flat observation rows and flags as tensors on `device`.
+
+    Numpy and torch environments both go through without a copy on the CPU. Only SAME_STEP automatic reset is
+    accepted: the others would put reset transitions into the rollout.
+
+    Raises:
+        ValueError: another autoreset mode, or unsupported spaces.
+    """
+
+    def __init__(self, venv: VectorEnv[Any, Any, Any], device: torch.device) -> None:
+        mode = venv.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
+            raise ValueError(
+                f"the vector environment resets in mode {mode}; rlsuite needs AutoresetMode.SAME_STEP "
+                "(gym.make_vec(id, vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP})), because the other "
+                "modes insert reset transitions into the data"
+            )
+        self.venv, self.device, self.num_envs = venv, device, venv.num_envs
+        self.observation_space = venv.single_observation_space
+        self.obs_size = obs_size(self.observation_space)
+        self.spec: ActionSpec = action_spec(venv.single_action_space)
+        self.torch_env = getattr(venv, "output", "numpy") == "torch"
+
+    def reset(self, seed: int | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """First observations [B, O] and action masks [B, A'] or None."""
+        obs, info = self.venv.reset(seed=seed)
+        return self._rows(obs), self._mask(info)
+
+    def step(self, action: torch.Tensor) -> Step:
+        """Step every environment with sampled actions [B, ...]; Box actions are clipped to the box for the environment only."""
+        env_action: Any = self.spec.to_env(action)
+        if not self.torch_env:
+            env_action = env_action.cpu().numpy()
+        obs, reward, terminated, truncated, info = self.venv.step(env_action)
+        rows = self._rows(obs)
+        final = info.get("final_obs")
+        return Step(
+            rows,
+            torch.as_tensor(reward, device=self.device),
+            torch.as_tensor(terminated, device=self.device),
+            torch.as_tensor(truncated, device=self.device),
+            None if final is None else self._final(final, info["_final_obs"], rows),
+            self._mask(info),
+            info,
+        )
+
+    def _rows(self, obs: Any) -> torch.Tensor:
+        return flatten_obs(self.observation_space, obs, self.device)
+
+    def _mask(self, info: dict[str, Any]) -> torch.Tensor | None:
+        mask = info.get("action_mask")
+        return None if mask is None else torch.as_tensor(mask, device=self.device).bool().reshape(self.num_envs, -1)
+
+    def _final(self, final: Any, ended: Any, rows: torch.Tensor) -> torch.Tensor:
+        """True last observations in the rows of ended environments, current ones elsewhere; [B, O]."""
+        mask = torch.as_tensor(ended, device=self.device)
+        if isinstance(final, np.ndarray) and final.dtype == object:  # Gymnasium's own vector envs: one object a row
+            index = np.flatnonzero(np.asarray(ended))
+            stacked = _stack([final[i] for i in index])
+            result = rows.clone()
+            result[torch.as_tensor(index, device=self.device)] = self._rows(stacked).to(rows.dtype)
+            return result
+        return torch.where(mask[:, None], self._rows(final), rows)
+
+
+def _stack(values: list[Any]) -> Any:
+    """Observations of several environments as one batch, through Dict and Tuple."""
+    if isinstance(values[0], dict):
+        return {key: _stack([value[key] for value in values]) for key in values[0]}
+    if isinstance(values[0], tuple):
+        return tuple(_stack(list(parts)) for parts in zip(*values, strict=True))
+    return np.stack([np.asarray(value) for value in values])

@@ -1,0 +1,296 @@
+"""Soft actor-critic with twin critics and a learned temperature (Haarnoja et al. 2018, arXiv:1801.01290 and 1812.05905).
+
+    y      = r + gamma (1 - terminated) [min_i Q'_i(s', a') - alpha log pi(a'|s')],   a' ~ pi(.|s')
+    L_Q    = 1/2 sum_i E[(Q_i(s, a) - y)^2]                                            (1812.05905, eq. 5)
+    L_pi   = E[alpha log pi(a~|s) - min_i Q_i(s, a~)],   a~ reparametrised             (eq. 7)
+    L_alpha = -log(alpha) E[log pi(a~|s) + target_entropy]                             (eq. 17, in log alpha as SB3 does)
+    Q'     <- (1 - tau) Q' + tau Q
+
+The twin critics are one batched network (two matrices a layer in one `baddbmm`), each network's parameters one vector,
+so that Adam and the target's averaging are one call each. Details are Stable-Baselines3's: log-std clamped to [-20, 2],
+one gradient step per environment step, temperature updated before the critics. Truncated episodes bootstrap from their
+true last observation.
+
+Expected: the results page of the zoo, beside Stable-Baselines3's SAC. Base of the later off-policy families.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from rlsuite.core.agent import Agent, GeneratorState, Stateful
+from rlsuite.core.buffers import ReplayBatch, ReplayBuffer
+from rlsuite.core.collect import Runner, check_finite
+from rlsuite.core.config import check_range
+from rlsuite.core.distributions import SquashedGaussian
+from rlsuite.core.networks import ACTIVATIONS, FlatParameters, mlp
+from rlsuite.core.optim import FlatAdam
+from rlsuite.core.schedules import parse_schedule
+from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+
+LOG_STD_RANGE = (-20.0, 2.0)
+
+
+@dataclass(frozen=True)
+class SACConfig:
+    """Hyper-parameters of SAC; the defaults are Stable-Baselines3's.
+
+    Raises:
+        ValueError: a value out of range; the message names the field, its value and the range.
+    """
+
+    learning_rate: float | str = 3e-4
+    """Adam's step size of actor, critics and temperature, or a schedule such as "linear:3e-4"."""
+    buffer_size: int = 1_000_000
+    """Transitions kept, over all environments; at least 1."""
+    learning_starts: int = 100
+    """Environment steps with uniformly random actions before the first update."""
+    batch_size: int = 256
+    """Transitions per gradient step."""
+    tau: float = 0.005
+    """Weight of the new critics in the target's moving average, in (0, 1]."""
+    gamma: float = 0.99
+    """Discount per step, in [0, 1]."""
+    train_freq: int = 1
+    """Steps of every environment between two training phases."""
+    gradient_steps: int = 1
+    """Gradient steps per training phase; -1 is one per environment step taken since the last."""
+    ent_coef: float | str = "auto"
+    """alpha: "auto", "auto_0.1" (learned from that first value), or a fixed number."""
+    target_entropy: float | str = "auto"
+    """Entropy the temperature aims at, in nats; "auto" is minus the number of action dimensions."""
+    n_step: int = 1
+    """Steps of reward before the bootstrap; at least 1."""
+    net_arch: tuple[int, ...] = (256, 256)
+    """Hidden layers of the actor and of each critic."""
+    activation: str = "relu"
+    """tanh, relu, elu or gelu."""
+    max_grad_norm: float | None = None
+    """Largest global L2 norm of actor and critic gradients; None switches clipping off."""
+
+    def __post_init__(self) -> None:
+        inf = float("inf")
+        check_range(
+            self, buffer_size=(1, inf), learning_starts=(0, inf), batch_size=(1, inf), tau=(1e-9, 1), gamma=(0, 1),
+            train_freq=(1, inf), gradient_steps=(-1, inf), n_step=(1, inf), max_grad_norm=(1e-9, inf),
+        )  # fmt: skip
+        if not parse_schedule(self.learning_rate)(1.0) > 0:
+            raise ValueError(f"SACConfig.learning_rate is {self.learning_rate!r}; it must be above 0 at the start")
+        first_alpha(self.ent_coef)
+        if isinstance(self.target_entropy, str) and self.target_entropy != "auto":
+            raise ValueError(f"SACConfig.target_entropy is {self.target_entropy!r}; give a number or 'auto'")
+
+
+def first_alpha(ent_coef: float | str) -> tuple[float, bool]:
+    """The temperature's first value and whether it is learned.
+
+    Raises:
+        ValueError: not "auto", "auto_VALUE" or a positive number.
+    """
+    learned = isinstance(ent_coef, str) and ent_coef.startswith("auto")
+    try:
+        value = float((str(ent_coef).removeprefix("auto").removeprefix("_") or "1") if learned else ent_coef)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise ValueError(f"SACConfig.ent_coef is {ent_coef!r}; give 'auto', 'auto_0.1' or a number above 0")
+    return value, learned
+
+
+class Actor(nn.Module):
+    """Squashed Gaussian policy whose mean and log-std come from one network."""
+
+    def __init__(self, obs_size: int, action_size: int, config: SACConfig) -> None:
+        super().__init__()
+        self.net = mlp(obs_size, config.net_arch, 2 * action_size, config.activation, ortho_init=False)
+
+    def forward(self, obs: torch.Tensor) -> SquashedGaussian:
+        """The distribution over actions in (-1, 1)^A at obs [N, O]."""
+        mean, log_std = self.net(obs).chunk(2, dim=-1)
+        return SquashedGaussian(mean, log_std.clamp(*LOG_STD_RANGE))
+
+
+class TwinCritic(nn.Module):
+    """Two action-value networks, evaluated as one batch of matrices."""
+
+    def __init__(self, obs_size: int, action_size: int, config: SACConfig) -> None:
+        super().__init__()
+        sizes = (obs_size + action_size, *config.net_arch, 1)
+        self.activation = ACTIVATIONS[config.activation]()
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            bound = fan_in**-0.5  # nn.Linear's own initialisation, for both critics
+            self.weights.append(nn.Parameter(torch.empty(2, fan_in, fan_out).uniform_(-bound, bound)))
+            self.biases.append(nn.Parameter(torch.empty(2, 1, fan_out).uniform_(-bound, bound)))
+
+    def forward(self, obs: torch.Tensor, action: torch.Tensor, *, frozen: bool = False) -> torch.Tensor:
+        """Values [2, N] of actions [N, A] at obs [N, O]; `frozen` gives no gradient to the weights."""
+        x = torch.cat([obs, action], dim=-1).expand(2, -1, -1)
+        last = len(self.weights) - 1
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(bias.detach() if frozen else bias, x, weight.detach() if frozen else weight)
+            if i < last:
+                x = self.activation(x)
+        return x.squeeze(-1)
+
+
+def td_target(batch: ReplayBatch, next_value: torch.Tensor) -> torch.Tensor:
+    """y [N] = (n-step) reward + discount (1 - terminated) next_value; Haarnoja et al. 2018, eq. 3."""
+    return batch.reward + batch.discount * (~batch.terminated) * next_value
+
+
+def critic_loss(q: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Half the sum over the two critics q [2, N] of the mean squared error against target [N]; eq. 5."""
+    return 0.5 * (q - target).square().mean(dim=1).sum()
+
+
+def actor_loss(q: torch.Tensor, log_prob: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """E[alpha log pi - min_i Q_i] for q [2, N] and log_prob [N]; eq. 7."""
+    return (alpha * log_prob - torch.minimum(q[0], q[1])).mean()
+
+
+def alpha_loss(log_alpha: torch.Tensor, log_prob: torch.Tensor, target_entropy: float) -> torch.Tensor:
+    """-log(alpha) E[log pi + target entropy]; eq. 17 with log alpha in alpha's place."""
+    return -(log_alpha * (log_prob + target_entropy).detach()).mean()
+
+
+class SAC(Agent):
+    """Soft actor-critic; see `rlsuite.core.agent.Agent` for the arguments and `SACConfig` for the fields.
+
+    Box actions only. Inside, actions live in (-1, 1)^A and are scaled to the box for the environment.
+    """
+
+    config_class = SACConfig
+    config: SACConfig
+
+    def _build(self) -> None:
+        config = self.config
+        if self.spec.kind != "gaussian" or not math.isfinite(float((self.spec.high - self.spec.low).sum())):
+            raise ValueError(f"SAC needs a bounded Box action space, not {self.action_space}; use PPO or rescale the actions")
+        size = self.spec.num_params
+        self.low, self.high = (torch.as_tensor(x, device=self.device).float().reshape(-1) for x in (self.spec.low, self.spec.high))
+        self.policy = self.actor = Actor(self.obs_size, size, config).to(self.device)
+        self.critic = TwinCritic(self.obs_size, size, config).to(self.device)
+        self.target = TwinCritic(self.obs_size, size, config).to(self.device)
+        self.target.load_state_dict(self.critic.state_dict())
+        value, self.learn_alpha = first_alpha(config.ent_coef)
+        self.temperature = nn.ParameterDict({"log_alpha": nn.Parameter(torch.tensor([math.log(value)]))}).to(self.device)
+        self.flat = {
+            name: FlatParameters(part)
+            for name, part in (("actor", self.actor), ("critic", self.critic), ("target", self.target), ("alpha", self.temperature))
+        }
+        self.adam = {name: FlatAdam(self.flat[name], eps=1e-8) for name in ("actor", "critic", "alpha")}
+        self.target_entropy = -float(size) if config.target_entropy == "auto" else float(config.target_entropy)
+        self.buffer = ReplayBuffer(
+            config.buffer_size, self.num_envs, (self.obs_size,), (size,), obs_dtype=torch.float32,
+            action_dtype=torch.float32, device=self.device, n_step=config.n_step, gamma=config.gamma,
+        )  # fmt: skip
+
+    def _state(self) -> dict[str, Stateful]:
+        parts: dict[str, Any] = {"actor": self.actor, "critic": self.critic, "target": self.target, "alpha": self.temperature}
+        parts |= {f"{name}_optimizer": adam for name, adam in self.adam.items()}
+        return parts | {"generator": GeneratorState(self.generator), "buffer": self.buffer}
+
+    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
+        policy = self.actor(rows)
+        action = policy.mode() if deterministic else policy.sample(self.generator)
+        return self.to_box(action)
+
+    def to_box(self, action: torch.Tensor) -> torch.Tensor:
+        """Actions of (-1, 1)^A [B, A] scaled to the box [B, *shape]."""
+        scaled = self.low + 0.5 * (action + 1) * (self.high - self.low)
+        return scaled.reshape(-1, *self.spec.shape)
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: SB3Callback = None,
+        log_interval: int | None = 1,
+        tb_log_name: str = "SAC",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+        on_update: OnUpdate | None = None,
+    ) -> Self:
+        """Train for at least `total_timesteps` environment steps; `PPO.learn` has the arguments.
+
+        One update (log line, `on_update`) is about 1000 environment steps.
+        """
+        config, schedule = self.config, parse_schedule(self.config.learning_rate)
+        phases = max(1, 1000 // (config.train_freq * self.num_envs))
+        with session(
+            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
+        ) as run:
+            runner = self.start_runner()
+            metrics: dict[str, torch.Tensor] = {}
+            while not run.done:
+                run.rollout_start()
+                steps = 0
+                for _ in range(phases):
+                    learning_rate = schedule(run.progress_remaining)
+                    steps += self._collect(runner, run, steps)
+                    if run.done or self.num_timesteps + (0 if run.on_step else steps) <= config.learning_starts:
+                        continue
+                    count = config.train_freq * self.num_envs if config.gradient_steps < 0 else config.gradient_steps
+                    for _ in range(count):
+                        metrics = self._gradient_step(learning_rate)
+                        self.n_updates += 1
+                run.rollout_end(steps)
+                named = {f"train/{name}": float(value) for name, value in metrics.items()} | {"train/n_updates": self.n_updates}
+                for name, value in named.items():
+                    check_finite(name, torch.full((1, 1), value))
+                run.update_end(named, runner.stats)
+        return self
+
+    def _collect(self, runner: Runner, run: Session, steps: int) -> int:
+        """`train_freq` steps of every environment into the buffer; returns how many environment steps that was."""
+        taken = 0
+        for _ in range(self.config.train_freq):
+            explored = self.num_timesteps + (0 if run.on_step else steps + taken)
+            if explored < self.config.learning_starts:
+                shape = (self.num_envs, self.spec.num_params)
+                action = torch.rand(shape, generator=self.generator, device=self.device) * 2 - 1
+            else:
+                with torch.no_grad():
+                    action = self.actor(runner.obs).sample(self.generator)
+            step = runner.stepper.step(self.to_box(action))
+            obs = step.obs.float()
+            check_finite("observation", obs[None])
+            check_finite("reward", step.reward[None])
+            final = obs if step.final_obs is None else step.final_obs.float()
+            self.buffer.add(runner.obs, final, action, step.reward, step.terminated, step.truncated)
+            runner.stats.add(step.reward.cpu().numpy(), (step.terminated | step.truncated).cpu().numpy())
+            runner.obs = obs
+            taken += self.num_envs
+            if run.on_step is not None and not run.on_step(step):
+                break
+        return taken
+
+    def _gradient_step(self, learning_rate: float) -> dict[str, torch.Tensor]:
+        """One step of temperature, critics, actor and target; metrics stay on the device."""
+        batch = self.buffer.sample(self.config.batch_size, self.generator)
+        flat, adam, clip = self.flat, self.adam, self.config.max_grad_norm
+        for part in ("actor", "critic", "alpha"):
+            flat[part].zero_grad()
+        action, log_prob = self.actor(batch.obs).sample_with_log_prob(self.generator)
+        log_alpha = self.temperature["log_alpha"]
+        alpha = log_alpha.detach().exp()
+        if self.learn_alpha:
+            alpha_loss(log_alpha, log_prob, self.target_entropy).backward()  # type: ignore[no-untyped-call]
+            adam["alpha"].step(learning_rate, None)
+        with torch.no_grad():
+            next_action, next_log_prob = self.actor(batch.next_obs).sample_with_log_prob(self.generator)
+            next_q = self.target(batch.next_obs, next_action)
+            target = td_target(batch, torch.minimum(next_q[0], next_q[1]) - alpha * next_log_prob)
+        loss_q = critic_loss(self.critic(batch.obs, batch.action), target)
+        loss_q.backward()  # type: ignore[no-untyped-call]
+        adam["critic"].step(learning_rate, clip)
+        loss_pi = actor_loss(self.critic(batch.obs, action, frozen=True), log_prob, alpha)
+        loss_pi.backward()  # type: ignore[no-untyped-call]
+        adam["actor"].step(learning_rate, clip)
+        flat["target"].data.lerp_(flat["critic"].data, self.config.tau)
+        return {"critic_loss": loss_q.detach(), "actor_loss": loss_pi.detach(), "ent_coef": alpha}
