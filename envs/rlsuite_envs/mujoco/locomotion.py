@@ -9,6 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from rlsuite_envs.mujoco.task import Array, Bound, Outcome, Rows, Task, squared_sum
 
@@ -30,23 +31,28 @@ class _Runner(Task):
         """How many leading positions the observation leaves out."""
         return int(self.exclude_current_positions_from_observation)
 
+    @override
     def obs_size(self, model: mujoco.MjModel) -> int:
         return model.nq + model.nv - self._hidden()
 
+    @override
     def observe(self, b: Bound, rows: Rows, out: Array) -> None:
         hidden = self._hidden()
         split = b.qpos.shape[1] - hidden
         out[:, :split] = b.qpos[rows, hidden:]
         out[:, split:] = b.qvel[rows]
 
+    @override
     def draw(self, rng: np.random.Generator, qpos: Array, qvel: Array) -> tuple[Array, Array]:
         scale = self.reset_noise_scale
         position = qpos + rng.uniform(low=-scale, high=scale, size=len(qpos))
         return position, qvel + rng.uniform(low=-scale, high=scale, size=len(qvel))
 
+    @override
     def position(self, b: Bound, rows: Rows) -> Array:
         return b.qpos[rows, 0:1].copy()
 
+    @override
     def reset_info(self, b: Bound, rows: Rows) -> dict[str, NDArray[Any]]:
         return {"x_position": b.qpos[rows, 0].copy()}
 
@@ -62,11 +68,13 @@ class HalfCheetah(_Runner):
     reset_noise_scale: float = 0.1
     exclude_current_positions_from_observation: bool = True
 
+    @override
     def draw(self, rng: np.random.Generator, qpos: Array, qvel: Array) -> tuple[Array, Array]:
         scale = self.reset_noise_scale
         position = qpos + rng.uniform(low=-scale, high=scale, size=len(qpos))
         return position, qvel + scale * rng.standard_normal(len(qvel))
 
+    @override
     def outcome(self, b: Bound, before: Array, after: Array, action: NDArray[Any], dt: float) -> Outcome:
         velocity = (after[:, 0] - before[:, 0]) / dt
         forward = self.forward_reward_weight * velocity
@@ -91,12 +99,15 @@ class Swimmer(_Runner):
     reset_noise_scale: float = 0.1
     exclude_current_positions_from_observation: bool = True
 
+    @override
     def _hidden(self) -> int:
         return 2 * int(self.exclude_current_positions_from_observation)
 
+    @override
     def position(self, b: Bound, rows: Rows) -> Array:
         return b.qpos[rows, 0:2].copy()
 
+    @override
     def outcome(self, b: Bound, before: Array, after: Array, action: NDArray[Any], dt: float) -> Outcome:
         velocity = (after - before) / dt
         forward = self.forward_reward_weight * velocity[:, 0]
@@ -112,6 +123,7 @@ class Swimmer(_Runner):
         }
         return Outcome(forward - cost, np.zeros(len(forward), np.bool_), info)
 
+    @override
     def reset_info(self, b: Bound, rows: Rows) -> dict[str, NDArray[Any]]:
         xy = b.qpos[rows, 0:2].copy()
         return {
@@ -130,6 +142,7 @@ class _Biped(_Runner):
     healthy_z_range: tuple[float, float]
     healthy_angle_range: tuple[float, float]
 
+    @override
     def observe(self, b: Bound, rows: Rows, out: Array) -> None:
         super().observe(b, rows, out)
         velocity = out[:, out.shape[1] - b.qvel.shape[1] :]
@@ -141,6 +154,7 @@ class _Biped(_Runner):
         z, angle = b.qpos[:, 1], b.qpos[:, 2]
         return (z_low < z) & (z < z_high) & (angle_low < angle) & (angle < angle_high)
 
+    @override
     def outcome(self, b: Bound, before: Array, after: Array, action: NDArray[Any], dt: float) -> Outcome:
         velocity = (after[:, 0] - before[:, 0]) / dt
         healthy = self.healthy(b)
@@ -157,6 +171,7 @@ class _Biped(_Runner):
         }
         return Outcome(forward + survive - cost, ~healthy & self.terminate_when_unhealthy, info)
 
+    @override
     def reset_info(self, b: Bound, rows: Rows) -> dict[str, NDArray[Any]]:
         height = b.qpos[rows, 1] - b.model.qpos0[1]
         return {"x_position": b.qpos[rows, 0].copy(), "z_distance_from_origin": height}
@@ -178,6 +193,7 @@ class Hopper(_Biped):
     reset_noise_scale: float = 5e-3
     exclude_current_positions_from_observation: bool = True
 
+    @override
     def healthy(self, b: Bound) -> NDArray[np.bool_]:
         low, high = self.healthy_state_range
         inside = ((low < b.qvel) & (b.qvel < high)).all(axis=1)

@@ -5,10 +5,25 @@ from __future__ import annotations
 import mujoco
 from gymnasium.envs.mujoco.mujoco_env import expand_model_path
 
+from rlsuite_envs.mujoco.contact_forces import add_contact_forces
+
 __all__ = ["load_model"]
 
 
-def load_model(xml_file: str, *, external_forces: bool = False) -> mujoco.MjModel:
-    """Compile a model as Gymnasium does."""
+def load_model(xml_file: str, *, contact_forces: bool = False) -> mujoco.MjModel:
+    """Compile a model as Gymnasium does.
+
+    Args:
+        xml_file: a path, or the name of one of Gymnasium's assets.
+        contact_forces: whether each step must compute `cfrc_ext`.
+
+    Raises:
+        OSError: the file does not exist.
+        ValueError: MuJoCo cannot parse or compile it.
+    """
     path = expand_model_path(xml_file)
-    return mujoco.MjModel.from_xml_path(path)
+    if not contact_forces:
+        return mujoco.MjModel.from_xml_path(path)
+    spec = mujoco.MjSpec.from_file(path)
+    add_contact_forces(spec)
+    return spec.compile()

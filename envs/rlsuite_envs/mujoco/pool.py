@@ -88,7 +88,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         self.num_threads = int(num_threads) or len(_usable_cpus())
         self.max_episode_steps = int(limit)
         self.render_mode = render_mode
-        self.model = load_model(self.task.xml_file, external_forces="cfrc_ext" in self.task.derived)
+        self.model = load_model(self.task.xml_file, contact_forces="cfrc_ext" in self.task.derived)
         self.task.check_model(self.model)
         self.dt = self.model.opt.timestep * self.task.frame_skip
         self.metadata = {

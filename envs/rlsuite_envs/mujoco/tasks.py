@@ -6,17 +6,24 @@ import dataclasses
 import difflib
 from typing import Any
 
+from rlsuite_envs.mujoco.arms import Pusher, Reacher
 from rlsuite_envs.mujoco.balance import InvertedDoublePendulum, InvertedPendulum
+from rlsuite_envs.mujoco.legs import Ant, Humanoid, HumanoidStandup
 from rlsuite_envs.mujoco.locomotion import HalfCheetah, Hopper, Swimmer, Walker2d
 from rlsuite_envs.mujoco.task import Task
 
 __all__ = ["TASKS", "build_task", "task_class"]
 
 TASKS: dict[str, type[Task]] = {
+    "Ant-v5": Ant,
     "HalfCheetah-v5": HalfCheetah,
     "Hopper-v5": Hopper,
+    "Humanoid-v5": Humanoid,
+    "HumanoidStandup-v5": HumanoidStandup,
     "InvertedDoublePendulum-v5": InvertedDoublePendulum,
     "InvertedPendulum-v5": InvertedPendulum,
+    "Pusher-v5": Pusher,
+    "Reacher-v5": Reacher,
     "Swimmer-v5": Swimmer,
     "Walker2d-v5": Walker2d,
 }
