@@ -30,7 +30,8 @@ class TorchBackend:
 
     def __init__(self, policy: ActorCritic, flat: FlatParameters, loss: Loss, *, compile: bool = False) -> None:
         self.policy, self.flat, self.loss = policy, flat, loss
-        self._evaluate = torch.compile(self._loss_of, dynamic=False) if compile else self._loss_of
+        mode = "reduce-overhead" if flat.data.is_cuda else "default"  # CUDA graphs: a small network's time is launches
+        self._evaluate = torch.compile(self._loss_of, mode=mode) if compile else self._loss_of
 
     @torch.no_grad()
     def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
@@ -59,7 +60,8 @@ class TorchBackend:
         self.flat.zero_grad()
         loss, metrics = self._evaluate(batch, clip_range)
         loss.backward()  # type: ignore[no-untyped-call]
-        return {name: value.detach() for name, value in metrics.items()}
+        # a CUDA graph's outputs are overwritten by its next replay, so the metrics must be copies
+        return {name: value.detach().clone() for name, value in metrics.items()}
 
 
 class NumpyBackend:

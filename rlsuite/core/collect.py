@@ -47,9 +47,8 @@ class EpisodeStats:
         self.returns += reward
         self.lengths += 1
         if done.any():
-            for i in np.flatnonzero(done):
-                self.recent_returns.append(float(self.returns[i]))
-                self.recent_lengths.append(int(self.lengths[i]))
+            self.recent_returns.extend(self.returns[done].tolist())
+            self.recent_lengths.extend(self.lengths[done].tolist())
             self.episodes += int(done.sum())
             self.returns[done] = 0.0
             self.lengths[done] = 0

@@ -98,7 +98,7 @@ class Tower:
             np.matmul(d_pre.T, self.inputs[i], out=self.grad_w[i])
             np.matmul(ones, d_pre, out=self.grad_b[i])  # a column sum; BLAS is faster than np.add.reduce here
             if i > 0:
-                d_out = np.matmul(d_pre, self.weight[i], out=buffers[i - 1][2])
+                d_out = np.matmul(d_pre, self.weight[i], out=buffers[i - 1][1])
             elif input_grad:
                 return np.matmul(d_pre, self.weight[0])
         return d_out if input_grad else None
