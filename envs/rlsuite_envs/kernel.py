@@ -1,0 +1,269 @@
+"""Environments as pure functions on batched tensors: the protocol every rlsuite family is written in.
+
+A kernel holds constants only (`params`, `device`, `dtype`); everything that changes is in a frozen dataclass of
+tensors, its state, which functions take and return. Powell's split separates what the action causes from what
+chance causes, so that an algorithm can value the moment between them, replay the same noise, or differentiate::
+
+    post, reward_a = kernel.post_decision(state, action)      # deterministic
+    noise          = kernel.sample_exogenous(state, rng)      # demand, gusts, ...; None where there is none
+    state, reward_b, terminated = kernel.transition(post, noise)
+
+The reward of the step is reward_a + reward_b (None stands for "no part here"). In a deterministic environment the
+post-decision state is the next state already, and `transition` hands it on. An environment whose action and noise
+cannot be told apart lets `post_decision` carry state and action on, in a dataclass of its own.
+
+Shapes: B environments first, always: state fields [B, ...], reward [B] (or [B, K] with K objectives, as in
+mo-gymnasium), terminated [B] bool, observations [B, *obs_shape] or a dict of such tensors. Two players are an action
+space `spaces.Tuple((agent, adversary))`; the kernel then receives a tuple of two tensors.
+
+Contract: functions never write into their arguments, hold no random state, and `observe` returns tensors of its own
+(a caller may change what it was given). No function reads a tensor's value back to Python: that would stall a GPU.
+
+Source: W. B. Powell, Approximate Dynamic Programming, 2nd ed. 2011, section 4.6 (post-decision states).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+__all__ = ["Kernel", "as_device", "make_kernel", "tree_items", "tree_map"]
+
+StateT = TypeVar("StateT")
+PostT = TypeVar("PostT")
+NoiseT = TypeVar("NoiseT")
+TreeT = TypeVar("TreeT")
+KernelT = TypeVar("KernelT", bound="Kernel[Any, Any, Any]")
+
+Observation = Tensor | dict[str, Tensor]
+
+
+class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
+    """One family of environments as batched pure functions; see the module for the protocol.
+
+    A subclass sets `params_class` (a frozen dataclass whose `__post_init__` raises ValueError on bad values), may
+    name `presets` of it, and implements the abstract functions. The two shells do everything else.
+
+    Args:
+        params: the constants; None takes the defaults of `params_class`.
+        device: where `initial_state` creates its tensors.
+        dtype: torch.float32 or torch.float64, of the state's and the reward's floating-point numbers.
+
+    Raises:
+        ValueError: unusable device or dtype; TypeError: params of another class.
+    """
+
+    params_class: ClassVar[type]
+    presets: ClassVar[Mapping[str, Any]] = {}
+    render_fps: ClassVar[int] = 30
+
+    def __init__(
+        self, params: Any = None, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        params = self.params_class() if params is None else params
+        if not isinstance(params, self.params_class):
+            raise TypeError(
+                f"params={params!r} must be a {self.params_class.__name__}; "
+                f"make one with {type(self).__name__}.params_class(...)."
+            )
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"dtype={dtype} must be torch.float32 or torch.float64.")
+        self.params = params
+        self.device = as_device(device)
+        self.dtype = dtype
+
+    @property
+    @abstractmethod
+    def observation_space(self) -> spaces.Space[Any]:
+        """Space of one environment's observation."""
+
+    @property
+    @abstractmethod
+    def action_space(self) -> spaces.Space[Any]:
+        """Space of one environment's action; a Tuple of two for two players."""
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """Steps after which an episode is truncated where nobody says otherwise; None for never."""
+        return None
+
+    @property
+    def reward_dim(self) -> int | None:
+        """K for a reward vector [B, K], None for a scalar reward [B]."""
+        return None
+
+    @abstractmethod
+    def initial_state(self, num: int, rng: torch.Generator) -> StateT:
+        """Start states of num episodes, drawn from rng, on `self.device`."""
+
+    @abstractmethod
+    def post_decision(self, state: StateT, action: Any) -> tuple[PostT, Tensor | None]:
+        """Everything deterministic that the action causes: the post-decision state, and its reward [B] or None.
+
+        Actions are int64 (Discrete, MultiDiscrete, MultiBinary) or floating (Box) tensors [B, *action_shape]. Box
+        actions may lie outside the box, as in Gymnasium: clip them here. A float64 kernel may be given float32
+        actions, and leaves the promotion to torch as Gymnasium does to NumPy.
+        """
+
+    def sample_exogenous(self, state: StateT, rng: torch.Generator) -> NoiseT | None:
+        """The randomness of one step, for all B environments; None (the default) where there is none."""
+        return None
+
+    @abstractmethod
+    def transition(self, post_state: PostT, noise: NoiseT | None) -> tuple[StateT, Tensor | None, Tensor]:
+        """What the randomness causes: next state, its reward [B] or None, and terminated [B] bool."""
+
+    @abstractmethod
+    def observe(self, state: StateT) -> Observation:
+        """What the agent sees of a state: new tensors of the observation space's dtype."""
+
+    def observe_post(self, post_state: PostT) -> Observation:
+        """What the agent sees of a post-decision state."""
+        raise NotImplementedError(f"{type(self).__name__} does not define observe_post.")
+
+    def action_mask(self, state: StateT) -> Tensor | None:
+        """Allowed actions [B, A] bool, True = allowed; None (the default) where all always are.
+
+        A is n for Discrete, the sum of nvec for MultiDiscrete (components one after the other), 2 n for MultiBinary.
+        """
+        return None
+
+    def info(self, state: StateT) -> dict[str, Tensor]:
+        """Further quantities of a state, name -> [B, ...], reported in `info`; must have the same keys always."""
+        return {}
+
+    def advance(
+        self, state: StateT, action: Any, noise: NoiseT | None = None
+    ) -> tuple[StateT, Tensor, Tensor]:
+        """One whole step with given noise: next state, reward [B] or [B, K], terminated [B]."""
+        post, caused = self.post_decision(state, action)
+        next_state, befallen, terminated = self.transition(post, noise)
+        if caused is None:
+            reward = torch.zeros_like(terminated, dtype=self.dtype) if befallen is None else befallen
+        else:
+            reward = caused if befallen is None else caused + befallen
+        return next_state, reward, terminated
+
+    def render(self, state_row: StateT) -> np.ndarray:
+        """A picture [height, width, 3] uint8 of one environment, given a state of one row (B = 1)."""
+        raise NotImplementedError(f"{type(self).__name__} does not draw itself.")
+
+    @classmethod
+    def can_render(cls) -> bool:
+        """Whether the kernel defines `render`."""
+        return cls.render is not Kernel.render
+
+
+def tree_map(function: Callable[..., Tensor], tree: TreeT, *others: TreeT) -> TreeT:
+    """The tree with function applied to its tensors, and to those at the same place of the others.
+
+    Trees are tensors, dicts, tuples and dataclasses of trees, and None.
+    """
+    if isinstance(tree, Tensor):
+        return function(tree, *others)  # type: ignore[return-value]
+    if tree is None:
+        return tree
+    if isinstance(tree, dict):
+        return {key: tree_map(function, tree[key], *(o[key] for o in others)) for key in tree}  # type: ignore
+    if isinstance(tree, tuple):
+        return tuple(tree_map(function, *parts) for parts in zip(tree, *others, strict=True))  # type: ignore
+    kind = type(tree)
+    return kind(*[tree_map(function, *(getattr(t, name) for t in (tree, *others))) for name in _fields(kind)])
+
+
+def tree_items(tree: Any, prefix: str) -> dict[str, Tensor]:
+    """The tensors of a tree by their dotted path, e.g. {"state.x": ...}."""
+    if isinstance(tree, Tensor):
+        return {prefix: tree}
+    if tree is None:
+        return {}
+    if isinstance(tree, dict):
+        parts = tree.items()
+    elif isinstance(tree, tuple):
+        parts = {str(i): part for i, part in enumerate(tree)}.items()
+    else:
+        parts = {name: getattr(tree, name) for name in _fields(type(tree))}.items()
+    return {path: leaf for key, part in parts for path, leaf in tree_items(part, f"{prefix}.{key}").items()}
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    if not dataclasses.is_dataclass(kind):
+        raise TypeError(f"A state must be a dataclass, dict or tuple of tensors; got {kind.__name__}.")
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def as_device(device: str | torch.device) -> torch.device:
+    """The torch device, checked to be there; "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        ValueError: not a device, or none of that kind on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here ({str(error).splitlines()[0]}); "
+            "use 'cpu', 'cuda' on a machine that has it, or 'auto'."
+        ) from error
+    return found
+
+
+def make_kernel(
+    kernel: str | type[KernelT] | KernelT,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = torch.float32,
+    preset: str | None = None,
+    **params: Any,
+) -> KernelT:
+    """A kernel from "module:Class", its class, or a finished kernel (which then takes no further arguments).
+
+    Args:
+        kernel: what to make.
+        device: where its tensors live.
+        dtype: "float32" or "float64" (or torch's names).
+        preset: name of a set of constants, from `kernel.presets`.
+        params: single constants, replacing those of the preset.
+
+    Raises:
+        ValueError: unknown preset or constant (naming the nearest), or a bad value of one.
+    """
+    if isinstance(kernel, Kernel):
+        if params or preset is not None:
+            raise ValueError(
+                f"{sorted(params) or 'preset'} given beside a finished kernel; set them in its params."
+            )
+        return kernel  # type: ignore[return-value]
+    if isinstance(kernel, str):
+        module, _, name = kernel.partition(":")
+        kernel = getattr(importlib.import_module(module), name)
+    kind: Any = kernel
+    for name in params:
+        known = [*_fields(kind.params_class), "device", "dtype", "preset", "render_mode"]
+        if name not in _fields(kind.params_class):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}."
+            raise ValueError(f"{kind.__name__} has no argument {name}={params[name]!r}; {hint}")
+    if preset is not None and preset not in kind.presets:
+        raise ValueError(
+            f"preset={preset!r} is unknown to {kind.__name__}; known: {sorted(kind.presets) or 'none'}."
+        )
+    base = kind.params_class() if preset is None else kind.presets[preset]
+    number = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(number, torch.dtype):
+        raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
+    return kind(dataclasses.replace(base, **params), device=device, dtype=number)

@@ -1,0 +1,181 @@
+"""One copy of a kernel as an ordinary Gymnasium environment: the vector environment's arithmetic with B = 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from rlsuite_envs.actions import action_reader, to_row
+from rlsuite_envs.kernel import Kernel, make_kernel, tree_map
+
+__all__ = ["TensorEnv"]
+
+
+class TensorEnv(gym.Env[Any, Any]):
+    """A Gymnasium environment around a kernel: NumPy in and out, for evaluation, pictures and single-copy tools.
+
+    Usually made by `gym.make("rlsuite/CartPole-v1", render_mode="rgb_array")`, which adds the time limit.
+
+    Args:
+        kernel: a kernel, its class, or "module:Class".
+        render_mode: None, "rgb_array", or "human" (a window; needs pygame).
+        device: where the kernel computes; the CPU is faster for one copy.
+        dtype: "float32" or "float64", of the kernel's numbers.
+        params: the kernel's `preset` and constants.
+
+    Raises:
+        ValueError: a bad value of any of these, naming it.
+    """
+
+    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 30}
+
+    def __init__(
+        self,
+        *,
+        kernel: str | type[Kernel[Any, Any, Any]] | Kernel[Any, Any, Any],
+        render_mode: str | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype = torch.float32,
+        **params: Any,
+    ) -> None:
+        self.kernel = make_kernel(kernel, device=device, dtype=dtype, **params)
+        drawn = self.kernel.can_render()
+        self.metadata = {
+            "render_modes": ["rgb_array", "human"] if drawn else [],
+            "render_fps": self.kernel.render_fps,
+        }
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(
+                f"render_mode={render_mode!r} must be one of {[None, *self.metadata['render_modes']]} for "
+                f"{type(self.kernel).__name__}."
+            )
+        self.render_mode = render_mode
+        self.observation_space = self.kernel.observation_space
+        self.action_space = self.kernel.action_space
+        self._read = action_reader(
+            self.action_space, 1, device=self.kernel.device, dtype=self.kernel.dtype, validate=True
+        )
+        self._rng = torch.Generator(device=self.kernel.device)
+        self._seeded = False
+        self._state: Any = None
+        self._window: Any = None
+
+    @torch.no_grad()
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; with the same seed, the one `TensorVectorEnv(num_envs=1)` starts.
+
+        Args:
+            seed: seeds the random stream; None goes on with it (the first time: from the system's randomness).
+            options: none are known; use `set_state` or the kernel's constants.
+
+        Raises:
+            ValueError: an option.
+        """
+        super().reset(seed=seed)
+        if options:
+            raise ValueError(
+                f"reset option {sorted(options)[0]!r} is unknown; use set_state(), or the kernel's constants."
+            )
+        if seed is not None or not self._seeded:
+            self._rng.manual_seed(seed) if seed is not None else self._rng.seed()
+            self._seeded = True
+        self._state = self.kernel.initial_state(1, self._rng)
+        if self.render_mode == "human":
+            self.render()
+        return to_row(self.kernel.observe(self._state)), self._info()
+
+    @torch.no_grad()
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Take one step.
+
+        Args:
+            action: an element of the action space.
+
+        Returns:
+            obs, reward (a float, or [K] float for K objectives), terminated, truncated (always False: the time limit
+            is a wrapper's), info.
+
+        Raises:
+            ValueError: an action of the wrong shape or type, not finite, or out of range.
+            gymnasium.error.ResetNeeded: no reset yet.
+        """
+        if self._state is None:
+            raise gym.error.ResetNeeded("Call reset() before step.")
+        batch = self._read(_batch_of_one(action))
+        noise = self.kernel.sample_exogenous(self._state, self._rng)
+        self._state, reward, terminated = self.kernel.advance(self._state, batch, noise)
+        if self.render_mode == "human":
+            self.render()
+        scalar = float(reward) if self.kernel.reward_dim is None else to_row(reward)
+        return to_row(self.kernel.observe(self._state)), scalar, bool(terminated), False, self._info()
+
+    def _info(self) -> dict[str, Any]:
+        info = to_row(self.kernel.info(self._state))
+        mask = self.kernel.action_mask(self._state)
+        if mask is not None:
+            info["action_mask"] = to_row(mask).astype(np.int8)  # what Discrete.sample(mask=...) takes
+        return info
+
+    def action_masks(self) -> np.ndarray | None:
+        """Allowed actions [A] bool of the current state (sb3-contrib's name); None where all always are."""
+        mask = self.kernel.action_mask(self._state)
+        return None if mask is None else to_row(mask)
+
+    @property
+    def state(self) -> Any:
+        """The kernel's current state, fields [1, ...]; None before the first reset."""
+        return self._state
+
+    def set_state(self, state: Any) -> None:
+        """Go on from a state, fields [1, ...]."""
+        self._state = tree_map(lambda x: x.to(self.kernel.device), state)
+        if not self._seeded:
+            self._rng.seed()
+            self._seeded = True
+
+    def render(self) -> Any:
+        """A picture [height, width, 3] uint8 ("rgb_array"), or None after showing it ("human")."""
+        if self.render_mode is None or self._state is None:
+            return None
+        frame = self.kernel.render(self._state)
+        if self.render_mode == "rgb_array":
+            return frame
+        self._show(frame)
+        return None
+
+    def _show(self, frame: np.ndarray) -> None:
+        try:
+            import pygame
+        except ImportError as error:
+            raise gym.error.DependencyNotInstalled(
+                "render_mode='human' needs pygame: pip install 'rlsuite[video]'."
+            ) from error
+        if self._window is None:
+            pygame.display.init()
+            self._window = pygame.display.set_mode((frame.shape[1], frame.shape[0])), pygame.time.Clock()
+        screen, clock = self._window
+        screen.blit(pygame.surfarray.make_surface(frame.transpose(1, 0, 2)), (0, 0))
+        pygame.event.pump()
+        clock.tick(self.kernel.render_fps)
+        pygame.display.flip()
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            import pygame
+
+            pygame.display.quit()
+            self._window = None
+
+
+def _batch_of_one(action: Any) -> Any:
+    if isinstance(action, tuple):
+        return tuple(_batch_of_one(part) for part in action)
+    if isinstance(action, dict):
+        return {key: _batch_of_one(part) for key, part in action.items()}
+    return action[None] if isinstance(action, torch.Tensor) else np.asarray(action)[None]
