@@ -39,14 +39,15 @@ def make_vector_env(
         device: where a kernel environment lives ("cpu", "cuda", ...); the other engines run on the CPU.
         num_threads: threads of the pool or EnvPool; 0 takes all CPUs.
         env_kwargs: arguments of the environment itself.
-        vectorization: the engine; "auto" chooses as above. "sync" and "async" step single environments in this
-            process or one process each; "envpool" needs the optional package of that name.
+        vectorization: the engine; "auto" chooses as above. "sync" and "async" step single environments in
+            this process or one process each; "envpool" needs the optional package of that name.
 
     Returns:
         The vector environment, whose `metadata["autoreset_mode"]` is SAME_STEP.
 
     Raises:
-        ValueError: unknown id (naming the nearest), num_envs < 1, or an engine that does not exist for the id.
+        ValueError: unknown id (naming the nearest), num_envs < 1, or an engine that does not exist for the
+            id.
         ImportError: "envpool" without the package.
     """
     if not isinstance(num_envs, (int, np.integer)) or isinstance(num_envs, bool) or num_envs < 1:

@@ -71,7 +71,7 @@ class InvertedDoublePendulum(Task):
     def check_model(self, model: mujoco.MjModel) -> None:
         if (model.nq, model.nv) != (3, 3) or model.nsite < 1:
             raise ValueError(
-                f"InvertedDoublePendulum needs a model with 3 joints and a site at the tip; {self.xml_file!r} has "
+                f"InvertedDoublePendulum needs 3 joints and a site at the tip; {self.xml_file!r} has "
                 f"nq={model.nq}, nv={model.nv}, {model.nsite} sites."
             )
 

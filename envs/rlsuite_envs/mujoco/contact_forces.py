@@ -1,15 +1,15 @@
 """External forces of the last integration stage, for the tasks that observe them.
 
-Ant and Humanoid observe and pay for `cfrc_ext`, which Gymnasium obtains by calling `mj_rnePostConstraint` after each
-step, on the contacts which the step left behind: those of the last Runge-Kutta stage. A batch loads, steps and saves
-a simulation inside one C call, so that this stage is gone by the time Python sees the state, and MuJoCo's own lazy
-evaluation (a force sensor) runs at the first stage only.
+Ant and Humanoid observe and pay for `cfrc_ext`, which Gymnasium obtains by calling `mj_rnePostConstraint`
+after each step, on the contacts which the step left behind: those of the last Runge-Kutta stage. A batch
+loads, steps and saves a simulation inside one C call, so that this stage is gone by the time Python sees the
+state, and MuJoCo's own lazy evaluation (a force sensor) runs at the first stage only.
 
-MuJoCo calls the `advance` hook of every engine plugin at the very end of a step, where the data are exactly those
-that Gymnasium hands to `mj_rnePostConstraint`, and that function has the hook's signature but for a trailing
-argument, which the C calling conventions let a function ignore. So a plugin without state, whose only hook is the
-address of `mj_rnePostConstraint`, computes the very same forces within the C thread pool: no Python per step, no
-compiler needed, the physics untouched. It costs 2 to 7 per cent of a step.
+MuJoCo calls the `advance` hook of every engine plugin at the very end of a step, where the data are exactly
+those that Gymnasium hands to `mj_rnePostConstraint`, and that function has the hook's signature but for a
+trailing argument, which the C calling conventions let a function ignore. So a plugin without state, whose
+only hook is the address of `mj_rnePostConstraint`, computes the very same forces within the C thread pool: no
+Python per step, no compiler needed, the physics untouched. It costs 2 to 7 per cent of a step.
 
 Source: `mjpPlugin` in MuJoCo's mjplugin.h; `mj_advance` and `mj_RungeKutta` in its engine.
 """
@@ -53,7 +53,7 @@ class _Plugin(ctypes.Structure):
 
 
 def add_contact_forces(spec: mujoco.MjSpec) -> None:
-    """Make every step of the specified model end with `mj_rnePostConstraint`, so that `cfrc_ext` can be bound.
+    """Let every step of the model end with `mj_rnePostConstraint`, so that `cfrc_ext` can be bound.
 
     Raises:
         RuntimeError: if this MuJoCo does not export what is needed.
@@ -95,6 +95,6 @@ def _library() -> ctypes.CDLL:
 
 def _remedy(reason: str) -> str:
     return (
-        f"MuJoCo {mujoco.__version__} cannot step Ant and Humanoid in the pool: {reason}. Use another version of "
-        "MuJoCo (3.17 is tested), or vectorization='sync'."
+        f"MuJoCo {mujoco.__version__} cannot step Ant and Humanoid in the pool: {reason}. Use another "
+        "version of MuJoCo (3.17 is tested), or vectorization='sync'."
     )

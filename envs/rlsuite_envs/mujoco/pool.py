@@ -1,19 +1,17 @@
 """Gymnasium's MuJoCo v5 tasks as one vector environment, stepped by MuJoCo's own C thread pool.
 
-`MujocoPool("Hopper-v5", num_envs=64)` holds 64 simulations of one model in a `mujoco.batch.Batch`. A step is one
-call into C for all of them and a handful of NumPy expressions over the arrays bound to them; nothing happens once
-per environment in Python, except the random draws of those whose episode has just ended. Environment i seeded with
-`reset(seed=s)` gives the bits of `gymnasium.make(id).reset(seed=s + i)`, then step for step the same observations,
-rewards, terminations and later episodes, at any number of threads.
+`MujocoPool("Hopper-v5", num_envs=64)` holds 64 simulations of one model in a `mujoco.batch.Batch`. A step is
+one call into C for all of them and a handful of NumPy expressions over the arrays bound to them; nothing
+happens once per environment in Python, except the random draws of those whose episode has just ended.
+Environment i seeded with `reset(seed=s)` gives the bits of `gymnasium.make(id).reset(seed=s + i)`, then step
+for step the same observations, rewards, terminations and later episodes, at any number of threads.
 
 Letters: B environments, O observation entries, A action entries.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -23,25 +21,24 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from mujoco.batch import Batch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rlsuite_envs.mujoco.model import load_model
+from rlsuite_envs.mujoco.perturbation import Perturbation
+from rlsuite_envs.mujoco.rendering import RENDER_ARGUMENTS, PoolRenderer
+from rlsuite_envs.mujoco.snapshot import pack_generators, unpack_generators
 from rlsuite_envs.mujoco.task import ALL, Array, Bound
 from rlsuite_envs.mujoco.tasks import build_task
+from rlsuite_envs.mujoco.validate import (
+    SimulationDiverged,
+    check_count,
+    finite_action,
+    mask_ids,
+    raise_if_diverged,
+    usable_cpus,
+)
 
 __all__ = ["MujocoPool", "SimulationDiverged"]
-
-# MuJoCo resets a simulation that raises one of these, which would corrupt an episode unnoticed
-_FATAL_WARNINGS = [
-    int(mujoco.mjtWarning.mjWARN_BADQPOS),
-    int(mujoco.mjtWarning.mjWARN_BADQVEL),
-    int(mujoco.mjtWarning.mjWARN_BADQACC),
-    int(mujoco.mjtWarning.mjWARN_BADCTRL),
-]
-
-
-class SimulationDiverged(FloatingPointError):
-    """The physics of an environment became unstable: NaN, infinity or a huge number in its state."""
 
 
 class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
@@ -51,11 +48,11 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         id: the task, for example "HalfCheetah-v5" (or "rlsuite/HalfCheetah-v5").
         num_envs: number of environments B, at least 1.
         num_threads: physics threads, including the caller's; 0 takes all CPUs this process may use.
-        max_episode_steps: steps after which an episode is truncated; None takes Gymnasium's limit for the task.
+        max_episode_steps: steps after which an episode is truncated; None takes Gymnasium's limit.
         render_mode: None or "rgb_array" (a picture of environment 0).
-        **kwargs: the task's arguments in Gymnasium (`xml_file`, `frame_skip`, `reset_noise_scale`, ...), and those of
-            its renderer (`width`, `height`, `camera_id`, `camera_name`, `default_camera_config`, `max_geom`,
-            `visual_options`).
+        **kwargs: the task's arguments in Gymnasium (`xml_file`, `frame_skip`, `reset_noise_scale`, ...), and
+            those of its renderer (`width`, `height`, `camera_id`, `camera_name`, `default_camera_config`,
+            `max_geom`, `visual_options`).
 
     Raises:
         ValueError: unknown task, num_envs < 1, num_threads < 0, or a bad argument value.
@@ -73,19 +70,19 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         render_mode: str | None = None,
         **kwargs: Any,
     ) -> None:
-        _check_count("num_envs", num_envs, 1)
-        _check_count("num_threads", num_threads, 0)
+        check_count("num_envs", num_envs, 1)
+        check_count("num_threads", num_threads, 0)
+        drawing = {name: kwargs.pop(name) for name in RENDER_ARGUMENTS if name in kwargs}
         self.task = build_task(id, kwargs)
         limit = self.task.max_episode_steps if max_episode_steps is None else max_episode_steps
-        _check_count("max_episode_steps", limit, 1)
+        check_count("max_episode_steps", limit, 1)
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(
-                f"render_mode={render_mode!r}: the pool offers 'rgb_array'; use gymnasium.make for others."
-            )
+            raise ValueError(f"render_mode={render_mode!r}: the pool draws 'rgb_array' only.")
 
-        self.id = id
+        self.id = id.removeprefix("rlsuite/")
+        self.spec = gym.spec(self.id)
         self.num_envs = int(num_envs)
-        self.num_threads = int(num_threads) or len(_usable_cpus())
+        self.num_threads = min(int(num_threads) or usable_cpus(), self.num_envs)
         self.max_episode_steps = int(limit)
         self.render_mode = render_mode
         self.model = load_model(self.task.xml_file, contact_forces="cfrc_ext" in self.task.derived)
@@ -96,25 +93,31 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
             "render_modes": ["rgb_array"],
             "render_fps": int(np.round(1.0 / self.dt)),
         }
+        self._make_spaces()
 
-        shape = (self.task.obs_size(self.model),)
-        self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, shape, np.float64)
-        low, high = self.model.actuator_ctrlrange.astype(np.float32).T
-        self.single_action_space = gym.spaces.Box(low, high, dtype=np.float32)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-
-        self._batch = Batch(self.model, self.num_envs, min(self.num_threads, self.num_envs))
+        self._batch = Batch(self.model, self.num_envs, self.num_threads)
         self._bound = self._bind()
+        self._perturbation = Perturbation(self._batch, self.model)
+        self._renderer = PoolRenderer(self.id, self._batch, drawing) if render_mode else None
         self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         self._initial_state = self._batch.state[0].copy()
         self._elapsed = np.zeros(self.num_envs, np.int64)
         self._steps = 0
-        self._generators: list[np.random.Generator | None] = [None] * self.num_envs
+        self._generators: list[np.random.Generator] = []
         self._position = self.task.position(self._bound, ALL)
-        self._all_valid = np.ones(self.num_envs, np.bool_)
-        self._all_valid.flags.writeable = False
+        self._obs = np.zeros(self.observation_space.shape or ())
+        self._everywhere = np.ones(self.num_envs, np.bool_)
+        self._everywhere.flags.writeable = False
         self._ready = False
+
+    def _make_spaces(self) -> None:
+        """The spaces of one environment, as Gymnasium's class has them, and their batched versions."""
+        shape = (self.task.obs_size(self.model),)
+        low, high = self.model.actuator_ctrlrange.astype(np.float32).T
+        self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, shape, np.float64)
+        self.single_action_space = gym.spaces.Box(low, high, dtype=np.float32)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def _bind(self) -> Bound:
         """Bind the state, and the derived fields that the task reads."""
@@ -122,12 +125,10 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         fields = {name: batch.bind(name) for name in self.task.derived}
         if "cfrc_ext" in fields:
             # an own copy: it must read zero after a reset, where MuJoCo does not compute it
-            self._cfrc_ext = fields["cfrc_ext"]
-            fields["cfrc_ext"] = np.zeros(self._cfrc_ext.shape)
+            self._contact_forces = fields["cfrc_ext"]
+            fields["cfrc_ext"] = np.zeros(self._contact_forces.shape)
         mass = self.model.body_mass[None]
         return Bound(self.model, batch.bind("qpos"), batch.bind("qvel"), batch.bind("ctrl"), mass, **fields)
-
-    # ------------------------------------------------------------------------------------------------ episodes
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -135,53 +136,61 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         """Start new episodes in all environments, or in those of `options["reset_mask"]` [B].
 
         Args:
-            seed: an integer s seeds environment i with s + i; a sequence seeds each; None continues the generators.
+            seed: an integer s seeds environment i with s + i; a sequence seeds each; None continues the
+                generators.
             options: None, or {"reset_mask": bool array [B]}.
 
         Returns:
             Observations [B, O] and infos (arrays [B]).
         """
-        self._seed(seed)
         mask = (options or {}).get("reset_mask")
         if mask is not None and not self._ready:
             raise ValueError("options['reset_mask'] needs a full reset() first.")
-        ids = np.arange(self.num_envs, dtype=np.int32) if mask is None else _mask_ids(mask, self.num_envs)
-        self._start_episodes(ids)
+        ids = np.arange(self.num_envs, dtype=np.int32) if mask is None else mask_ids(mask, self.num_envs)
+        self._seed(seed)
+        info = self._start_episodes(ids)
         self._ready = True
-        obs = np.empty(self.observation_space.shape)
-        self.task.observe(self._bound, ALL, obs)
-        info = self._masked(self.task.reset_info(self._bound, ALL), self._all_valid)
-        return obs, info
+        if mask is None:
+            return self._obs.copy(), self._masked(info, self._everywhere)
+        full = {name: np.zeros((self.num_envs, *value.shape[1:])) for name, value in info.items()}
+        for name, value in info.items():
+            full[name][ids] = value
+        return self._obs.copy(), self._masked(full, np.asarray(mask))
 
     def _seed(self, seed: int | Sequence[int | None] | None) -> None:
-        """Replace the generators that got a seed; make those that never had one."""
+        """Replace the generators that got a seed; make them all if there are none yet."""
         if seed is None or isinstance(seed, (int, np.integer)):
-            seeds: list[int | None] = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
             raise ValueError(f"reset got {len(seeds)} seeds for {self.num_envs} environments.")
-        for i, value in enumerate(seeds):
-            if value is not None or self._generators[i] is None:
-                self._generators[i] = seeding.np_random(value)[0]
+        fresh = not self._generators
+        self._generators = [
+            seeding.np_random(value)[0] if fresh or value is not None else self._generators[i]
+            for i, value in enumerate(seeds)
+        ]
 
-    def _start_episodes(self, ids: NDArray[np.int32]) -> None:
-        """Put the environments ids into a new initial state, as Gymnasium's reset does."""
+    def _start_episodes(self, ids: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+        """Put the environments ids [n] into a new initial state; return Gymnasium's reset info [n]."""
         bound, model = self._bound, self.model
         qpos, qvel = np.empty((len(ids), model.nq)), np.empty((len(ids), model.nv))
         still = np.zeros(model.nv)
         for row, i in enumerate(ids):
-            generator = self._generators[i]
-            assert generator is not None
-            qpos[row], qvel[row] = self.task.draw(generator, model.qpos0, still)
+            qpos[row], qvel[row] = self.task.draw(self._generators[i], model.qpos0, still)
         self._batch.state[ids] = self._initial_state
         bound.qpos[ids] = qpos
         bound.qvel[ids] = qvel
         self._batch.forward(ids)
+        self._perturbation.restore_force(ids)
         if bound.cfrc_ext.size:
             bound.cfrc_ext[ids] = 0.0
         self._position[ids] = self.task.position(bound, ids)
         self._elapsed[ids] = 0
+        first = np.empty((len(ids), self._obs.shape[1]))
+        self.task.observe(bound, ids, first)
+        self._obs[ids] = first
+        return self.task.reset_info(bound, ids)
 
     def step(
         self, action: NDArray[Any]
@@ -189,58 +198,51 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         """Advance every environment by `frame_skip` physics steps.
 
         Args:
-            action: controls [B, A]. The control cost is computed in its dtype, as in Gymnasium; MuJoCo clamps to the
-                action space.
+            action: controls [B, A]. The control cost is computed in its dtype, as in Gymnasium; MuJoCo clamps
+                to the action space.
 
         Returns:
-            obs [B, O], reward [B], terminated [B], truncated [B], info. Where an episode ended, obs is the first of
-            the next one, and info["final_obs"] [B, O] and info["final_info"] hold the last ones on the rows of the
-            mask info["_final_obs"].
+            obs [B, O], reward [B], terminated [B], truncated [B], info. Where an episode ended, obs is the
+            first of the next one, and info["final_obs"] [B, O] and info["final_info"] hold the last ones on
+            the rows of the mask info["_final_obs"].
 
         Raises:
             SimulationDiverged: an unstable simulation, naming the environment and the step.
             ValueError: an action of another shape, or with NaN or infinity.
         """
-        action = self._checked(action)
+        if not self._ready:
+            raise gym.error.ResetNeeded("Call reset() before step().")
+        action = finite_action(self.id, action, self._bound.ctrl.shape)
         bound, task = self._bound, self.task
         bound.ctrl[:] = action
         self._batch.step(nstep=task.frame_skip)
         if self._batch.warning.any():
-            self._raise_if_diverged()
+            raise_if_diverged(self.id, self._batch.warning, self._elapsed, self._steps)
         self._elapsed += 1
         self._steps += 1
         if bound.cfrc_ext.size:
-            np.copyto(bound.cfrc_ext, self._cfrc_ext)
-        before, self._position = self._position, task.position(bound, ALL)
-        obs = np.empty(self.observation_space.shape)
-        task.observe(bound, ALL, obs)
-        reward, terminated, raw_info = task.outcome(bound, before, self._position, action, self.dt)
+            np.copyto(bound.cfrc_ext, self._contact_forces)
+        after = task.position(bound, ALL)
+        task.observe(bound, ALL, self._obs)
+        reward, terminated, values = task.outcome(bound, self._position, after, action, self.dt)
+        np.copyto(self._position, after)  # a copy: the info may show a view of after
         truncated = self._elapsed >= self.max_episode_steps
         done = terminated | truncated
-        if done.any():
-            info = self._autoreset(done, obs, raw_info)
-        else:
-            info = self._masked(raw_info, self._all_valid)
-        return obs, reward, terminated, truncated, info
+        info = self._autoreset(done, values) if done.any() else self._masked(values, self._everywhere)
+        return self._obs.copy(), reward, terminated, truncated, info
 
-    def _autoreset(
-        self, done: NDArray[np.bool_], obs: Array, last: dict[str, NDArray[Any]]
-    ) -> dict[str, Any]:
-        """Start the next episodes where done; obs and info then show their first step, the final ones aside."""
+    def _autoreset(self, done: NDArray[np.bool_], last: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        """Start the next episodes where done; the info then shows their reset, and the final values aside."""
+        info: dict[str, Any] = {"final_obs": self._obs.copy(), "_final_obs": done}
         final = {name: value.copy() for name, value in last.items()}
-        info: dict[str, Any] = {"final_obs": obs.copy(), "_final_obs": done}
         info["final_info"], info["_final_info"] = self._masked(final, done), done
         ids = np.flatnonzero(done).astype(np.int32)
-        self._start_episodes(ids)
-        first = np.empty((len(ids), obs.shape[1]))
-        self.task.observe(self._bound, ids, first)
-        obs[ids] = first
-        started = self.task.reset_info(self._bound, ids)
+        started = self._start_episodes(ids)
         for name, value in last.items():
-            # entries which a reset does not report are zero there, and masked
+            # entries that a reset does not report are zero there, and masked
             value[ids] = started.get(name, 0)
             info[name] = value
-            info["_" + name] = self._all_valid if name in started else ~done
+            info["_" + name] = self._everywhere if name in started else ~done
         return info
 
     @staticmethod
@@ -252,53 +254,95 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
             info["_" + name] = mask
         return info
 
-    def _checked(self, action: Any) -> NDArray[Any]:
-        """The action as a finite floating array [B, A]."""
+    def set_external_force(self, body_names: str | Sequence[str], force: ArrayLike | None) -> None:
+        """Push named bodies during all following steps, across episodes, until the next call.
+
+        Args:
+            body_names: n bodies of the model, such as "torso".
+            force: forces in N at the bodies' centres of mass, in world axes, [B, n, 3]; or with torques in N
+                m after them, [B, n, 6]; None removes all. Bodies that are not named feel none.
+
+        Raises:
+            ValueError: an unknown body (naming the nearest), another shape, NaN or infinity.
+        """
+        self._perturbation.set_force(body_names, force)
+
+    def set_scales(
+        self, *, mass: ArrayLike | Mapping[str, ArrayLike] | None = None, friction: ArrayLike | None = None
+    ) -> None:
+        """Scale masses and frictions per environment, relative to the XML; None leaves them as they are.
+
+        A mass scale multiplies mass and inertia (a change of density), and MuJoCo's derived constants follow
+        as by `mj_setConst`. A friction scale multiplies all three friction coefficients of the geoms.
+
+        Args:
+            mass: positive scales [B], [B, nbody], or a mapping from body names to [B] for those alone.
+            friction: positive scales [B] or [B, ngeom].
+
+        Raises:
+            ValueError: another shape, a scale that is not positive and finite, an unknown body.
+        """
+        masses = self._perturbation.set_scales(mass, friction)
+        if masses is not None:
+            self._bound.body_mass = masses
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Everything that determines the future, as arrays; `load_state_dict` continues to the same bits.
+
+        Raises:
+            RuntimeError: before the first reset, when there is nothing to save.
+        """
         if not self._ready:
-            raise gym.error.ResetNeeded("Call reset() before step().")
-        action = np.asarray(action)
-        if action.dtype.kind != "f":
-            action = action.astype(np.float64)
-        if action.shape != self._bound.ctrl.shape:
-            raise ValueError(
-                f"{self.id}: actions must have shape {self._bound.ctrl.shape}, got {action.shape}."
-            )
-        if not np.isfinite(action).all():
-            bad = int(np.flatnonzero(~np.isfinite(action).all(axis=1))[0])
-            raise ValueError(f"{self.id}: the action of environment {bad} is not finite: {action[bad]}.")
-        return action
+            raise RuntimeError("Call reset() before state_dict().")
+        return {
+            "physics": self._batch.state.copy(),
+            "obs": self._obs.copy(),
+            "position": self._position.copy(),
+            "elapsed": self._elapsed.copy(),
+            "steps": np.array(self._steps, np.int64),
+            "generators": pack_generators(self._generators),
+            **self._perturbation.state_dict(),
+        }
 
-    def _raise_if_diverged(self) -> None:
-        """Name the first environment whose physics MuJoCo had to reset; other warnings are not fatal."""
-        bad = np.flatnonzero(self._batch.warning[:, _FATAL_WARNINGS, 1].any(axis=1))
-        self._batch.warning[:] = 0
-        if bad.size:
-            raise SimulationDiverged(
-                f"{self.id}: the simulation of environment {bad[0]} became unstable at step {self._steps + 1} of the "
-                f"pool, step {self._elapsed[bad[0]] + 1} of its episode ({bad.size} of {self.num_envs} environments). "
-                "Reset the pool; if it happens again, bound the actions or forces, or lower the XML's timestep."
-            )
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from what `state_dict` of a pool with the same task and size returned.
 
+        Raises:
+            ValueError: an array that is missing or of another shape, naming it.
+        """
+        targets = {
+            "physics": self._batch.state,
+            "obs": self._obs,
+            "position": self._position,
+            "elapsed": self._elapsed,
+        }
+        shapes = {name: array.shape for name, array in targets.items()}
+        shapes |= {"steps": (), "generators": (self.num_envs, 6)}
+        for name, shape in shapes.items():
+            found = np.shape(state[name]) if name in state else "nothing"
+            if found != shape:
+                raise ValueError(
+                    f"{self.id}: the saved state has {found} for {name!r}, this pool needs {shape}; "
+                    "it was saved by a pool of another task, size or version."
+                )
+        masses = self._perturbation.load_state_dict(state)
+        if masses is not None:
+            self._bound.body_mass = masses
+        for name, target in targets.items():
+            target[...] = state[name]
+        self._steps = int(state["steps"])
+        self._generators = unpack_generators(np.asarray(state["generators"]))
+        self._ready = True
 
-def _usable_cpus() -> Sequence[int]:
-    """The CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return range(os.cpu_count() or 1)
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """A tuple with one RGB picture, [height, width, 3], of environment 0; None without a render_mode.
 
+        Raises:
+            RuntimeError: if no OpenGL context can be made, naming the remedy.
+        """
+        return None if self._renderer is None else (self._renderer.frame(),)
 
-def _check_count(name: str, value: Any, least: int) -> None:
-    """Raise ValueError unless value is an integer of at least `least`."""
-    good = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
-    if not good or not math.isfinite(value):
-        raise ValueError(f"{name}={value!r} must be an integer of at least {least}.")
-
-
-def _mask_ids(mask: Any, num_envs: int) -> NDArray[np.int32]:
-    """The sorted ids of a boolean mask [B]."""
-    mask = np.asarray(mask)
-    if mask.dtype != np.bool_ or mask.shape != (num_envs,) or not mask.any():
-        raise ValueError(
-            f"options['reset_mask'] must be a bool array of shape ({num_envs},) with a True in it."
-        )
-    return np.flatnonzero(mask).astype(np.int32)
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free the OpenGL context."""
+        if self._renderer is not None:
+            self._renderer.close()

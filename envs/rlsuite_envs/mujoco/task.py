@@ -1,11 +1,11 @@
-"""What a MuJoCo task adds to the physics: observation, reward, termination and reset noise, over a whole batch.
+"""What a MuJoCo task adds to the physics, over a whole batch: observation, reward, end and reset noise.
 
-A task is a frozen dataclass whose fields are the keyword arguments of Gymnasium's class of the same name, and a
-few pure functions of the arrays bound to the simulations (`Bound`). Letters: B environments, n selected rows,
-O observation entries, A action entries, K coordinates of the tracked position.
+A task is a frozen dataclass whose fields are the keyword arguments of Gymnasium's class of the same name, and
+a few pure functions of the arrays bound to the simulations (`Bound`). Letters: B environments, n selected
+rows, O observation entries, A action entries, K coordinates of the tracked position.
 
-Every expression keeps Gymnasium's order of operations and its dtypes (a float32 action gives a float32 control
-cost there, and here), because the results are promised to be equal bit for bit, not merely close.
+Every expression keeps Gymnasium's order of operations and its dtypes (a float32 action gives a float32
+control cost there, and here), because the results are promised to be equal bit for bit, not merely close.
 
 Source: the v5 environments of Gymnasium (Towers et al., 2024), whose documentation defines each reward.
 """
@@ -36,9 +36,9 @@ def _empty() -> Array:
 class Bound:
     """Live arrays over the simulations of a pool; the first axis is the environment.
 
-    `qpos`, `qvel` and `ctrl` are the state after the step. The others are what MuJoCo last computed, which after a
-    step is the state before the last integration stage, as in Gymnasium; those that the task does not name in
-    `Task.derived` stay empty.
+    `qpos`, `qvel` and `ctrl` are the state after the step. The others are what MuJoCo last computed, which
+    after a step is the state before the last integration stage, as in Gymnasium; those that the task does not
+    name in `Task.derived` stay empty.
 
     Attributes:
         model: the compiled model (of environment 0 where masses are scaled).
@@ -53,7 +53,8 @@ class Bound:
         cvel: spatial velocities [B, nbody, 6].
         qfrc_actuator: actuator forces in joint coordinates [B, nv].
         qfrc_constraint: constraint forces in joint coordinates [B, nv].
-        cfrc_ext: external spatial forces on the bodies [B, nbody, 6]; zero until the first step of an episode.
+        cfrc_ext: external spatial forces on the bodies [B, nbody, 6]; zero until the first step of an
+            episode.
         ten_length: tendon lengths [B, ntendon].
         ten_velocity: tendon velocities [B, ntendon].
     """
@@ -93,8 +94,8 @@ class Task(abc.ABC):
     """Base of the tasks: the shared arguments, their validation, and the functions a pool calls.
 
     Attributes:
-        xml_file: MuJoCo model; a bare name is looked up among Gymnasium's assets, a path (starting with `.`, `/` or
-            `~`) is used as it is.
+        xml_file: MuJoCo model; a bare name is looked up among Gymnasium's assets, a path (starting with `.`,
+            `/` or `~`) is used as it is.
         frame_skip: physics steps per environment step, at least 1.
     """
 
@@ -129,7 +130,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def draw(self, rng: np.random.Generator, qpos: Array, qvel: Array) -> tuple[Array, Array]:
-        """Draw the initial (qpos [nq], qvel [nv]) of one episode, in Gymnasium's order, around the model's own."""
+        """Draw the initial (qpos [nq], qvel [nv]) of an episode, in Gymnasium's order, around those given."""
 
     def position(self, b: Bound, rows: Rows) -> Array:
         """The position [n, K] whose change over a step is rewarded, as a copy; nothing by default."""
@@ -137,7 +138,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def outcome(self, b: Bound, before: Array, after: Array, action: NDArray[Any], dt: float) -> Outcome:
-        """Reward and termination of a step that moved `position` from before [B, K] to after [B, K] in dt seconds."""
+        """Reward and end of a step that moved `position` from before [B, K] to after [B, K] in dt seconds."""
 
     def reset_info(self, b: Bound, rows: Rows) -> dict[str, NDArray[Any]]:
         """Gymnasium's info entries of a reset as arrays [n, ...]."""
