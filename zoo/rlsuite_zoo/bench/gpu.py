@@ -43,7 +43,9 @@ def _rate(work: Callable[[], int], device: torch.device, repeats: int) -> float:
     return statistics.median(rates)
 
 
-def kernel_rate(env_id: str, num_envs: int, device: torch.device, *, steps: int, repeats: int, compile: bool) -> float:
+def kernel_rate(
+    env_id: str, num_envs: int, device: torch.device, *, steps: int, repeats: int, compile: bool
+) -> float:
     """Steps per second of the tensor environment alone under random actions."""
     env: Any = gym.make_vec(env_id, num_envs=num_envs, device=str(device), output="torch", compile=compile)
     env.reset(seed=0)
@@ -61,7 +63,14 @@ def kernel_rate(env_id: str, num_envs: int, device: torch.device, *, steps: int,
 
 
 def training_rate(
-    env_id: str, num_envs: int, device: torch.device, *, rollouts: int, repeats: int, compile: bool, n_steps: int
+    env_id: str,
+    num_envs: int,
+    device: torch.device,
+    *,
+    rollouts: int,
+    repeats: int,
+    compile: bool,
+    n_steps: int,
 ) -> float:
     """Steps per second of whole PPO training, the warm-up and compilation excluded."""
     batch_size = max(num_envs * n_steps // 16, 64)
@@ -106,10 +115,14 @@ def main(
         ValueError: no GPU in this machine.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError("device 'cuda': torch sees no GPU here; run this where one is, or try the command with --device cpu")
+        raise ValueError(
+            "device 'cuda': torch sees no GPU here; run this where one is, or try the command with --device cpu"
+        )
     place = torch.device(device)
     torch.set_float32_matmul_precision("high")
-    table = Table(title=f"{num_envs:,} environments on {torch.cuda.get_device_name(place) if place.type == 'cuda' else 'the CPU'}")
+    table = Table(
+        title=f"{num_envs:,} environments on {torch.cuda.get_device_name(place) if place.type == 'cuda' else 'the CPU'}"
+    )
     for column in ("environment", "what", "eager, steps/s", "compiled, steps/s"):
         table.add_column(column)
     console, rates = Console(), {}
@@ -118,16 +131,32 @@ def main(
             row = {}
             for compiled in (False, True) if compile else (False,):
                 if what == "kernel":
-                    rate = kernel_rate(env_id, num_envs, place, steps=kernel_steps, repeats=repeats, compile=compiled)
+                    rate = kernel_rate(
+                        env_id, num_envs, place, steps=kernel_steps, repeats=repeats, compile=compiled
+                    )
                 else:
                     rate = training_rate(
-                        env_id, num_envs, place, rollouts=rollouts, repeats=repeats, compile=compiled, n_steps=n_steps
+                        env_id,
+                        num_envs,
+                        place,
+                        rollouts=rollouts,
+                        repeats=repeats,
+                        compile=compiled,
+                        n_steps=n_steps,
                     )
                 row["compiled" if compiled else "eager"] = rate
                 console.print(f"{env_id} {what} {'compiled' if compiled else 'eager'}: {rate:,.0f} steps/s")
             rates[f"{env_id} {what}"] = row
-            table.add_row(env_id, what, *(f"{row[key]:,.0f}" if key in row else "-" for key in ("eager", "compiled")))
+            table.add_row(
+                env_id, what, *(f"{row[key]:,.0f}" if key in row else "-" for key in ("eager", "compiled"))
+            )
     console.print(table)
-    result = {"benchmark": "gpu", "num_envs": num_envs, "n_steps": n_steps, "rates": rates, "machine": machine()}
+    result = {
+        "benchmark": "gpu",
+        "num_envs": num_envs,
+        "n_steps": n_steps,
+        "rates": rates,
+        "machine": machine(),
+    }
     write_report(result, table, out, "gpu")
     return result

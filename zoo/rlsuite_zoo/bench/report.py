@@ -12,7 +12,17 @@ from typing import Any
 
 from rich.table import Table
 
-LIBRARIES = ("rlsuite", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3", "sbx-rl", "jax", "envpool")
+LIBRARIES = (
+    "rlsuite",
+    "torch",
+    "numpy",
+    "gymnasium",
+    "mujoco",
+    "stable-baselines3",
+    "sbx-rl",
+    "jax",
+    "envpool",
+)
 
 
 def machine() -> dict[str, Any]:

@@ -43,7 +43,9 @@ WARM_UP_ROLLOUTS = 3
 
 def competitors(threads: int) -> dict[str, dict[str, Any]]:
     """Name and settings of each measurement; Stable-Baselines3 at each thread count and both of its vector envs."""
-    rows: dict[str, dict[str, Any]] = {"rlsuite (numpy back end)": {"library": "rlsuite", "threads": 1, "backend": "numpy"}}
+    rows: dict[str, dict[str, Any]] = {
+        "rlsuite (numpy back end)": {"library": "rlsuite", "threads": 1, "backend": "numpy"}
+    }
     rows["rlsuite (torch back end)"] = {"library": "rlsuite", "threads": 1, "backend": "torch"}
     for count in sorted({1, threads}):
         for vec_env in ("dummy", "subproc"):
@@ -58,16 +60,28 @@ def competitors(threads: int) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def measure(library: str, setting: Setting, *, threads: int, backend: str = "auto", vec_env: str = "dummy") -> dict[str, float]:
+def measure(
+    library: str, setting: Setting, *, threads: int, backend: str = "auto", vec_env: str = "dummy"
+) -> dict[str, float]:
     """Steps per second of one competitor in this process, and the seconds of its warm-up."""
     start = time.perf_counter()
     rollout = setting.n_steps * setting.num_envs
-    common: dict[str, Any] = {"n_steps": setting.n_steps, "batch_size": setting.batch_size, "n_epochs": setting.n_epochs}
+    common: dict[str, Any] = {
+        "n_steps": setting.n_steps,
+        "batch_size": setting.batch_size,
+        "n_epochs": setting.n_epochs,
+    }
     if library == "rlsuite":
         from rlsuite import PPO
 
         model: Any = PPO(
-            setting.env, num_envs=setting.num_envs, device="cpu", seed=0, backend=backend, net_arch=setting.net_arch, **common
+            setting.env,
+            num_envs=setting.num_envs,
+            device="cpu",
+            seed=0,
+            backend=backend,
+            net_arch=setting.net_arch,
+            **common,
         )
     else:
         import torch
@@ -133,16 +147,26 @@ def _in_process(setting: Setting, options: dict[str, Any]) -> dict[str, float]:
     request = json.dumps({"setting": dataclasses.asdict(setting), "options": options})
     environment = os.environ | {"OMP_NUM_THREADS": str(options["threads"]), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-m", "rlsuite_zoo.bench.train", request], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-m", "rlsuite_zoo.bench.train", request],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"measuring {options} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")
+        raise RuntimeError(
+            f"measuring {options} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}"
+        )
     result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
 
 
 def _report(
-    setting: Setting, rates: dict[str, list[float]], warm: dict[str, float], console: Console, out: Path | None
+    setting: Setting,
+    rates: dict[str, list[float]],
+    warm: dict[str, float],
+    console: Console,
+    out: Path | None,
 ) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in rates.items()}
     best = {
@@ -155,14 +179,24 @@ def _report(
         table.add_column(column, justify="left" if not column else "right")
     for name, values in rates.items():
         spread = f"{min(values):,.0f} - {max(values):,.0f}"
-        table.add_row(name, f"{medians[name]:,.0f}", spread, f"{best['rlsuite'] / medians[name]:.2f}", f"{warm[name]:.1f}")
+        table.add_row(
+            name,
+            f"{medians[name]:,.0f}",
+            spread,
+            f"{best['rlsuite'] / medians[name]:.2f}",
+            f"{warm[name]:.1f}",
+        )
     console.print(table)
     result = {
         "benchmark": "train",
         "setting": dataclasses.asdict(setting),
         "rates": rates,
         "medians": medians,
-        "ratios": {f"rlsuite / {library}": best["rlsuite"] / rate for library, rate in best.items() if library != "rlsuite"},
+        "ratios": {
+            f"rlsuite / {library}": best["rlsuite"] / rate
+            for library, rate in best.items()
+            if library != "rlsuite"
+        },
         "machine": machine(),
     }
     console.print(", ".join(f"{name} = {ratio:.2f}" for name, ratio in result["ratios"].items()))

@@ -1,0 +1,312 @@
+"""The console script `rlsuite` (also `python -m rlsuite_zoo`): typed functions, one per command.
+
+A mistake of the user is one line on stderr and exit code 2; a failure is one line and exit code 1; Ctrl-C is 130.
+`--debug` (or RLSUITE_DEBUG=1) shows the traceback instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tyro.conf import Positional
+
+from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+
+SETTING = re.compile(r"[A-Za-z_][\w.]*=")
+
+
+def list_(what: Positional[str] = "all") -> None:
+    """List algorithms, environments and recipes.
+
+    Args:
+        what: all, algorithms, envs or recipes.
+    """
+    from rlsuite_zoo.listing import show
+
+    show(what)
+
+
+def train(
+    algo: Positional[str] = "",
+    env: Positional[str] = "",
+    settings: Positional[tuple[str, ...]] = (),
+    *,
+    steps: str = "",
+    seeds: str = "0",
+    num_envs: str = "",
+    device: str = "auto",
+    recipe: str = "",
+    jobs: int | None = None,
+    out: str = "runs",
+    name: str = "",
+    checkpoint_every: str = "",
+    eval_every: str = "",
+    eval_episodes: int = 20,
+    resume: str = "",
+) -> None:
+    """Train one or several seeds, each in a run folder of its own.
+
+    Args:
+        algo: algorithm, such as bpo, ppo, sac or sb3:ppo (`rlsuite list algorithms`).
+        env: Gymnasium id, such as Hopper-v5 or rlsuite/CartPole-v1 (`rlsuite list envs`).
+        settings: hyper-parameters as key=value or config.key=value; env.key=value for the environment.
+        steps: environment steps, such as 1e6 (default: the recipe's).
+        seeds: such as 0, 0-4 or 0,3,7.
+        num_envs: copies of the environment (default: the recipe's).
+        device: auto, cpu or cuda.
+        recipe: named variant of the recipe (`rlsuite list recipes`).
+        jobs: runs at a time (default: one per core).
+        out: folder of all runs.
+        name: folder of this training below OUT/ALGO/ENV (default: the time).
+        checkpoint_every: steps between checkpoints (default: a twentieth of the steps).
+        eval_every: steps between evaluations during training (default: none).
+        eval_episodes: episodes of an evaluation; 0 for none at the end.
+        resume: run folder (or a folder of several) to go on with; takes --steps and --jobs, nothing else.
+    """
+    from rlsuite_zoo import commands
+
+    if resume:
+        if algo or env or settings:
+            raise UsageError(
+                "--resume goes on with the run as it is; leave algorithm, environment and settings out"
+            )
+        commands.resume(resume, steps=steps, jobs=jobs)
+        return
+    if not algo or not env:
+        raise UsageError(
+            "give an algorithm and an environment: rlsuite train bpo Hopper-v5 (or --resume RUN)"
+        )
+    commands.train(
+        algo,
+        env,
+        settings,
+        steps=steps,
+        seeds=seeds,
+        num_envs=num_envs,
+        device=device,
+        recipe=recipe,
+        jobs=jobs,
+        out=out,
+        name=name,
+        checkpoint_every=checkpoint_every,
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
+    )
+
+
+def evaluate(
+    run: Positional[str],
+    *,
+    episodes: int = 20,
+    render: str = "",
+    stochastic: bool = False,
+    seed: int | None = None,
+    checkpoint: str = "last",
+) -> None:
+    """Evaluate trained runs: mean return with its 95 % interval; writes evaluation.json.
+
+    Args:
+        run: run folder, or a folder of several.
+        episodes: how many.
+        render: also write a video of one episode to this .mp4 file.
+        stochastic: sample the actions instead of taking the distribution's mode.
+        seed: of the episodes (default: derived from the run's).
+        checkpoint: last or best.
+    """
+    from rlsuite_zoo import commands
+
+    commands.evaluate(
+        run, episodes=episodes, render=render, stochastic=stochastic, seed=seed, checkpoint=checkpoint
+    )
+
+
+def plot(
+    runs: Positional[tuple[str, ...]],
+    *,
+    out: str = "learning_curves.png",
+    metric: str = "rollout/ep_rew_mean",
+    smooth: float = 0.02,
+    title: str = "",
+) -> None:
+    """Draw learning curves: mean and 95 % interval over seeds, one panel per environment.
+
+    Args:
+        runs: run folders, or folders of several.
+        out: picture to write (.png, .pdf or .svg).
+        metric: column of progress.csv.
+        smooth: width of the moving average, as a share of the curve; 0 for none.
+        title: above the picture.
+    """
+    from rlsuite_zoo.plot import plot_runs
+
+    if not runs:
+        raise UsageError("give at least one run folder: rlsuite plot runs/bpo/Hopper-v5/NAME")
+    plot_runs(list(runs), Path(out), metric=metric, smooth=smooth, title=title)
+
+
+def results(
+    suite: Positional[str],
+    *,
+    seeds: str = "",
+    steps: str = "",
+    jobs: int | None = None,
+    only: str = "",
+    report_only: bool = False,
+    runs: str = "runs/results",
+    out: str = "results",
+) -> None:
+    """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept.
+
+    Args:
+        suite: bpo or sac.
+        seeds: such as 0-4 (default: the suite's).
+        steps: environment steps of each run (default: the suite's).
+        jobs: runs at a time (default: one per core).
+        only: environments, separated by commas.
+        report_only: write the page from the runs that exist, train nothing.
+        runs: folder of the runs.
+        out: folder of the page and its pictures.
+    """
+    from rlsuite_zoo.results_page import make_results
+
+    make_results(
+        suite, seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs, out=out
+    )
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "train": train,
+    "evaluate": evaluate,
+    "plot": plot,
+    "results": results,
+}
+BENCHES = ("rollout", "train", "gpu")
+
+
+def usage() -> str:
+    """All commands, one line each."""
+    lines = ["usage: rlsuite COMMAND [...]   (rlsuite COMMAND --help tells more)", ""]
+    for name, function in COMMANDS.items():
+        lines.append(f"  {name:<10}{(inspect.getdoc(function) or '').splitlines()[0]}")
+    lines.append(f"  {'bench':<10}Measure speed beside other libraries: {', '.join(BENCHES)}.")
+    return "\n".join(lines)
+
+
+def parse_and_call(function: Callable[..., None], words: list[str], prog: str) -> None:
+    """Call a typed function with the words of the command line; settings may stand anywhere among the options.
+
+    Raises:
+        UsageError: an option that the function has not; names the nearest.
+    """
+    options = {name.replace("_", "-") for name in inspect.signature(function).parameters}
+    for word in words:
+        option = word.removeprefix("--").partition("=")[0].replace("_", "-")
+        if (
+            word.startswith("--")
+            and option not in {*options, "help"}
+            and option.removeprefix("no-") not in options
+        ):
+            close = difflib.get_close_matches(option, options, n=1)
+            hint = f"did you mean --{close[0]}?" if close else f"`{prog} --help` lists them"
+            raise UsageError(f"{prog} has no option --{option}: {hint}")
+    # Words such as learning_rate=1e-4 go to the end: the parser wants them in one piece.
+    loose = [w for i, w in enumerate(words) if SETTING.match(w) and not (i and words[i - 1].startswith("--"))]
+    rest = [
+        w for i, w in enumerate(words) if not (SETTING.match(w) and not (i and words[i - 1].startswith("--")))
+    ]
+    if loose:
+        first_option = next((i for i, w in enumerate(rest) if w.startswith("-")), len(rest))
+        rest = rest[:first_option] + loose + rest[first_option:]
+    tyro.cli(function, args=rest, prog=prog, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def bench(words: list[str]) -> None:
+    """Call `main` of a benchmark module, which is imported only now.
+
+    Raises:
+        UsageError: no such benchmark.
+    """
+    import importlib
+
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: rlsuite bench {{{','.join(BENCHES)}}} [--help] [options]")
+        return
+    if words[0] not in BENCHES:
+        raise unknown("benchmark", words[0], BENCHES)
+    module: Any = importlib.import_module(f"rlsuite_zoo.bench.{words[0]}")
+    parse_and_call(module.main, words[1:], f"rlsuite bench {words[0]}")
+
+
+def dispatch(words: list[str]) -> None:
+    """Carry out a command line.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"rlsuite {version('rlsuite')}")
+        return
+    if words[0] == "bench":
+        bench(words[1:])
+        return
+    if words[0] not in COMMANDS:
+        raise unknown("command", words[0], [*COMMANDS, "bench"])
+    parse_and_call(COMMANDS[words[0]], words[1:], f"rlsuite {words[0]}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in words or os.environ.get("RLSUITE_DEBUG", "") not in ("", "0")
+    words = [word for word in words if word != "--debug"]
+    if not debug:
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # other packages' own affairs
+    try:
+        dispatch(words)
+    except SystemExit as stop:  # --help, or the parser's own complaint
+        return stop.code if isinstance(stop.code, int) else 1
+    except (Interrupted, KeyboardInterrupt):
+        print("rlsuite: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # `rlsuite list | head`: no complaint at exit
+        return 0
+    except UsageError as error:
+        if debug:
+            raise
+        print(f"rlsuite: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if debug:
+            raise
+        print(f"rlsuite: {describe(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def describe(error: Exception) -> str:
+    """One line for an error that is not the command line's."""
+    text = str(error) or "no message"
+    plain = isinstance(error, ValueError | OSError) or type(error).__module__.startswith("rlsuite")
+    return text if plain else f"{type(error).__name__}: {text} (RLSUITE_DEBUG=1 shows where)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

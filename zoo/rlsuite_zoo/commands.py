@@ -1,0 +1,237 @@
+"""What the commands `train` and `evaluate` do, once the command line is read."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+import rlsuite_zoo.train as training
+from rlsuite_zoo.display import out_console
+from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+from rlsuite_zoo.launch import launch
+from rlsuite_zoo.models import (
+    check_algorithm,
+    check_device,
+    check_env,
+    evaluate_policy,
+    load_policy,
+    resolve_config,
+)
+from rlsuite_zoo.recipe import find_recipe, parse_count, parse_overrides, parse_seeds
+from rlsuite_zoo.report import evaluation_record
+from rlsuite_zoo.run_folder import RunFolder, RunSpec, find_runs, write_json
+
+CHECKPOINTS = 20
+"""Checkpoints of a run, unless told otherwise."""
+
+
+def make_spec(
+    algo: str,
+    env: str,
+    settings: Sequence[str] = (),
+    *,
+    seed: int = 0,
+    steps: str = "",
+    num_envs: str = "",
+    device: str = "auto",
+    recipe: str = "",
+    checkpoint_every: str = "",
+    eval_every: str = "",
+    eval_episodes: int = 20,
+) -> RunSpec:
+    """A run, complete: recipe, command line and the algorithm's defaults put together.
+
+    Raises:
+        UsageError: an unknown or impossible part.
+    """
+    check_algorithm(algo)
+    check_env(env)
+    check_device(device)
+    found = find_recipe(algo, env, recipe or None)
+    config, env_kwargs = parse_overrides(settings)
+    if eval_episodes < 0:
+        raise UsageError(f"--eval-episodes is {eval_episodes}; it must be at least 0")
+    total = parse_count(steps, "--steps") if steps else found.steps
+    checkpoint = parse_count(checkpoint_every, "--checkpoint-every") if checkpoint_every else 0
+    return RunSpec(
+        algo=algo,
+        env=env,
+        seed=seed,
+        steps=total,
+        num_envs=parse_count(num_envs, "--num-envs") if num_envs else found.num_envs,
+        recipe=found.name,
+        device=device,
+        config=resolve_config(algo, {**found.config, **config}),
+        env_kwargs={**found.env, **env_kwargs},
+        checkpoint_every=checkpoint or max(1, total // CHECKPOINTS),
+        eval_every=parse_count(eval_every, "--eval-every") if eval_every else 0,
+        eval_episodes=eval_episodes,
+        label=" ".join(settings),
+    )
+
+
+def train(
+    algo: str,
+    env: str,
+    settings: Sequence[str],
+    *,
+    seeds: str,
+    jobs: int | None,
+    out: str,
+    name: str,
+    **options: Any,
+) -> None:
+    """Make the run folders and run them.
+
+    Raises:
+        UsageError: bad input. RunFailed, Interrupted: see `launch`.
+    """
+    numbers = parse_seeds(seeds)
+    _check_jobs(jobs)
+    spec = make_spec(algo, env, settings, **options)
+    name = name or datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    if not re.fullmatch(r"[\w.+=-]+", name):
+        raise UsageError(f"--name is {name!r}; use letters, digits and . _ + = -")
+    parent = Path(out) / safe_name(algo) / safe_name(env) / name
+    command = shlex.join(["rlsuite", *sys.argv[1:]])
+    folders = [
+        RunFolder.create(parent / f"seed{seed}", replace(spec, seed=seed), command) for seed in numbers
+    ]
+    run_and_report(folders, jobs, parent)
+
+
+def resume(path: str, *, steps: str = "", jobs: int | None = None) -> None:
+    """Go on with the runs in a folder that are not finished, or that `steps` makes longer.
+
+    Raises:
+        UsageError: no run there, or fewer steps than are done.
+    """
+    _check_jobs(jobs)
+    folders = find_runs([path])
+    todo = []
+    for folder in folders:
+        spec = folder.spec()
+        if steps:
+            total = parse_count(steps, "--steps")
+            if total < int(folder.status().get("steps", 0)):
+                raise UsageError(
+                    f"{folder.path} has done more than {total} steps already; give a larger --steps"
+                )
+            if total != spec.steps:
+                folder.write_spec(replace(spec, steps=total))
+                todo.append(folder)
+                continue
+        if not folder.finished:
+            todo.append(folder)
+        if spec.algo.startswith("sb3:") and folder.last.exists() and not folder.finished:
+            print(f"note: {folder.path}: a Stable-Baselines3 baseline goes on approximately, not bit for bit")
+    if not todo:
+        print(f"all {len(folders)} runs in {path} are finished; --steps makes them longer")
+        return
+    run_and_report(todo, jobs, Path(path))
+
+
+def run_and_report(folders: list[RunFolder], jobs: int | None, parent: Path) -> None:
+    """Run the folders, then print what came out; a single run's failure names its last checkpoint."""
+    try:
+        launch(folders, jobs)
+    except Interrupted:
+        print(f"stopped; go on with: rlsuite train --resume {parent}", file=sys.stderr)
+        raise
+    except Exception:
+        if len(folders) == 1:  # launch names the checkpoints of several
+            print(f"{folders[0].path} failed; {training.checkpoint_hint(folders[0])}", file=sys.stderr)
+        raise
+    finally:
+        show_runs(folders)
+
+
+def show_runs(folders: list[RunFolder]) -> None:
+    """A table of runs: state, steps, speed and return; and where they are."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "state", "steps", "steps/s", "training return", "evaluated", "episodes"):
+        table.add_column(column, justify="left" if column in ("run", "state") else "right", no_wrap=True)
+    top = Path(os.path.commonpath([folder.path.parent for folder in folders]))
+    for folder in folders:
+        status, record = folder.status(), read_evaluation(folder)
+        mean = status.get("ep_rew_mean")
+        table.add_row(
+            str(folder.path.relative_to(top)),
+            str(status.get("state")),
+            f"{status.get('steps', 0):,}",
+            f"{status.get('steps_per_s', 0):,.0f}",
+            "" if mean is None else f"{mean:,.1f}",
+            f"{record['mean']:,.1f} [{record['low']:,.1f}, {record['high']:,.1f}]" if record else "",
+            str(record["episodes"]) if record else "",
+        )
+    out_console().print(table)
+    print(f"in {top}")
+
+
+def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
+    """evaluation.json, or None."""
+    if not folder.evaluation.exists():
+        return None
+    record: dict[str, Any] = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+    return record
+
+
+def evaluate(
+    run: str, *, episodes: int, render: str, stochastic: bool, seed: int | None, checkpoint: str
+) -> None:
+    """Evaluate each run in a folder, print the returns, write evaluation.json and perhaps a video of the first.
+
+    Raises:
+        UsageError: no run, no checkpoint, no episodes.
+    """
+    if episodes < 1:
+        raise UsageError(f"--episodes is {episodes}; it must be at least 1")
+    if checkpoint not in ("last", "best"):
+        raise unknown("checkpoint", checkpoint, ["last", "best"])
+    if render:
+        from rlsuite_zoo.video import check_video
+
+        check_video(Path(render))
+    folders = find_runs([run])
+    for folder in folders:
+        spec = folder.spec()
+        file = folder.last if checkpoint == "last" else folder.best
+        policy = load_policy(folder, file)
+        options = {"deterministic": not stochastic} | ({} if seed is None else {"seed": seed})
+        result = evaluate_policy(policy, spec, episodes, **options)
+        write_json(
+            folder.evaluation, evaluation_record(result, file, deterministic=not stochastic, seed=seed)
+        )
+        interval = result.interval
+        print(
+            f"{folder.path}: return {interval.estimate:,.2f}, 95 % interval [{interval.low:,.2f}, {interval.high:,.2f}] "
+            f"over {len(result.returns)} episodes ({spec.algo} on {spec.env}, {file.name})"
+        )
+    if render:
+        from rlsuite_zoo.video import write_video
+
+        print(
+            write_video(
+                load_policy(folders[0], folders[0].last), folders[0].spec(), Path(render), not stochastic
+            )
+        )
+
+
+def safe_name(text: str) -> str:
+    """An algorithm or environment as one folder name."""
+    return re.sub(r"[/:\\]", "-", text)
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; it must be at least 1")

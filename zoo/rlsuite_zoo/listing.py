@@ -1,0 +1,87 @@
+"""`rlsuite list`: algorithms, environments and recipes as tables."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from rich.table import Table
+
+import rlsuite
+import rlsuite_envs  # noqa: F401  (registers the environments)
+from rlsuite_envs.mujoco_ids import MUJOCO_IDS
+from rlsuite_zoo import recipe
+from rlsuite_zoo.display import out_console
+from rlsuite_zoo.errors import unknown
+
+WHAT = ("all", "algorithms", "envs", "recipes")
+
+
+def show(what: str) -> None:
+    """Print the tables asked for.
+
+    Raises:
+        UsageError: nothing of that name to list.
+    """
+    if what not in WHAT:
+        raise unknown("thing to list", what, WHAT)
+    console = out_console()
+    for name, table in (("algorithms", _algorithms), ("envs", _environments), ("recipes", _recipes)):
+        if what in ("all", name):
+            console.print(table())
+
+
+def first_sentence(thing: Any) -> str:
+    """The first sentence of a docstring, without Markdown headings and equations."""
+    lines = [line.strip() for line in (inspect.getdoc(thing) or "").splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith("#"))
+    return re.split(r"(?<=[.:])\s", text, maxsplit=1)[0].rstrip(":")
+
+
+def _algorithms() -> Table:
+    from rlsuite_zoo.baselines import BASELINES
+
+    table = _table("Algorithms", "name", "what it is")
+    for name, (module, _) in rlsuite.ALGORITHMS.items():
+        table.add_row(name, first_sentence(importlib.import_module(module)))
+    for name, baseline in BASELINES.items():
+        table.add_row(name, f"Stable-Baselines3's {baseline.__name__}, as a baseline")
+    return table
+
+
+def _environments() -> Table:
+    table = _table("Environments", "id", "engine", "what it is")
+    for name in MUJOCO_IDS:
+        table.add_row(name, "MuJoCo pool", _describe(gym.spec(name)))
+    for name, spec in sorted(gym.registry.items()):
+        if name.startswith("rlsuite/") and name.removeprefix("rlsuite/") not in MUJOCO_IDS:
+            table.add_row(name, "tensor kernel" if spec.vector_entry_point else "single", _describe(spec))
+    table.add_row("any other Gymnasium id", "Gymnasium", "stepped by Gymnasium's own vector environment")
+    return table
+
+
+def _describe(spec: EnvSpec) -> str:
+    entry = spec.entry_point
+    if entry is None:
+        return ""
+    return first_sentence(load_env_creator(entry) if isinstance(entry, str) else entry)
+
+
+def _recipes() -> Table:
+    table = _table("Recipes", "algorithm", "environment", "--recipe", "what it is")
+    for algorithm in recipe.algorithms():
+        for env, variants in recipe.recipe_files(algorithm).items():
+            for name, found in variants.items():
+                table.add_row(algorithm, "any other" if env == "default" else env, name, found.description)
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, no_wrap=i < len(columns) - 1)
+    return table

@@ -1,0 +1,219 @@
+"""Recipes: hyper-parameters as data, one YAML file per algorithm and environment.
+
+`recipes/<algorithm>/<environment>.yaml` maps variant names to recipes; `default` is taken when no `--recipe` is
+given. `recipes/<algorithm>/default.yaml` serves environments without a file, and adds its variants to all others.
+
+    default:
+      description: one line
+      source: where the numbers come from
+      num_envs: 16
+      steps: 1e6
+      config: {n_steps: 128, learning_rate: 3e-4}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from rlsuite.core.config import nearest
+from rlsuite_zoo.errors import UsageError, unknown
+
+RECIPE_KEYS = ("description", "source", "num_envs", "steps", "config", "env")
+
+
+class Loader(yaml.SafeLoader):
+    """YAML's safe loader, reading 1e6 as a number (YAML 1.1 wants a dot) and refusing repeated keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A dict; a key given twice is an error, because the first value would silently be lost."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?\d*([eE][-+]?\d+)|\.\d+([eE][-+]?\d+)?)$"),
+    list("-+0123456789."),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of one training: what the command line does not say comes from here."""
+
+    name: str
+    """Variant, such as "default" or "paper"."""
+    description: str = ""
+    source: str = ""
+    num_envs: int = 1
+    """Copies of the environment."""
+    steps: int = 1_000_000
+    """Environment steps."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Fields of the algorithm's configuration."""
+    env: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the environment."""
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """YAML by the safe loader.
+
+    Raises:
+        UsageError: not YAML, or tags that would build Python objects; names `where`.
+    """
+    try:
+        return yaml.load(text, Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise UsageError(f"{where} is not plain YAML: {line}") from error
+
+
+def algorithms() -> list[str]:
+    """Algorithms that have recipes; baselines as "sb3:<name>"."""
+    folders = [folder.name for folder in (files("rlsuite_zoo") / "recipes").iterdir() if folder.is_dir()]
+    return sorted(name.replace("sb3-", "sb3:") for name in folders)
+
+
+def recipe_files(algorithm: str) -> dict[str, dict[str, Recipe]]:
+    """All recipes of an algorithm, by environment ("default" for the rest) and variant."""
+    folder = files("rlsuite_zoo") / "recipes" / algorithm.replace(":", "-")
+    if not folder.is_dir():
+        return {}
+    found = {}
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".yaml"):
+            data = parse_yaml(file.read_text(encoding="utf-8"), f"recipes/{folder.name}/{file.name}")
+            found[file.name.removesuffix(".yaml")] = _variants(data, f"recipes/{folder.name}/{file.name}")
+    return found
+
+
+def _variants(data: Any, where: str) -> dict[str, Recipe]:
+    if not isinstance(data, dict) or "default" not in data:
+        raise UsageError(f"{where} must map variant names to recipes, with one named 'default'")
+    recipes = {}
+    for name, values in data.items():
+        if not isinstance(values, dict):
+            raise UsageError(
+                f"{where}: variant {name!r} must be a mapping with the keys {', '.join(RECIPE_KEYS)}"
+            )
+        for key in values:
+            if key not in RECIPE_KEYS:
+                raise UsageError(
+                    f"{where}: variant {name!r} has no key {key!r}: {nearest(str(key), list(RECIPE_KEYS))}"
+                )
+        numbers = {key: parse_count(str(values[key]), key) for key in ("num_envs", "steps") if key in values}
+        recipes[str(name)] = Recipe(name=str(name), **{**values, **numbers})
+    return recipes
+
+
+def find_recipe(algorithm: str, env: str, name: str | None = None) -> Recipe:
+    """The recipe for an algorithm on an environment.
+
+    `rlsuite/<Id>` uses the file of `<Id>`: it is the same task on another engine.
+
+    Raises:
+        UsageError: no variant of that name; names the nearest.
+    """
+    known = recipe_files(algorithm)
+    variants = {**known.get("default", {})}
+    bare = env.rpartition(":")[2].removeprefix("rlsuite/")
+    variants |= known.get(bare, {})
+    if not variants:
+        variants = {"default": Recipe("default", "the algorithm's own defaults")}
+    if (name or "default") not in variants:
+        raise unknown(f"recipe for {algorithm} on {env}", str(name), variants)
+    return variants[name or "default"]
+
+
+def parse_count(text: str, what: str) -> int:
+    """A whole number of at least 1, also written 1e6 or 2_048.
+
+    Raises:
+        UsageError: anything else.
+    """
+    try:
+        value = float(text)
+        number = int(value)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{what} is {text!r}; it must be a whole number such as 1e6 or 2048") from None
+    if number != value or number < 1:
+        raise UsageError(f"{what} is {text!r}; it must be a whole number of at least 1, such as 1e6")
+    return number
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from "0-4", "3" or "0,3,7-9".
+
+    Raises:
+        UsageError: not such a list, or a seed named twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise UsageError(f"--seeds is {text!r}; give numbers and ranges such as 0-4 or 0,3,7")
+        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+    if len(set(seeds)) != len(seeds):
+        raise UsageError(f"--seeds {text!r} names a seed twice")
+    return seeds
+
+
+def parse_overrides(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings from `key=value` or `config.key=value`, and environment arguments from `env.key=value`.
+
+    Values are YAML: 3e-4, true, null, [64, 64], {a: 1}, linear:3e-4.
+
+    Raises:
+        UsageError: no "=", or a key given twice.
+    """
+    config: dict[str, Any] = {}
+    env: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(
+                f"{word!r} is no setting; write key=value, such as learning_rate=1e-4 or env.key=value"
+            )
+        target = env if key.startswith("env.") else config
+        key = key.removeprefix("env.").removeprefix("config.")
+        if key in target:
+            raise UsageError(f"{key} is set twice on the command line")
+        target[key] = parse_yaml(value, f"the value of {key}")
+    return config, env
+
+
+def build_config(config_class: type[Any], values: Mapping[str, Any]) -> Any:
+    """A configuration from recipe and command-line values: floats such as 2e3 fit int fields, lists fit tuples.
+
+    Raises:
+        UsageError: an unknown key (names the nearest), or a value that the configuration refuses.
+    """
+    defaults = {f.name: f.default for f in dataclasses.fields(config_class)}
+    fitted: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in defaults:
+            raise UsageError(f"{config_class.__name__} has no key {key!r}: {nearest(key, list(defaults))}")
+        default = defaults[key]
+        if isinstance(value, list):
+            value = tuple(value)
+        if isinstance(value, float) and isinstance(default, int) and not isinstance(default, bool):
+            value = int(value) if value == int(value) else value
+        if isinstance(value, int) and not isinstance(value, bool) and isinstance(default, float):
+            value = float(value)
+        fitted[key] = value
+    try:
+        return config_class(**fitted)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error

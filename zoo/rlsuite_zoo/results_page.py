@@ -1,0 +1,230 @@
+"""`rlsuite results SUITE`: train a suite, then write its page of tables and curves.
+
+A suite (`suites/<name>.yaml`) is environments times entries (algorithm and recipe) times seeds. Runs live in
+`<runs>/<suite>/...` and are found again: finished ones are kept, others go on from their checkpoint.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import sys
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlsuite.core.statistics import Interval, bootstrap_interval
+from rlsuite_zoo.commands import make_spec, read_evaluation, safe_name
+from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.launch import RunFailed, launch
+from rlsuite_zoo.plot import plot_runs, read_curve
+from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
+from rlsuite_zoo.run_folder import RunFolder, RunSpec, versions, write_text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the tables."""
+
+    name: str
+    algo: str
+    recipe: str = "default"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to train and what to compare with."""
+
+    name: str
+    title: str
+    about: str
+    steps: int
+    seeds: list[int]
+    environments: list[str]
+    entries: list[Entry]
+    published: dict[str, list[dict[str, str]]]
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of this name.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    folder = files("rlsuite_zoo") / "suites"
+    known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    if name not in known:
+        raise unknown("suite", name, known)
+    data = parse_yaml((folder / f"{name}.yaml").read_text(encoding="utf-8"), f"suites/{name}.yaml")
+    entries = [Entry(**entry) for entry in data.pop("entries")]
+    steps, seeds = parse_count(str(data.pop("steps")), "steps"), parse_seeds(str(data.pop("seeds")))
+    return Suite(name=name, entries=entries, steps=steps, seeds=seeds, **data)
+
+
+Cells = dict[tuple[str, str], list[RunFolder]]
+"""Finished runs by environment and entry."""
+
+
+def make_results(
+    name: str, *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
+) -> None:
+    """Train what is missing (unless `report_only`), then write `<out>/<suite>.md` and its pictures.
+
+    The page is written from what finished even when some runs failed.
+
+    Raises:
+        UsageError: bad options, or nothing to report. RunFailed: some runs failed.
+    """
+    suite = load_suite(name)
+    numbers = parse_seeds(seeds) if seeds else suite.seeds
+    total = parse_count(steps, "--steps") if steps else suite.steps
+    environments = [env.strip() for env in only.split(",")] if only else suite.environments
+    for env in environments:
+        if env not in suite.environments:
+            raise unknown(f"environment of the suite {name}", env, suite.environments)
+    root = Path(runs) / name / f"{total}-steps"
+    failure: RunFailed | None = None
+    if not report_only:
+        todo = [f for f in _prepare(suite, environments, numbers, total, root) if not f.finished]
+        print(f"{len(todo)} runs to do in {root}")
+        try:
+            if todo:
+                launch(todo, jobs)
+        except RunFailed as error:
+            failure = error
+    cells = finished_runs(suite, environments, numbers, root)
+    if any(cells.values()):
+        write_page(suite, environments, cells, total, Path(out))
+    elif failure is None:
+        raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
+    if failure is not None:
+        raise failure
+
+
+def _folder(root: Path, env: str, entry: Entry, seed: int) -> RunFolder:
+    return RunFolder(root / safe_name(env) / f"{safe_name(entry.algo)}-{entry.recipe}" / f"seed{seed}")
+
+
+def _prepare(
+    suite: Suite, environments: list[str], seeds: list[int], steps: int, root: Path
+) -> list[RunFolder]:
+    """All run folders, seed by seed, so that an interrupted suite has comparable entries."""
+    command = shlex.join(["rlsuite", *sys.argv[1:]])
+    folders = []
+    for seed in seeds:
+        for env in environments:
+            for entry in suite.entries:
+                folder = _folder(root, env, entry, seed)
+                if not folder.config.exists():
+                    spec: RunSpec = make_spec(
+                        entry.algo, env, seed=seed, steps=str(steps), recipe=entry.recipe
+                    )
+                    RunFolder.create(folder.path, spec, command)
+                folders.append(folder)
+    return folders
+
+
+def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root: Path) -> Cells:
+    """The finished runs of every cell of the tables."""
+    return {
+        (env, entry.name): [f for f in (_folder(root, env, entry, seed) for seed in seeds) if f.finished]
+        for env in environments
+        for entry in suite.entries
+    }
+
+
+def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, out: Path) -> None:
+    """The page and one picture of learning curves."""
+    out.mkdir(parents=True, exist_ok=True)
+    parts = [f"# {suite.title}", suite.about, _provenance(cells, steps)]
+    parts += [
+        "## Return of the trained policy",
+        _table(suite, environments, cells, _evaluated),
+        _note_evaluated(cells),
+    ]
+    parts += [
+        "## Return while training, last tenth of the curve",
+        _table(suite, environments, cells, _trained),
+    ]
+    parts += ["## Speed", _table(suite, environments, cells, _speed)]
+    picture = out / f"{suite.name}.png"
+    paths = [str(folder.path) for folders in cells.values() for folder in folders]
+    groups = {folders[0].spec().group: entry for (_, entry), folders in cells.items() if folders}
+    plot_runs(paths, picture, quiet=True, labels=groups)
+    parts += ["## Learning curves", f"![learning curves]({picture.name})"]
+    if suite.published:
+        parts += ["## Published numbers", _published(suite, environments)]
+    page = out / f"{suite.name}.md"
+    write_text(page, "\n\n".join(parts) + "\n")
+    print(f"wrote {page} and {picture}")
+
+
+def _provenance(cells: Cells, steps: int) -> str:
+    folders = [folder for group in cells.values() for folder in group]
+    seeds = sorted({folder.spec().seed for folder in folders})
+    commands = sorted({(f.path / "command.txt").read_text(encoding="utf-8").strip() for f in folders})
+    found = ", ".join(f"{name} {number}" for name, number in versions().items())
+    lines = [
+        f"- Command: {' ; '.join(f'`{command}`' for command in commands)}",
+        f"- {steps:,} environment steps per run; seeds {', '.join(map(str, seeds))}; {len(folders)} runs",
+        f"- Versions: {found}",
+        f"- Date: {datetime.datetime.now(datetime.UTC).date().isoformat()}",
+        "- Numbers are the mean over seeds and its 95 % bootstrap interval; the number of seeds stands behind.",
+    ]
+    return "\n".join(lines)
+
+
+def _evaluated(folder: RunFolder) -> float:
+    record = read_evaluation(folder)
+    return float("nan") if record is None else float(record["mean"])
+
+
+def _trained(folder: RunFolder) -> float:
+    steps, values = read_curve(folder, "rollout/ep_rew_mean")
+    return float(values[steps >= 0.9 * steps[-1]].mean())
+
+
+def _speed(folder: RunFolder) -> float:
+    status = folder.status()
+    return float(status["steps"]) / float(status["wall_s"])
+
+
+def _note_evaluated(cells: Cells) -> str:
+    record: dict[str, Any] = next(
+        (r for group in cells.values() for f in group if (r := read_evaluation(f))), {}
+    )
+    how = "the mode of the policy" if record.get("deterministic", True) else "sampled actions"
+    return (
+        f"Each seed: mean undiscounted, unscaled return over {record.get('episodes', 0)} episodes of the last model, "
+        f"acting by {how}, with frozen normalisers."
+    )
+
+
+def _table(suite: Suite, environments: list[str], cells: Cells, value: Any) -> str:
+    lines = [f"| | {' | '.join(environments)} |", "|---|" + "---:|" * len(environments)]
+    for entry in suite.entries:
+        row = [_cell([value(folder) for folder in cells[env, entry.name]]) for env in environments]
+        lines.append(f"| {entry.name} | {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def _cell(values: list[float]) -> str:
+    known = np.array([v for v in values if np.isfinite(v)])
+    if not len(known):
+        return "–"
+    digits = 0 if abs(known).max() >= 100 else 1
+    if len(known) == 1:
+        return f"{known[0]:,.{digits}f} (1)"
+    interval: Interval = bootstrap_interval(known)
+    return f"{interval.estimate:,.{digits}f} [{interval.low:,.{digits}f}, {interval.high:,.{digits}f}] ({len(known)})"
+
+
+def _published(suite: Suite, environments: list[str]) -> str:
+    lines = ["| environment | what | return | source |", "|---|---|---:|---|"]
+    for env in environments:
+        for row in suite.published.get(env, []):
+            lines.append(f"| {env} | {row['what']} | {row['value']} | {row['source']} |")
+    return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""The folder of one run (one algorithm, environment and seed): everything needed to repeat, resume and report it.
+
+| file | holds |
+|---|---|
+| config.yaml | `RunSpec`: what was asked for, with every setting resolved |
+| versions.json, git.json, command.txt | where it ran: packages, platform, commit, command line |
+| progress.csv | the learning curve: steps, wall_s, and what the algorithm logs (`rollout/ep_rew_mean`, ...) |
+| events.out.tfevents.* | the same for TensorBoard |
+| checkpoints/last.zip, best.zip | the model, replaced atomically; best by the evaluations during training |
+| evaluations.csv | evaluations during training (`--eval-every`) |
+| evaluation.json | the evaluation of the trained model |
+| status.json | state (running, finished, failed, interrupted), steps, speed, error |
+| log.txt | what the worker printed |
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.recipe import parse_yaml
+
+PACKAGES = ("rlsuite", "torch", "gymnasium", "mujoco", "numpy", "stable_baselines3", "scipy", "safetensors")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, complete: two folders with equal specs hold equal runs."""
+
+    algo: str
+    """Algorithm, such as "bpo" or "sb3:ppo"."""
+    env: str
+    """Gymnasium id."""
+    seed: int
+    steps: int
+    """Environment steps to train for; the algorithm finishes the rollout it is in."""
+    num_envs: int
+    recipe: str = "default"
+    device: str = "auto"
+    config: dict[str, Any] = field(default_factory=dict)
+    """Every hyper-parameter."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    checkpoint_every: int = 100_000
+    """Environment steps between checkpoints."""
+    eval_every: int = 0
+    """Environment steps between evaluations; 0 for none."""
+    eval_episodes: int = 20
+    """Episodes of the evaluation at the end, and of those during training; 0 for none."""
+    label: str = ""
+    """What the settings beside the recipe were, for plots: "ent_coef=0.01"."""
+
+    @property
+    def group(self) -> str:
+        """Runs of one group differ in their seed alone."""
+        recipe = "" if self.recipe == "default" else self.recipe
+        return " ".join(part for part in (self.algo, recipe, self.label) if part)
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.progress = self.path / "progress.csv"
+        self.evaluations = self.path / "evaluations.csv"
+        self.evaluation = self.path / "evaluation.json"
+        self.status_file = self.path / "status.json"
+        self.log = self.path / "log.txt"
+        self.last = self.path / "checkpoints" / "last.zip"
+        self.best = self.path / "checkpoints" / "best.zip"
+
+    @classmethod
+    def create(cls, path: Path, spec: RunSpec, command: str) -> RunFolder:
+        """Make the folder and its description.
+
+        Raises:
+            UsageError: there is a run already.
+        """
+        folder = cls(path)
+        if folder.config.exists():
+            raise UsageError(
+                f"{path} holds a run already; choose another --name, or go on with --resume {path}"
+            )
+        folder.last.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path / "versions.json", versions())
+        git = git_state()
+        if git:
+            write_json(path / "git.json", git)
+        write_text(path / "command.txt", command + "\n")
+        folder.write_status(state="created", steps=0, total=spec.steps)
+        folder.write_spec(spec)  # last: a folder with a config.yaml is complete
+        return folder
+
+    def spec(self) -> RunSpec:
+        """The run's description.
+
+        Raises:
+            UsageError: no run folder, or a config.yaml that no rlsuite wrote.
+        """
+        try:
+            text = self.config.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UsageError(f"{self.path} is no run folder: it has no config.yaml") from None
+        data = parse_yaml(text, str(self.config))
+        known = {f.name for f in fields(RunSpec)}
+        if (
+            not isinstance(data, dict)
+            or not {"algo", "env", "seed", "steps", "num_envs"} <= set(data) <= known
+        ):
+            raise UsageError(
+                f"{self.config} does not describe a run; its keys must be {', '.join(sorted(known))}"
+            )
+        return RunSpec(**data)
+
+    def write_spec(self, spec: RunSpec) -> None:
+        """Write config.yaml."""
+        plain = json.loads(json.dumps(asdict(spec)))  # tuples become lists: the safe loader knows no tuples
+        write_text(self.config, yaml.safe_dump(plain, sort_keys=False))
+
+    def status(self) -> dict[str, Any]:
+        """What status.json says; an empty dict when there is none yet."""
+        try:
+            status = json.loads(self.status_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def write_status(self, **values: Any) -> None:
+        """Replace status.json."""
+        write_json(self.status_file, {**values, "pid": os.getpid()})
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run reached its steps."""
+        return self.status().get("state") == "finished"
+
+
+def find_runs(paths: list[str]) -> list[RunFolder]:
+    """The run folders at or below each path, in order.
+
+    Raises:
+        UsageError: a path that does not exist or holds no run.
+    """
+    found: dict[Path, RunFolder] = {}
+    for path in paths:
+        if not Path(path).is_dir():
+            raise UsageError(f"{path} is no folder; a run folder holds a config.yaml (see `rlsuite train`)")
+        here = sorted(Path(path).rglob("config.yaml"), key=_natural)
+        here = [config for config in here if (config.parent / "status.json").exists()]
+        if not here:
+            raise UsageError(
+                f"no run in {path}: neither it nor a folder below it holds a config.yaml of `rlsuite train`"
+            )
+        found |= {config.parent: RunFolder(config.parent) for config in here}
+    return list(found.values())
+
+
+def _natural(path: Path) -> list[Any]:
+    """Sort seed10 after seed9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result, and the platform."""
+    found = {"python": sys.version.split()[0], "platform": platform.platform(), "machine": platform.machine()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and cleanliness of the checkout that this code runs from, or {} when it was installed otherwise."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        if not git("ls-files", "--error-unmatch", Path(__file__).name):
+            return {}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}  # no git, or no checkout: versions.json still names the release
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file so that a reader or a crash never meets half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically."""
+    write_text(path, json.dumps(data, indent=1) + "\n")
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The whole rows of a CSV file; a last line torn by a crash is left out."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        text = file.read()
+    complete = text[: text.rfind("\n") + 1]
+    return list(csv.DictReader(complete.splitlines()))

@@ -1,0 +1,85 @@
+"""One episode as an mp4 file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from rlsuite.sb3 import Predictor
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.models import EVAL_SEED
+from rlsuite_zoo.run_folder import RunSpec
+
+
+class VideoError(Exception):
+    """The pictures could not be drawn or written; the message holds the remedy."""
+
+
+def check_video(path: Path) -> None:
+    """Raise before a long evaluation if no video can come of it.
+
+    Raises:
+        UsageError: another file type, or no encoder.
+    """
+    if path.suffix != ".mp4":
+        raise UsageError(f"--render writes .mp4 files, not {path.name!r}")
+    try:
+        import imageio_ffmpeg  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            '--render needs an encoder: pip install "rlsuite[video]" (imageio[ffmpeg])'
+        ) from None
+
+
+def write_video(policy: Predictor, spec: RunSpec, path: Path, deterministic: bool) -> str:
+    """Play one episode and write it; returns a line about it.
+
+    Raises:
+        VideoError: nothing to draw with; on a machine without a display MuJoCo needs MUJOCO_GL=egl or osmesa.
+    """
+    import imageio
+
+    seed = spec.seed + EVAL_SEED
+    try:
+        env: gym.Env[Any, Any] = gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs)
+        frames, total = _play(env, policy, seed, deterministic)
+    except (gym.error.Error, ImportError, RuntimeError, AttributeError, OSError, ValueError) as error:
+        # MuJoCo's back ends fail in as many ways as there are drivers.
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        gl = os.environ.get("MUJOCO_GL", "unset")
+        raise VideoError(
+            f"{spec.env} could not be drawn ({line}). Without a display set MUJOCO_GL=egl (GPU) or MUJOCO_GL=osmesa "
+            f"(software, needs libosmesa); it is {gl} now. Classic control needs pygame: pip install rlsuite[video]"
+        ) from error
+    fps = int(env.metadata.get("render_fps", 30))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    imageio.mimwrite(path, frames, fps=fps, macro_block_size=1)  # type: ignore[arg-type]
+    return f"{path}: one episode, {len(frames)} frames, return {total:,.2f}"
+
+
+def _play(
+    env: gym.Env[Any, Any], policy: Predictor, seed: int, deterministic: bool
+) -> tuple[list[np.ndarray], float]:
+    frames, total, done = [], 0.0, False
+    try:
+        obs, _ = env.reset(seed=seed)
+        while not done:
+            frames.append(_even(env.render()))
+            action, _ = policy.predict(obs, deterministic=deterministic)
+            obs, reward, terminated, truncated, _ = env.step(action)
+            total += float(reward)
+            done = terminated or truncated
+    finally:
+        env.close()
+    return frames, total
+
+
+def _even(frame: Any) -> np.ndarray:
+    """H.264 wants an even height and width."""
+    if not isinstance(frame, np.ndarray):
+        raise ValueError("the environment returned no picture")
+    return frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
