@@ -8,17 +8,15 @@ Notation: pi0 old policy, rho(a|s) = pi(a|s) / pi0(a|s) ratio, Q action value un
     rho*(a) = c_l + (c_h - c_l) sigmoid((Q(a) - mu) / lambda + logit q),   q = (1 - c_l) / (c_h - c_l)
 
 The threshold mu is the soft upper q-quantile of Q under pi0, the root of E_{pi0}[sigmoid(...)] = q; that
-equation is E[rho*] = 1. Symmetric bounds give q = 1/2, a soft median, and
-rho* = 1 + epsilon tanh((Q - mu) / (2 lambda)). As lambda -> 0, rho* is c_h above the quantile, c_l below it, and
-at an atom on it what keeps the mean at 1. With c_l = 0 and c_h = 1 / q that is the cross-entropy method: pi* is
-pi0 restricted to its best fraction q.
+equation is E[rho*] = 1. Symmetric bounds: q = 1/2, soft median, rho* = 1 + epsilon tanh((Q - mu) / 2lambda).
+As lambda -> 0, rho* is c_h above the quantile, c_l below it, and at an atom on it what keeps the mean at 1.
+With c_l = 0 and c_h = 1 / q that is the cross-entropy method: pi* is pi0 on its best fraction q.
 
 Deliberate differences: the paper's pure sign form is normalised only if no atom sits on the median; here the
-atom is solved for. The paper's quantile for asymmetric bounds was not readable: it is derived, and the tests
+atom is solved for. The paper's quantile for asymmetric bounds was not readable; it is derived, and the tests
 check it against a linear and a nonlinear solver.
 
-First half: exact theory in float64 (tests, tabular studies). Second half: the training losses for torch's
-autograd, and numpy gradients of the same losses for the hand-written CPU back end.
+First half: exact theory in float64. Second half: the losses for autograd, and their gradients in numpy.
 """
 
 from __future__ import annotations
@@ -32,8 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Two masses closer than this count as equal: float64 sums of probabilities err by about 1e-16 per term.
-_MASS_TOLERANCE = 1e-13
+_MASS_TOLERANCE = 1e-13  # closer masses are equal: float64 sums of probabilities err by 1e-16 per term
 _BISECTIONS = 72  # shrinks a bracket of up to 1500 to the last bit of float64
 _MIN_TEMPERATURE = 1e-12
 
@@ -47,7 +44,7 @@ class RatioBounds:
         high: c_h in (1, inf); 1 + epsilon in the symmetric case.
 
     Raises:
-        ValueError: if `low` or `high` is outside its range.
+        ValueError: `low` or `high` out of range.
     """
 
     low: float
@@ -55,9 +52,9 @@ class RatioBounds:
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.low < 1.0 < self.high < math.inf):
+            found = f"low={self.low}, high={self.high}"
             raise ValueError(
-                f"ratio bounds must satisfy 0 <= low < 1 < high < inf, got low={self.low}, high={self.high}; "
-                "pass for example low=0.7, high=1.3"
+                f"ratio bounds need 0 <= low < 1 < high < inf, got {found}; for example .7 and 1.3"
             )
 
     @classmethod
@@ -93,23 +90,16 @@ def _checked(prob: Tensor, q_value: Tensor, temperature: float, quantile: float)
     prob, q_value = prob.detach().double(), q_value.detach().double()
     total = prob.sum(-1, keepdim=True)
     if not bool((prob >= 0).all()) or not bool(((total - 1).abs() < 1e-5).all()):
-        raise ValueError(
-            f"rows of prob must be non-negative and sum to 1, got sums in [{float(total.min())}, "
-            f"{float(total.max())}] and a smallest entry {float(prob.min())}; normalise it first"
-        )
+        found = f"smallest entry {float(prob.min())}, sums {float(total.min())} to {float(total.max())}"
+        raise ValueError(f"rows of prob must be non-negative and sum to 1, got {found}; normalise it first")
     if not bool(torch.isfinite(q_value).all()):
         raise ValueError(
-            "q_value holds NaN or infinity; give every action a finite value, prob 0 forbids one"
+            "q_value holds NaN or infinity; every action needs a finite value (prob 0 forbids it)"
         )
     if not (temperature == 0 or _MIN_TEMPERATURE <= temperature < math.inf):
-        raise ValueError(
-            f"temperature (lambda) must be 0 or in [{_MIN_TEMPERATURE}, inf) return units, got {temperature}; "
-            "use 0 for the hard solution"
-        )
+        raise ValueError(f"temperature must be 0 (hard) or at least {_MIN_TEMPERATURE}, got {temperature}")
     if not 1e-9 <= quantile <= 1 - 1e-9:
-        raise ValueError(
-            f"quantile must be in [1e-9, 1 - 1e-9], got {quantile}; use less extreme ratio bounds"
-        )
+        raise ValueError(f"quantile must be in [1e-9, 1 - 1e-9], got {quantile}; use milder ratio bounds")
     return prob / total, q_value
 
 
@@ -138,11 +128,11 @@ def _hard_anchor(prob: Tensor, q_value: Tensor, quantile: float) -> _Anchor:
 def _threshold_offset(
     prob: Tensor, q_value: Tensor, anchor: _Anchor, temperature: float, quantile: float
 ) -> Tensor:
-    """Root x of E[sigmoid((Q - Q_anchor) / lambda - x + logit q)] = q, [..., 1]; mu = Q_anchor + lambda x.
+    """Root x of E[sigmoid((Q - Q_anchor) / lambda - x + logit q)] = q, [..., 1]; so mu = Q_anchor + x lambda.
 
     Solving for the offset from an atom, not for mu, keeps the normalisation at 1e-10 even when lambda is far
-    below the spacing of floats around Q. Bisection, because all slopes vanish where the sigmoids saturate; its
-    bracket comes from bounding the sum by its largest terms, and is narrow whatever Q / lambda is.
+    below the spacing of floats around Q. Bisection, because all slopes vanish where the sigmoids saturate;
+    its bracket comes from bounding the sum by its largest terms, and is narrow whatever Q / lambda is.
     """
     scaled = ((q_value - anchor.value) / temperature).clamp(-1e300, 1e300)
     logit_q = _logit(quantile)
@@ -188,18 +178,15 @@ def soft_quantile(prob: Tensor, q_value: Tensor, *, temperature: float, quantile
 
     Raises:
         ValueError: if shapes differ, rows are no distributions, or a number is out of range.
-
-    Source: Theorem 4.1 (quantile 1/2); root of E[sigmoid((Q - mu) / lambda + logit q)] = q.
     """
     prob, q_value = _checked(prob, q_value, temperature, quantile)
     anchor = _hard_anchor(prob, q_value, quantile)
     if temperature == 0:
         return torch.where(anchor.tie, 0.5 * (anchor.value + anchor.below), anchor.value).squeeze(-1)
     mu = anchor.value + temperature * _threshold_offset(prob, q_value, anchor, temperature, quantile)
-    # Exact arithmetic stays inside; a large lambda times a rounding error need not.
-    lowest = torch.where(prob > 0, q_value, math.inf).amin(-1, keepdim=True)
-    highest = torch.where(prob > 0, q_value, -math.inf).amax(-1, keepdim=True)
-    return mu.clamp(lowest, highest).squeeze(-1)
+    # Exact arithmetic stays inside the support; a large lambda times a rounding error need not.
+    support = torch.where(prob > 0, q_value, anchor.value)
+    return mu.clamp(support.amin(-1, keepdim=True), support.amax(-1, keepdim=True)).squeeze(-1)
 
 
 @torch.no_grad()
@@ -215,17 +202,14 @@ def optimal_ratio(prob: Tensor, q_value: Tensor, *, bounds: RatioBounds, tempera
     Returns:
         rho* [..., K], float64, in [c_l, c_h], with E_{pi0}[rho*] = 1 to 1e-10.
 
-    Raises:
-        ValueError: as `soft_quantile`.
-
-    Source: Theorem 4.1; Remark 4.3 for the atom; § 4.6 for asymmetric bounds.
+    Raises as `soft_quantile`. Source: Theorem 4.1; Remark 4.3 for the atom; § 4.6 for asymmetric bounds.
     """
     prob, q_value = _checked(prob, q_value, temperature, bounds.quantile)
     anchor = _hard_anchor(prob, q_value, bounds.quantile)
     if temperature == 0:
         mass_below = 1 - anchor.mass_above - anchor.mass
         atom = (1 - bounds.high * anchor.mass_above - bounds.low * mass_below) / anchor.mass
-        ratio = torch.where(q_value > anchor.value, bounds.high, bounds.low).double()
+        ratio = bounds.low + bounds.width * (q_value > anchor.value).double()
         return torch.where(q_value == anchor.value, atom.clamp(bounds.low, bounds.high), ratio)
     offset = _threshold_offset(prob, q_value, anchor, temperature, bounds.quantile)
     logit = (q_value - anchor.value) / temperature - offset + bounds.logit
@@ -233,19 +217,16 @@ def optimal_ratio(prob: Tensor, q_value: Tensor, *, bounds: RatioBounds, tempera
 
 
 def barrier(ratio: Tensor, epsilon: float) -> Tensor:
-    """The paper's regulariser H(rho) for symmetric bounds, elementwise; NaN outside the bounds.
+    """The paper's regulariser H(rho) for symmetric bounds, elementwise; NaN outside them.
 
-    Lowest, 2 eps ln(eps), at rho = 1; highest, 2 eps ln(2 eps), at 1 - eps and 1 + eps, with unbounded slope.
+    Lowest, 2 eps ln(eps), at 1; highest, 2 eps ln(2 eps), at the bounds, with unbounded slope.
     """
     lower, upper = ratio - (1 - epsilon), (1 + epsilon) - ratio
     return torch.xlogy(lower, lower) + torch.xlogy(upper, upper)
 
 
 def asymmetric_barrier(ratio: Tensor, bounds: RatioBounds) -> Tensor:
-    """The regulariser H'(rho) for bounds c_l and c_h, elementwise; 0 at its minimum rho = 1.
-
-    For symmetric bounds it is `barrier` less its minimum.
-    """
+    """H'(rho) for bounds c_l, c_h, elementwise; 0 at its minimum, rho = 1. Symmetric: H less its minimum."""
     lower, upper = ratio - bounds.low, bounds.high - ratio
     return torch.xlogy(lower, lower / (1 - bounds.low)) + torch.xlogy(upper, upper / (bounds.high - 1))
 
@@ -266,13 +247,13 @@ def ratio_target(advantage: Tensor, *, bounds: RatioBounds, temperature: float) 
     """
     advantage = advantage.detach()
     if temperature == 0:
-        hard = torch.where(advantage > 0, bounds.high, torch.where(advantage < 0, bounds.low, 1.0))
-        return hard.to(advantage.dtype)
+        above, below = (advantage > 0).to(advantage.dtype), (advantage < 0).to(advantage.dtype)
+        return 1.0 + (bounds.high - 1.0) * above - (1.0 - bounds.low) * below
     return bounds.low + bounds.width * torch.sigmoid(advantage / temperature + bounds.logit)
 
 
 class BoundedRatioLoss(NamedTuple):
-    """The scalar to minimise, and the detached ratio and target [N] for logging."""
+    """The scalar to minimise, and the detached ratio and target [N]."""
 
     loss: Tensor
     ratio: Tensor
@@ -301,7 +282,7 @@ def bpo_policy_loss(
         tv_offset: alpha_1 >= 0, return units; added to every weight (a total-variation term).
 
     Returns:
-        The loss (return units), ratio and target. Minimising it raises log pi where the ratio is below target.
+        The loss (return units), ratio and target. Minimising raises log pi where the ratio is below target.
 
     Source: mean((|R - V| + alpha_1) |rho - target|), equations 8 and 16.
     """
@@ -315,8 +296,8 @@ def bpo_policy_loss(
 def soft_median_loss(residual: Tensor, *, temperature: float = 1.0, quantile: float = 0.5) -> Tensor:
     """The loss tau g(residual / tau), per sample, that makes mu(s) a soft quantile of the returns.
 
-    g(x) = softplus(x + logit q) - q x has d/dmu = q - sigmoid((R - mu) / tau + logit q) and is stationary where
-    the threshold equation of the module docstring holds. At q = 1/2 it is the paper's softplus(x) - x / 2. The
+    g(x) = softplus(x + logit q) - q x has d/dmu = q - sigmoid((R - mu) / tau + logit q): stationary where the
+    threshold equation of the module docstring holds. At q = 1/2 it is the paper's softplus(x) - x / 2. The
     released code has tau = 1 whatever lambda is; where |R - mu| stays below tau, mu is close to the mean.
 
     Args:
@@ -343,8 +324,7 @@ def _logit(quantile: float) -> float:
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    # tanh saturates without overflow warnings, and numpy has no sigmoid.
-    return 0.5 * np.tanh(0.5 * x) + 0.5
+    return 0.5 * np.tanh(0.5 * x) + 0.5  # saturates without overflow warnings
 
 
 def ratio_target_array(advantage: np.ndarray, *, bounds: RatioBounds, temperature: float) -> np.ndarray:
@@ -358,10 +338,7 @@ def ratio_target_array(advantage: np.ndarray, *, bounds: RatioBounds, temperatur
 def bpo_policy_grad(ratio: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Derivative of `bpo_policy_loss` by log_prob, [N]: weight sign(rho - target) rho / N; 0 at the kink.
 
-    Args:
-        ratio: rho = exp(log_prob - old_log_prob), [N].
-        target: from `ratio_target_array`, [N].
-        weight: |R - V(s)| + alpha_1, [N], not negative.
+    All [N]: ratio rho, target from `ratio_target_array`, weight |R - V(s)| + alpha_1.
     """
     return weight * np.sign(ratio - target) * ratio * (1.0 / ratio.size)
 
@@ -369,8 +346,5 @@ def bpo_policy_grad(ratio: np.ndarray, target: np.ndarray, weight: np.ndarray) -
 def soft_median_grad(
     return_: np.ndarray, mu: np.ndarray, temperature: float = 1.0, quantile: float = 0.5
 ) -> np.ndarray:
-    """Derivative of the mean `soft_median_loss`(R - mu) by mu, [N]: (q - sigmoid(. / tau + logit q)) / N.
-
-    Each entry is within max(q, 1 - q) / N. Arguments: R and mu(s) [N], return units; tau > 0; q in (0, 1).
-    """
+    """Derivative of the mean `soft_median_loss`(R - mu) by mu, [N]: (q - sigmoid(. / tau + logit q)) / N."""
     return (quantile - _sigmoid((return_ - mu) * (1.0 / temperature) + _logit(quantile))) * (1.0 / mu.size)
