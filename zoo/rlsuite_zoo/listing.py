@@ -7,13 +7,10 @@ import inspect
 import re
 from typing import Any
 
-import gymnasium as gym
-from gymnasium.envs.registration import EnvSpec, load_env_creator
 from rich.table import Table
 
 import rlsuite
-import rlsuite_envs  # noqa: F401  (registers the environments)
-from rlsuite_envs.mujoco_ids import MUJOCO_IDS
+from rlsuite_envs import list_envs
 from rlsuite_zoo import recipe
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import unknown
@@ -54,21 +51,12 @@ def _algorithms() -> Table:
 
 
 def _environments() -> Table:
-    table = _table("Environments", "id", "engine", "what it is")
-    for name in MUJOCO_IDS:
-        table.add_row(name, "MuJoCo pool", _describe(gym.spec(name)))
-    for name, spec in sorted(gym.registry.items()):
-        if name.startswith("rlsuite/") and name.removeprefix("rlsuite/") not in MUJOCO_IDS:
-            table.add_row(name, "tensor kernel" if spec.vector_entry_point else "single", _describe(spec))
-    table.add_row("any other Gymnasium id", "Gymnasium", "stepped by Gymnasium's own vector environment")
+    table = _table("Environments", "id", "what it is")
+    for name, description in list_envs():
+        table.add_row(name, description)
+    table.add_row("Ant-v5, ...", "Gymnasium's MuJoCo ids run on the same pool as rlsuite/Ant-v5, ...")
+    table.add_row("any other", "Every Gymnasium id, stepped by Gymnasium itself; module:Id-v0 imports the module first.")
     return table
-
-
-def _describe(spec: EnvSpec) -> str:
-    entry = spec.entry_point
-    if entry is None:
-        return ""
-    return first_sentence(load_env_creator(entry) if isinstance(entry, str) else entry)
 
 
 def _recipes() -> Table:

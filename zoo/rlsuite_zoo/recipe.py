@@ -1,7 +1,7 @@
 """Recipes: hyper-parameters as data, one YAML file per algorithm and environment.
 
-`recipes/<algorithm>/<environment>.yaml` maps variant names to recipes; `default` is taken when no `--recipe` is
-given. `recipes/<algorithm>/default.yaml` serves environments without a file, and adds its variants to all others.
+`recipes/<algorithm>/<environment>.yaml` maps variant names to recipes; without `--recipe` the variant `default` is
+taken. `recipes/<algorithm>/default.yaml` serves environments that have no file, and variants that a file lacks.
 
     default:
       description: one line
@@ -33,7 +33,7 @@ class Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A dict; a key given twice is an error, because the first value would silently be lost."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [key.value for key, _ in node.value]
         for i, key in enumerate(keys):
             if key in keys[:i]:
                 raise yaml.constructor.ConstructorError(
@@ -100,8 +100,8 @@ def recipe_files(algorithm: str) -> dict[str, dict[str, Recipe]]:
 
 
 def _variants(data: Any, where: str) -> dict[str, Recipe]:
-    if not isinstance(data, dict) or "default" not in data:
-        raise UsageError(f"{where} must map variant names to recipes, with one named 'default'")
+    if not isinstance(data, dict):
+        raise UsageError(f"{where} must map variant names to recipes")
     recipes = {}
     for name, values in data.items():
         if not isinstance(values, dict):
