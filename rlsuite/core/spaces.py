@@ -99,7 +99,7 @@ def space_to_json(space: gym.Space[Any]) -> Json:
     if isinstance(space, spaces.MultiDiscrete):
         return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": np.asarray(space.start).tolist()}
     if isinstance(space, spaces.MultiBinary):
-        return {"type": "MultiBinary", "n": list(space.shape)}
+        return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.shape)}
     if isinstance(space, spaces.Dict):
         parts = [[key, space_to_json(part)] for key, part in space.spaces.items()]
         return {"type": "Dict", "spaces": parts}
