@@ -16,7 +16,9 @@ __all__ = ["action_reader", "to_numpy", "to_row"]
 def action_reader(
     space: spaces.Space[Any], num_envs: int, *, device: torch.device, dtype: torch.dtype, validate: bool
 ) -> Callable[[Any], Any]:
-    """A function from a batch of actions (arrays, tensors, lists; nested for Tuple and Dict) to the kernel's tensors.
+    """A function from a batch of actions to the kernel's tensors.
+
+    Actions are arrays, tensors or lists, nested for Tuple and Dict spaces.
 
     Args:
         space: action space of one environment.
@@ -52,7 +54,8 @@ def action_reader(
         wanted, check = torch.int64, _range_check(space)
     else:
         raise ValueError(
-            f"Action space {space} is not supported; use Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict."
+            f"Action space {space} is not supported; use Box, Discrete, MultiDiscrete, MultiBinary, "
+            "or Tuple or Dict of these."
         )
     shape = (num_envs, *(space.shape or ()))
 
@@ -62,8 +65,8 @@ def action_reader(
         tensor = torch.as_tensor(action, device=device)
         if tensor.shape != shape:
             raise ValueError(
-                f"action has shape {tuple(tensor.shape)} but must have {shape}: one action of {space} for each of "
-                f"the {num_envs} environments."
+                f"action has shape {tuple(tensor.shape)} but must have {shape}: one action of {space} for "
+                f"each of the {num_envs} environments."
             )
         if tensor.dtype not in kept:
             if wanted == torch.int64 and tensor.is_floating_point():
@@ -82,10 +85,10 @@ def _check_finite(action: Tensor) -> None:
     # aminmax carries NaN through: one pass over the batch instead of isfinite, all and a temporary mask.
     low, high = (bound.item() for bound in torch.aminmax(action.detach()))
     if not (-np.inf < low and high < np.inf):
-        row = (~torch.isfinite(action.reshape(action.shape[0], -1))).any(1).nonzero()[0].item()
+        row = _first((~torch.isfinite(action)).reshape(action.shape[0], -1).any(1))
         raise ValueError(
-            f"action[{row}]={action[row].tolist()} is not finite; check the policy's output (often a diverged "
-            "network or an unnormalised observation)."
+            f"action[{row}]={action[row].tolist()} is not finite; check the policy's output (often a "
+            "diverged network or an unnormalised observation)."
         )
 
 
@@ -97,7 +100,7 @@ def _range_check(space: Any) -> Callable[[Tensor], None]:
         def check_discrete(action: Tensor) -> None:
             smallest, largest = (bound.item() for bound in torch.aminmax(action))
             if smallest < first or largest > last:
-                row = ((action < first) | (action > last)).nonzero()[0].item()
+                row = _first((action < first) | (action > last))
                 raise ValueError(
                     f"action[{row}]={action[row].item()} is outside {space}: use {first}..{last}."
                 )
@@ -117,13 +120,18 @@ def _range_check(space: Any) -> Callable[[Tensor], None]:
         lowest, highest = bounds[action.device]
         wrong = (action < lowest) | (action > highest)
         if wrong.any():
-            row = wrong.reshape(wrong.shape[0], -1).any(1).nonzero()[0].item()
+            row = _first(wrong.reshape(wrong.shape[0], -1).any(1))
             raise ValueError(
                 f"action[{row}]={action[row].tolist()} is outside {space}: each component must lie in "
                 f"{lowest.tolist()}..{highest.tolist()}."
             )
 
     return check
+
+
+def _first(wrong: Tensor) -> int:
+    """The first row [B] bool that is true."""
+    return int(wrong.nonzero()[0].item())
 
 
 def to_numpy(value: Any) -> Any:

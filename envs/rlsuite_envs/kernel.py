@@ -1,23 +1,25 @@
 """Environments as pure functions on batched tensors: the protocol every rlsuite family is written in.
 
-A kernel holds constants only (`params`, `device`, `dtype`); everything that changes is in a frozen dataclass of
-tensors, its state, which functions take and return. Powell's split separates what the action causes from what
-chance causes, so that an algorithm can value the moment between them, replay the same noise, or differentiate::
+A kernel holds constants only (`params`, `device`, `dtype`); everything that changes is in a frozen dataclass
+of tensors, its state, which functions take and return. Powell's split separates what the action causes from
+what chance causes, so that an algorithm can value the moment between them, replay the same noise, or
+differentiate::
 
     post, reward_a = kernel.post_decision(state, action)      # deterministic
     noise          = kernel.sample_exogenous(state, rng)      # demand, gusts, ...; None where there is none
     state, reward_b, terminated = kernel.transition(post, noise)
 
-The reward of the step is reward_a + reward_b (None stands for "no part here"). In a deterministic environment the
-post-decision state is the next state already, and `transition` hands it on. An environment whose action and noise
-cannot be told apart lets `post_decision` carry state and action on, in a dataclass of its own.
+The reward of the step is reward_a + reward_b (None stands for "no part here"). In a deterministic environment
+the post-decision state is the next state already, and `transition` hands it on. An environment whose action
+and noise cannot be told apart lets `post_decision` carry state and action on, in a dataclass of its own.
 
 Shapes: B environments first, always: state fields [B, ...], reward [B] (or [B, K] with K objectives, as in
-mo-gymnasium), terminated [B] bool, observations [B, *obs_shape] or a dict of such tensors. Two players are an action
-space `spaces.Tuple((agent, adversary))`; the kernel then receives a tuple of two tensors.
+mo-gymnasium), terminated [B] bool, observations [B, *obs_shape] or a dict of such tensors. Two players are an
+action space `spaces.Tuple((agent, adversary))`; the kernel then receives a tuple of two tensors.
 
-Contract: functions never write into their arguments, hold no random state, and `observe` returns tensors of its own
-(a caller may change what it was given). No function reads a tensor's value back to Python: that would stall a GPU.
+Contract: functions never write into their arguments, hold no random state, and `observe` returns tensors of
+its own (a caller may change what it was given). No function reads a tensor's value back to Python: that would
+stall a GPU.
 
 Source: W. B. Powell, Approximate Dynamic Programming, 2nd ed. 2011, section 4.6 (post-decision states).
 """
@@ -51,8 +53,8 @@ Observation = Tensor | dict[str, Tensor]
 class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
     """One family of environments as batched pure functions; see the module for the protocol.
 
-    A subclass sets `params_class` (a frozen dataclass whose `__post_init__` raises ValueError on bad values), may
-    name `presets` of it, and implements the abstract functions. The two shells do everything else.
+    A subclass sets `params_class` (a frozen dataclass whose `__post_init__` raises ValueError on bad values),
+    may name `presets` of it, and implements the abstract functions. The two shells do everything else.
 
     Args:
         params: the constants; None takes the defaults of `params_class`.
@@ -108,11 +110,11 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
 
     @abstractmethod
     def post_decision(self, state: StateT, action: Any) -> tuple[PostT, Tensor | None]:
-        """Everything deterministic that the action causes: the post-decision state, and its reward [B] or None.
+        """What the action causes for certain: the post-decision state, and its reward [B] or None.
 
-        Actions are int64 (Discrete, MultiDiscrete, MultiBinary) or floating (Box) tensors [B, *action_shape]. Box
-        actions may lie outside the box, as in Gymnasium: clip them here. A float64 kernel may be given float32
-        actions, and leaves the promotion to torch as Gymnasium does to NumPy.
+        Actions are int64 (Discrete, MultiDiscrete, MultiBinary) or floating (Box) tensors [B, *action_shape].
+        Box actions may lie outside the box, as in Gymnasium: clip them here. A float64 kernel may be given
+        float32 actions, and leaves the promotion to torch as Gymnasium does to NumPy.
         """
 
     def sample_exogenous(self, state: StateT, rng: torch.Generator) -> NoiseT | None:
@@ -134,12 +136,13 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
     def action_mask(self, state: StateT) -> Tensor | None:
         """Allowed actions [B, A] bool, True = allowed; None (the default) where all always are.
 
-        A is n for Discrete, the sum of nvec for MultiDiscrete (components one after the other), 2 n for MultiBinary.
+        A is n for Discrete, the sum of nvec for MultiDiscrete (components one after the other), 2 n for
+        MultiBinary.
         """
         return None
 
     def info(self, state: StateT) -> dict[str, Tensor]:
-        """Further quantities of a state, name -> [B, ...], reported in `info`; must have the same keys always."""
+        """Further quantities of a state, name -> [B, ...], for `info`; the same keys always."""
         return {}
 
     def advance(
@@ -177,7 +180,7 @@ def tree_map(function: Callable[..., Tensor], tree: TreeT, *others: TreeT) -> Tr
         return {key: tree_map(function, tree[key], *(o[key] for o in others)) for key in tree}  # type: ignore
     if isinstance(tree, tuple):
         return tuple(tree_map(function, *parts) for parts in zip(tree, *others, strict=True))  # type: ignore
-    kind = type(tree)
+    kind: Any = type(tree)
     return kind(*[tree_map(function, *(getattr(t, name) for t in (tree, *others))) for name in _fields(kind)])
 
 
@@ -192,12 +195,13 @@ def tree_items(tree: Any, prefix: str) -> dict[str, Tensor]:
     elif isinstance(tree, tuple):
         parts = {str(i): part for i, part in enumerate(tree)}.items()
     else:
-        parts = {name: getattr(tree, name) for name in _fields(type(tree))}.items()
+        kind: Any = type(tree)
+        parts = {name: getattr(tree, name) for name in _fields(kind)}.items()
     return {path: leaf for key, part in parts for path, leaf in tree_items(part, f"{prefix}.{key}").items()}
 
 
 @cache
-def _fields(kind: type) -> tuple[str, ...]:
+def _fields(kind: Any) -> tuple[str, ...]:
     if not dataclasses.is_dataclass(kind):
         raise TypeError(f"A state must be a dataclass, dict or tuple of tensors; got {kind.__name__}.")
     return tuple(field.name for field in dataclasses.fields(kind))
@@ -247,7 +251,7 @@ def make_kernel(
             raise ValueError(
                 f"{sorted(params) or 'preset'} given beside a finished kernel; set them in its params."
             )
-        return kernel  # type: ignore[return-value]
+        return kernel
     if isinstance(kernel, str):
         module, _, name = kernel.partition(":")
         kernel = getattr(importlib.import_module(module), name)

@@ -1,4 +1,4 @@
-"""The table of environments and their registration with Gymnasium; reading it imports neither torch nor MuJoCo."""
+"""The table of environments and their registration with Gymnasium; imports neither torch nor MuJoCo."""
 
 from __future__ import annotations
 
@@ -27,13 +27,43 @@ class KernelEntry:
     """Return at which Gymnasium calls the task solved."""
 
 
+def _probe(name: str, module: str, max_episode_steps: int, description: str) -> KernelEntry:
+    kernel = f"probes.{module}:Probe{name}"
+    return KernelEntry(f"rlsuite/Probe{name}-v0", kernel, max_episode_steps, description)
+
+
 KERNELS: tuple[KernelEntry, ...] = (
+    KernelEntry("rlsuite/CartPole-v1", "classic.cartpole:CartPole", 500, "Balance a pole on a cart.", 475.0),
     KernelEntry(
-        "rlsuite/CartPole-v1", "classic.cartpole:CartPole", 500, "Balance a pole on a cart; 2 actions.", 475.0
+        "rlsuite/Acrobot-v1", "classic.acrobot:Acrobot", 500, "Swing a two-link chain above a line.", -100.0
     ),
     KernelEntry(
-        "rlsuite/Pendulum-v1", "classic.pendulum:Pendulum", 200, "Swing up and hold a pendulum; torque."
+        "rlsuite/MountainCar-v1",
+        "classic.mountain_car:MountainCar",
+        200,
+        "Leave a valley by swinging.",
+        -110.0,
     ),
+    KernelEntry(
+        "rlsuite/MountainCarContinuous-v1",
+        "classic.mountain_car:MountainCarContinuous",
+        999,
+        "Leave a valley by swinging, with a throttle that costs.",
+        90.0,
+    ),
+    KernelEntry("rlsuite/Pendulum-v1", "classic.pendulum:Pendulum", 200, "Swing a pendulum up and hold it."),
+    _probe("Constant", "ladder", 1, "Probe: learn one value."),
+    _probe("Observation", "ladder", 1, "Probe: learn a value that depends on the observation."),
+    _probe("Discount", "ladder", 2, "Probe: back a value up through time."),
+    _probe("Truncation", "ladder", 1, "Probe: bootstrap at a time limit, not at an end."),
+    _probe("Policy", "ladder", 1, "Probe: prefer the better action."),
+    _probe("PolicyObservation", "ladder", 1, "Probe: prefer the action that the observation names."),
+    _probe("Discrete", "action_spaces", 1, "Probe: Discrete actions, more than two."),
+    _probe("MultiDiscrete", "action_spaces", 1, "Probe: MultiDiscrete actions."),
+    _probe("MultiBinary", "action_spaces", 1, "Probe: MultiBinary actions."),
+    _probe("Box", "action_spaces", 1, "Probe: Box actions."),
+    _probe("Mask", "action_spaces", 1, "Probe: actions allowed by a mask only."),
+    _probe("Dict", "ladder", 1, "Probe: a Dict observation."),
 )
 """The environments written as kernels. A new family adds its lines here."""
 

@@ -1,4 +1,4 @@
-"""One copy of a kernel as an ordinary Gymnasium environment: the vector environment's arithmetic with B = 1."""
+"""One copy of a kernel as an ordinary Gymnasium environment: the vector's arithmetic with B = 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["TensorEnv"]
 
 
 class TensorEnv(gym.Env[Any, Any]):
-    """A Gymnasium environment around a kernel: NumPy in and out, for evaluation, pictures and single-copy tools.
+    """A Gymnasium environment around a kernel: NumPy in and out, with pictures.
 
     Usually made by `gym.make("rlsuite/CartPole-v1", render_mode="rgb_array")`, which adds the time limit.
 
@@ -30,7 +30,7 @@ class TensorEnv(gym.Env[Any, Any]):
         ValueError: a bad value of any of these, naming it.
     """
 
-    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 30}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 30}  # noqa: RUF012
 
     def __init__(
         self,
@@ -70,7 +70,8 @@ class TensorEnv(gym.Env[Any, Any]):
         """Start an episode; with the same seed, the one `TensorVectorEnv(num_envs=1)` starts.
 
         Args:
-            seed: seeds the random stream; None goes on with it (the first time: from the system's randomness).
+            seed: seeds the random stream; None goes on with it (the first time: from the system's
+                randomness).
             options: none are known; use `set_state` or the kernel's constants.
 
         Raises:
@@ -97,8 +98,8 @@ class TensorEnv(gym.Env[Any, Any]):
             action: an element of the action space.
 
         Returns:
-            obs, reward (a float, or [K] float for K objectives), terminated, truncated (always False: the time limit
-            is a wrapper's), info.
+            obs, reward (a float, or [K] float for K objectives), terminated, truncated (always False: the
+            time limit is a wrapper's), info.
 
         Raises:
             ValueError: an action of the wrong shape or type, not finite, or out of range.

@@ -1,19 +1,19 @@
 """Thousands of copies of a kernel as one Gymnasium vector environment, on any device.
 
-A step is the kernel's own functions plus a counter, a mask and, where an episode ended, fresh start states: no Python
-per environment, and on a GPU no wait for it. Episodes restart in the step that ends them (SAME_STEP).
+A step is the kernel's own functions plus a counter, a mask and, where an episode ended, fresh start states:
+no Python per environment, and on a GPU no wait for it. Episodes restart in the step that ends them
+(SAME_STEP).
 
-On the CPU the ended rows alone are drawn anew, and nothing is drawn where none ended. On other devices that would
-need the number of ended rows, hence a wait: there B start states are drawn every step and `torch.where` picks.
-Both are reproducible from the seed, but they use up the random stream differently (and the streams of a CPU and a
-GPU differ anyway): trajectories are equal on the same kind of device only.
+On the CPU the ended rows alone are drawn anew, and nothing is drawn where none ended. On other devices that
+would need the number of ended rows, hence a wait: there B start states are drawn every step and `torch.where`
+picks. Both are reproducible from the seed, but they use up the random stream differently (and the streams of
+a CPU and a GPU differ anyway): trajectories are equal on the same kind of device only.
 
 One generator serves all environments, instead of Gymnasium's one per environment with seed + i.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -25,38 +25,9 @@ from torch import Tensor
 
 from rlsuite_envs.actions import action_reader, to_numpy
 from rlsuite_envs.kernel import Kernel, make_kernel, tree_items, tree_map
+from rlsuite_envs.stepping import Carry, Outcome, Stepper
 
-__all__ = ["Carry", "Outcome", "TensorVectorEnv"]
-
-
-@dataclass(frozen=True)
-class Carry:
-    """What a vector environment carries from step to step."""
-
-    state: Any
-    """The kernel's state, fields [B, ...]."""
-    elapsed: Tensor
-    """Steps of the running episodes, [B] int64."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one step returns."""
-
-    obs: Any
-    """[B, *obs_shape], or a dict of such; of the new episode where one ended."""
-    reward: Tensor
-    """[B], or [B, K]."""
-    terminated: Tensor
-    """[B] bool."""
-    truncated: Tensor
-    """[B] bool: the time limit is reached (terminated may be true as well, as with Gymnasium's TimeLimit)."""
-    done: Tensor
-    """[B] bool, terminated or truncated."""
-    final_obs: Any
-    """True last observations [B, *obs_shape], meaningful where done; None where no episode is known to have ended."""
-    final_state: Any
-    """The kernel's state before restarting; None as above."""
+__all__ = ["TensorVectorEnv"]
 
 
 class TensorVectorEnv(VectorEnv[Any, Any, Any]):
@@ -68,14 +39,14 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: B, at least 1.
         kernel: a kernel, its class, or "module:Class".
         device: "cpu", "cuda", "auto", ...; None is the CPU (or the finished kernel's own device).
-        output: "torch" for tensors on the device, "numpy" for arrays; None is torch where a device is named (or the
-            kernel is finished), else NumPy, which Gymnasium's users expect.
+        output: "torch" for tensors on the device, "numpy" for arrays; None is torch where a device is named
+            (or the kernel is finished), else NumPy, which Gymnasium's users expect.
         max_episode_steps: time limit in steps; None takes the kernel's, -1 sets none.
         render_mode: None or "rgb_array".
-        compile: pass the deterministic part of the step through `torch.compile`. Worth it on a GPU, and for heavy
-            kernels; the first step then takes seconds.
-        validate: look at each action's values and raise on bad ones; None does so on the CPU only, since on a GPU
-            it would wait for the device at every step.
+        compile: pass the deterministic part of the step through `torch.compile`. Worth it on a GPU, and for
+            heavy kernels; the first step then takes seconds.
+        validate: look at each action's values and raise on bad ones; None does so on the CPU only, since on a
+            GPU it would wait for the device at every step.
         dtype: "float32" or "float64", of the kernel's numbers.
         params: the kernel's `preset` and constants.
 
@@ -83,7 +54,10 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         ValueError: a bad value of any of these, naming it.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium's own declaration)
+        "render_modes": ["rgb_array"],
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
 
     def __init__(
         self,
@@ -125,78 +99,36 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = self.kernel.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        # The masked path never reads a value back; private so that its equal behaviour can be tested on a CPU.
+        # The masked path never reads a value back; private so that its equal behaviour can be tested on a
+        # CPU.
         self._masked = self.device.type != "cpu"
         self._read = action_reader(
             self.single_action_space,
             self.num_envs,
             device=self.device,
             dtype=self.kernel.dtype,
-            validate=not self._masked if validate is None else validate,
+            validate=self.device.type == "cpu" if validate is None else validate,
         )
-        self._advance = torch.compile(self._plain_advance, dynamic=False) if compile else self._plain_advance
+        self._stepper = Stepper(self.kernel, self.num_envs, self.max_episode_steps, compile=compile)
         self._rng = torch.Generator(device=self.device)
         self._seeded = False
         self._carry: Carry | None = None
 
-    # --- The pure core, for learners that capture whole rollouts -------------------------------------------------
-
-    def initial_carry(self) -> Carry:
-        """A carry of B fresh episodes."""
-        zeros = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
-        return Carry(self.kernel.initial_state(self.num_envs, self._rng), zeros)
-
     def functional_step(self, carry: Carry, action: Any) -> tuple[Carry, Outcome]:
-        """One step from a carry, leaving the environment's own alone: a pure function but for the random stream.
+        """One step from a carry, leaving the environment's own alone; see `Stepper.step`.
 
-        Args:
-            carry: where to start.
-            action: tensors as `Kernel.post_decision` takes them (not checked).
-
-        Returns:
-            The next carry, with ended episodes restarted, and the outcome.
+        For learners that capture whole rollouts: begin at `carry`, and store the last one there when done.
         """
-        noise = self.kernel.sample_exogenous(carry.state, self._rng)
-        state, elapsed, obs, reward, terminated, truncated, done = self._advance(
-            carry.state, carry.elapsed, action, noise
-        )
-        if not self._masked and not done.any():
-            return Carry(state, elapsed), Outcome(obs, reward, terminated, truncated, done, None, None)
-        restarted, new_obs = self._restart(Carry(state, elapsed), obs, done)
-        return restarted, Outcome(new_obs, reward, terminated, truncated, done, obs, state)
+        return self._stepper.step(carry, action, self._rng)
 
-    def _plain_advance(self, state: Any, elapsed: Tensor, action: Any, noise: Any) -> tuple[Any, ...]:
-        """The deterministic part of a step: everything before restarting."""
-        state, reward, terminated = self.kernel.advance(state, action, noise)
-        elapsed = elapsed + 1
-        if self.max_episode_steps is None:
-            truncated, done = torch.zeros_like(terminated), terminated
-        else:
-            truncated = elapsed >= self.max_episode_steps
-            done = terminated | truncated
-        return state, elapsed, self.kernel.observe(state), reward, terminated, truncated, done
+    @property
+    def carry(self) -> Carry:
+        """State and step counters of the running episodes."""
+        return self._current("reading the carry")
 
-    def _restart(self, carry: Carry, obs: Any, done: Tensor) -> tuple[Carry, Any]:
-        """The carry and the observations with the done rows replaced by fresh episodes."""
-        if self._masked:
-            fresh = self.initial_carry()
-
-            def merge(old: Tensor, new: Tensor) -> Tensor:
-                return torch.where(done.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-
-            new_obs = self.kernel.observe(fresh.state)
-        else:
-            rows = done.nonzero().squeeze(-1)
-            state = self.kernel.initial_state(rows.numel(), self._rng)
-            fresh = Carry(state, rows.new_zeros(rows.numel()))
-
-            def merge(old: Tensor, new: Tensor) -> Tensor:
-                return old.index_copy(0, rows, new)
-
-            new_obs = self.kernel.observe(state)
-        return tree_map(merge, carry, fresh), tree_map(merge, obs, new_obs)
-
-    # --- Gymnasium's interface -----------------------------------------------------------------------------------
+    @carry.setter
+    def carry(self, carry: Carry) -> None:
+        self._carry = carry
 
     @torch.no_grad()
     def reset(
@@ -221,12 +153,12 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
             self._seeded = True
         mask = _reset_mask(options, self.num_envs)
         if mask is None:
-            self._carry = self.initial_carry()
+            self._carry = self._stepper.initial_carry(self._rng)
             obs = self.kernel.observe(self._carry.state)
         else:
             old = self._current("reset with a reset_mask")
             done = mask.to(self.device)
-            self._carry, obs = self._restart(old, self.kernel.observe(old.state), done)
+            self._carry, obs = self._stepper.restart(old, self.kernel.observe(old.state), done, self._rng)
         return self._out(obs), self._info(self._carry.state)
 
     @torch.no_grad()
@@ -238,8 +170,8 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
 
         Returns:
             obs, reward [B], terminated [B], truncated [B], info. Where episodes ended (on a GPU: always),
-            info["final_obs"] holds the true last observations [B, *obs_shape] and info["final_info"] their info,
-            both meaningful under the masks info["_final_obs"] and info["_final_info"] [B].
+            info["final_obs"] holds the true last observations [B, *obs_shape] and info["final_info"] their
+            info, both meaningful under the masks info["_final_obs"] and info["_final_info"] [B].
 
         Raises:
             ValueError: an action of the wrong shape or type, or (if `validate`) not finite or out of range.
@@ -279,7 +211,7 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         return info
 
     def action_masks(self) -> Any:
-        """Allowed actions [B, A] bool of the current states (sb3-contrib's name); None where all always are."""
+        """Allowed actions [B, A] bool now (sb3-contrib's name); None where all always are."""
         mask = self.kernel.action_mask(self._current("action_masks").state)
         return None if mask is None else self._out(mask)
 
@@ -310,7 +242,8 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
             self.kernel.render(tree_map(lambda x, i=i: x[i : i + 1], state)) for i in range(self.num_envs)
         )
 
-    # --- Exact resume --------------------------------------------------------------------------------------------
+    # --- Exact resume
+    # --------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Everything that the next steps depend on, as arrays by name; see `load_state_dict`."""
@@ -319,15 +252,12 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         return {**arrays, "rng": self._rng.get_state().numpy().copy()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Go on where `state_dict` was taken: the next steps are equal, bit for bit, on the same kind of device.
+        """Go on where `state_dict` was taken: the next steps are equal, bit for bit.
 
         Raises:
             ValueError: another environment's, number of copies', dtype's or kind of device's state.
         """
-        template = self._carry or Carry(
-            self.kernel.initial_state(self.num_envs, torch.Generator(self.device).manual_seed(0)),
-            torch.zeros(self.num_envs, dtype=torch.int64, device=self.device),
-        )
+        template = self._carry or self._stepper.initial_carry(torch.Generator(self.device).manual_seed(0))
         wanted = {
             name: (tuple(t.shape), t.numpy(force=True).dtype)
             for name, t in tree_items(template, "carry").items()
@@ -337,9 +267,10 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         if found != wanted:
             wrong = next(n for n in [*wanted, *found] if found.get(n) != wanted.get(n))
             raise ValueError(
-                f"This state does not fit {type(self.kernel).__name__} with num_envs={self.num_envs} on {self.device}: "
-                f"{wrong!r} is {found.get(wrong, 'missing')} but should be {wanted.get(wrong, 'absent')}. Use the "
-                "environment, num_envs, dtype and kind of device it was saved with, or start anew with reset(seed=...)."
+                f"This state does not fit {type(self.kernel).__name__} with num_envs={self.num_envs} on "
+                f"{self.device}: {wrong!r} is {found.get(wrong, 'missing')} but should be "
+                f"{wanted.get(wrong, 'absent')}. Use the environment, num_envs, dtype and kind of device it "
+                "was saved with, or start anew with reset(seed=...)."
             )
         tensors = iter(
             torch.tensor(state[name], device=self.device) for name in tree_items(template, "carry")
@@ -363,13 +294,13 @@ def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> Tensor | None:
     unknown = sorted(set(options or {}) - {"reset_mask"})
     if unknown:
         raise ValueError(
-            f"reset option {unknown[0]!r} is unknown; use 'reset_mask', set_state(), or the kernel's constants."
+            f"reset option {unknown[0]!r} is unknown; use 'reset_mask', set_state(), or constants of make."
         )
     if not options:
         return None
     mask = torch.as_tensor(options["reset_mask"])
     if mask.shape != (num_envs,) or mask.dtype != torch.bool:
         raise ValueError(
-            f"reset_mask is {mask.dtype} of shape {tuple(mask.shape)} but must be bool of shape ({num_envs},)."
+            f"reset_mask is {mask.dtype} of shape {tuple(mask.shape)} but must be bool of ({num_envs},)."
         )
     return mask

@@ -103,8 +103,8 @@ class CartPole(Kernel[CartPoleState, CartPoleState, None]):
     ## Arguments
     The fields of `CartPoleParams`.
 
-    Source: Barto, Sutton and Anderson 1983; equations of motion by Florian 2007 (23, 24), explicit Euler steps, in
-    the order of Gymnasium's code, whose float64 numbers the float64 kernel repeats.
+    Source: Barto, Sutton and Anderson 1983; equations of motion by Florian 2007 (23, 24), explicit Euler
+    steps, in the order of Gymnasium's code, whose float64 numbers the float64 kernel repeats.
 
     ## Version History
     v1: Gymnasium's CartPole-v1.
