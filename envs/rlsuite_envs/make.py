@@ -97,7 +97,7 @@ def _spec(id: str) -> gym.envs.registration.EnvSpec:
     except gym.error.Error as error:
         names = list(gym.registry)
         close = difflib.get_close_matches(id, names, n=3, cutoff=0.6)
-        close = close or difflib.get_close_matches(f"rlsuite/{id}", names, n=3, cutoff=0.6)
+        close = close or difflib.get_close_matches(f"rlsuite/{id}", names, n=3, cutoff=0.8)
         hint = (
             f"Did you mean {' or '.join(map(repr, close))}?" if close else "gymnasium.registry lists all ids."
         )
