@@ -1,4 +1,4 @@
-"""Action spaces as a learner sees them: outputs of the policy head, and the way of an action to the environment.
+"""Action spaces as a learner sees them: outputs of the policy head, and the way back to the environment.
 
 Shapes: `...` any leading batch axes, K components, A action dims.
 """
@@ -22,8 +22,8 @@ _TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": 
 class ActionSpec:
     """What a learner needs to know of one environment's action space.
 
-    Inside a learner actions are flat tensors `[..., *action_shape]` of `action_dtype`; `to_env` makes them the
-    environment's own.
+    Inside a learner actions are flat tensors `[..., *action_shape]` of `action_dtype`; `to_env` makes them
+    the environment's own.
     """
 
     kind: str
@@ -66,8 +66,8 @@ class ActionSpec:
             action: [..., *action_shape], as sampled.
 
         Returns:
-            [..., *shape]: Box clipped to its bounds in the space's dtype; Discrete and MultiDiscrete int64 with `start`
-            added; MultiBinary int8.
+            [..., *shape]: Box clipped to its bounds in the space's dtype; Discrete and MultiDiscrete int64
+            with `start` added; MultiBinary int8.
         """
         if self.kind == "categorical":
             return action + int(self.start) if self.start else action
@@ -129,5 +129,6 @@ def action_spec(space: gym.Space[Any]) -> ActionSpec:
         return ActionSpec("gaussian", size, space.shape, low=space.low, high=space.high, dtype=space.dtype)
     raise ValueError(
         f"action space {space!r} is not supported; use Discrete, MultiDiscrete, MultiBinary, or Box with a "
-        "floating dtype (flatten Dict and Tuple action spaces with a wrapper, write an integer Box as MultiDiscrete)."
+        "floating dtype (flatten Dict and Tuple action spaces with a wrapper, write an integer Box as "
+        "MultiDiscrete)."
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import gymnasium as gym
@@ -306,6 +307,12 @@ class Agent:
             "n_updates": self.n_updates,
         }
         save_checkpoint(path, meta=meta, tensors=tensors)
+
+    def export(self, path: str | os.PathLike[str], *, check: bool = True) -> Path:
+        """Write what `predict` does deterministically as ONNX; see `rlsuite.core.export.export_onnx`."""
+        from rlsuite.core.export import export_onnx
+
+        return export_onnx(self, path, check=check)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], env: EnvLike | None = None, device: str | torch.device = "auto", **kwargs: Any) -> Self:

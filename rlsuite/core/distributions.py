@@ -128,18 +128,18 @@ def _padding(nvec: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 class MultiCategorical:
-    """K independent choices, component k among nvec[k]; log-probability and entropy are sums over components."""
+    """K independent choices, component k among nvec[k]; log-probabilities and entropies are summed."""
 
     __slots__ = ("parts",)
 
     def __init__(
         self, logits: Tensor, nvec: tuple[int, ...], mask: Tensor | None = None, *, validate: bool = False
     ) -> None:
-        """Build from `logits` [..., sum(nvec)], component after component; `mask` likewise, bool, True = allowed.
+        """Build from `logits` [..., sum(nvec)], parts in order; `mask` likewise, bool, True = allowed.
 
         Raises:
-            ValueError: If the last axis is not sum(nvec); with `validate` also for NaN logits, a mask of another
-                shape, or a component without an allowed choice.
+            ValueError: If the last axis is not sum(nvec); with `validate` also for NaN logits, a mask of
+                another shape, or a component without an allowed choice.
         """
         nvec = tuple(int(n) for n in nvec)
         if logits.shape[-1] != sum(nvec):
@@ -185,7 +185,7 @@ class MultiCategorical:
 
 
 class Bernoulli:
-    """A independent bits, bit i set with probability sigmoid(logits_i); a bit whose mask is False is always 0."""
+    """A independent bits, bit i set with probability sigmoid(logits_i); a bit with mask False is always 0."""
 
     __slots__ = ("logits",)
 

@@ -1,4 +1,4 @@
-"""Gaussian action distributions, plain and squashed by tanh; see `rlsuite.core.distributions` for the interface."""
+"""Gaussian action distributions, plain and squashed by tanh; the interface is that of `distributions`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class DiagGaussian:
 class SquashedGaussian:
     """tanh of a diagonal Gaussian: actions in (-1, 1), the policy of soft actor-critic.
 
-    Source: Haarnoja et al. 2018, appendix C; log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2x)) is exact and stable.
+    Source: Haarnoja et al. 2018, appendix C; log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2x)) is exact.
     """
 
     __slots__ = ("base",)
@@ -114,8 +114,8 @@ class SquashedGaussian:
     def log_prob(self, action: Tensor) -> Tensor:
         """Log-density [...] of `action` [..., A].
 
-        Values at or beyond +-1 are moved inside by the dtype's resolution, since tanh cannot be inverted there; prefer
-        `sample_with_log_prob`, which needs no inverse.
+        Values at or beyond +-1 are moved inside by the dtype's resolution, since tanh cannot be inverted
+        there; prefer `sample_with_log_prob`, which needs no inverse.
         """
         limit = 1.0 - torch.finfo(action.dtype).eps
         x = torch.atanh(action.clamp(-limit, limit))
@@ -128,5 +128,5 @@ class SquashedGaussian:
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            "a squashed Gaussian has no closed-form entropy; estimate it by -log_prob of sample_with_log_prob()."
+            "a squashed Gaussian has no closed-form entropy; use -log_prob of sample_with_log_prob()."
         )

@@ -99,7 +99,8 @@ class RunningNorm:
                 f"first at [sample, *dims] {where[0].tolist()}" if len(where) else "the variance overflows"
             )
             raise ValueError(
-                f"observations given to the normaliser are NaN, infinite or too large ({place}); check the environment."
+                f"observations given to the normaliser are NaN, infinite or too large ({place}); "
+                "check the environment."
             )
         total = self.count + n
         delta = mean.sub_(self._mean)
@@ -209,7 +210,7 @@ class ReturnNorm:
 
     @property
     def var(self) -> float:
-        """Population variance of the discounted returns; 1 before the first call. Host sync on an accelerator."""
+        """Population variance of the discounted returns; 1 at first. Host sync on an accelerator."""
         m2 = self._m2 if self._on_cpu else float(self._stats[1])
         return m2 / self._count if self._count else 1.0
 
@@ -228,7 +229,7 @@ class ReturnNorm:
         """
         if reward.shape != (self.num_envs,) or done.shape != (self.num_envs,):
             raise ValueError(
-                f"ReturnNorm for {self.num_envs} environments needs reward and done of shape ({self.num_envs},), "
+                f"ReturnNorm for {self.num_envs} environments needs reward and done [{self.num_envs}], "
                 f"got {tuple(reward.shape)} and {tuple(done.shape)}."
             )
         if not self._on_cpu:
@@ -251,7 +252,8 @@ class ReturnNorm:
                 ret[:] = before
                 b = int(np.argmax(~np.isfinite(reward)))
                 raise ValueError(
-                    f"reward of environment {b} is {reward[b]}, or the returns overflow; check the environment's reward."
+                    f"reward of environment {b} is {reward[b]}, or the returns overflow; "
+                    "check the environment's reward."
                 )
             total = self._count + n
             delta = mean - self._mean
@@ -293,7 +295,7 @@ class ReturnNorm:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` gave; with another number of environments the running returns restart at 0.
+        """Restore what `state_dict` gave; another number of environments restarts the running returns.
 
         Raises:
             ValueError: If a key is missing or the numbers are impossible.
