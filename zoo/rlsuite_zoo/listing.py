@@ -55,7 +55,9 @@ def _environments() -> Table:
     for name, description in list_envs():
         table.add_row(name, description)
     table.add_row("Ant-v5, ...", "Gymnasium's MuJoCo ids run on the same pool as rlsuite/Ant-v5, ...")
-    table.add_row("any other", "Every Gymnasium id, stepped by Gymnasium itself; module:Id-v0 imports the module first.")
+    table.add_row(
+        "any other", "Every Gymnasium id, stepped by Gymnasium itself; module:Id-v0 imports the module first."
+    )
     return table
 
 

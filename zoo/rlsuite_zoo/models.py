@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +27,9 @@ EVAL_SEED = 1_000_003
 class Model(Protocol):
     """What a run needs of a learner."""
 
-    num_timesteps: int
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps so far."""
 
     def train(self, steps: int, logger: Logger, on_update: Callable[[int], None]) -> None:
         """Learn until `steps` environment steps in all, calling `on_update(steps so far)` after every update."""
@@ -130,6 +133,22 @@ def check_device(device: str) -> None:
         raise UsageError(f"--device {device} cannot be used here ({reason}); use auto or cpu") from error
 
 
+def quiet_mujoco(env: str) -> None:
+    """Keep MuJoCo's notes about Gymnasium's models off the progress bar, and out of a MUJOCO_LOG.TXT in this folder.
+
+    Other warnings of the simulator go through `logging`.
+    """
+    if "mujoco" not in str(gym.spec(env).entry_point):
+        return
+    import mujoco
+
+    def warn(message: str) -> None:
+        if "deprecated" not in message:
+            logging.getLogger("mujoco").warning(message)
+
+    mujoco.set_mju_user_warning(warn)
+
+
 def resolve_config(algo: str, values: dict[str, Any]) -> dict[str, Any]:
     """Every hyper-parameter of the algorithm, `values` over its defaults.
 
@@ -151,6 +170,7 @@ def make_model(spec: RunSpec, *, threads: int = 0, checkpoint: Path | None = Non
         threads: of the environment's engine; 0 for all cores.
         checkpoint: to go on from.
     """
+    quiet_mujoco(spec.env)
     if spec.algo.startswith("sb3:"):
         from rlsuite_zoo.baselines import BaselineModel
 
@@ -184,6 +204,7 @@ def evaluate_policy(policy: Predictor, spec: RunSpec, episodes: int, **options: 
         options: of `rlsuite.core.evaluate.evaluate`.
     """
     options.setdefault("seed", spec.seed + EVAL_SEED)
+    quiet_mujoco(spec.env)
     env = make_vector_env(spec.env, min(episodes, 10), num_threads=1, env_kwargs=dict(spec.env_kwargs))
     try:
         return evaluate(policy, env, episodes=episodes, **options)

@@ -46,8 +46,9 @@ class Recorder:
     ) -> None:
         self.folder, self.spec, self.save, self.evaluate = folder, spec, save, evaluate
         self.table, self.progress = table, progress
-        self.steps = self.saved_at = self.evaluated_at = self.start = start
+        self.steps = self.saved_at = self.start = start
         self.evaluations = Table(folder.evaluations, start)
+        self.evaluated_at = int(self.evaluations.rows[-1]["steps"]) if self.evaluations.rows else 0
         self.best = max((float(row["mean"]) for row in self.evaluations.rows), default=float("-inf"))
         self.begun, self.status_at = time.perf_counter(), 0.0
         self.parent = os.getppid()
@@ -60,15 +61,13 @@ class Recorder:
             Interrupted: a stop was requested; the checkpoint is written.
         """
         self.steps = steps
-        spec = self.spec
-        if spec.eval_every and steps // spec.eval_every > self.evaluated_at // spec.eval_every:
-            self._evaluate()
         # A worker whose launcher was killed would train on unseen, so it stops like one that was asked to.
         stop = self.stop_requested or os.getppid() != self.parent
-        if stop or steps // spec.checkpoint_every > self.saved_at // spec.checkpoint_every:
+        if stop or steps // self.spec.checkpoint_every > self.saved_at // self.spec.checkpoint_every:
             self.checkpoint()
         if stop:
             raise Interrupted
+        self.evaluate_if_due()
         self.report()
 
     def checkpoint(self) -> None:
@@ -76,7 +75,11 @@ class Recorder:
         self.save(self.folder.last)
         self.saved_at = self.steps
 
-    def _evaluate(self) -> None:
+    def evaluate_if_due(self) -> None:
+        """Evaluate at every multiple of `eval_every`; called after a resume too, should the run have died in between."""
+        every = self.spec.eval_every
+        if not every or self.steps // every <= self.evaluated_at // every:
+            return
         result = self.evaluate()
         self.evaluated_at = self.steps
         interval = result.interval

@@ -54,6 +54,7 @@ def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None
             progress,
         )
         with stop_on_signal(recorder):
+            recorder.evaluate_if_due()
             recorder.report()
             model.train(spec.steps, logger, recorder)
             recorder.steps = model.num_timesteps

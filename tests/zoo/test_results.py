@@ -1,0 +1,69 @@
+"""The results page from a tiny suite."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlsuite_zoo import results_page
+from rlsuite_zoo.results_page import Entry, Suite, load_suite
+from rlsuite_zoo.run_folder import find_runs
+
+
+def test_suites_say_what_the_project_promises() -> None:
+    suite = load_suite("bpo")
+    assert suite.environments == ["Hopper-v5", "HalfCheetah-v5", "Walker2d-v5", "Swimmer-v5"]
+    assert (suite.steps, suite.seeds) == (1_000_000, [0, 1, 2, 3, 4])
+    assert {(entry.algo, entry.recipe) for entry in suite.entries} == {
+        (algo, recipe) for algo in ("bpo", "ppo") for recipe in ("default", "raw")
+    }
+    assert set(suite.published) == set(suite.environments)
+    assert all({"what", "value", "source"} == set(row) for rows in suite.published.values() for row in rows)
+    sac = load_suite("sac")
+    assert (sac.steps, sac.seeds) == (200_000, [0, 1, 2]) and "sb3:sac" in {
+        entry.algo for entry in sac.entries
+    }
+
+
+@pytest.fixture
+def tiny(monkeypatch: Any) -> None:
+    suite = Suite(
+        name="tiny",
+        title="A tiny suite",
+        about="Two baselines.",
+        steps=256,
+        seeds=[0],
+        environments=["CartPole-v1"],
+        entries=[Entry("One", "sb3:a2c"), Entry("Two", "ppo")],
+        published={"CartPole-v1": [{"what": "solved", "value": "475", "source": "Gymnasium"}]},
+    )
+    monkeypatch.setattr(results_page, "load_suite", lambda name: suite)
+
+
+def test_a_suite_trains_once_and_reports(rlsuite: Any, tiny: None) -> None:
+    ran = rlsuite("results", "tiny", "--steps", "512", "--jobs", "2")
+    assert ran.code == 0, ran.err
+    page = Path("results/tiny.md").read_text()
+    for word in (
+        "# A tiny suite",
+        "| One |",
+        "| Two |",
+        "(1)",
+        "512 environment steps",
+        "torch",
+        "| 475 |",
+        "seeds 0",
+    ):
+        assert word in page, word
+    assert Path("results/tiny.png").stat().st_size > 10_000
+    before = {folder.path: folder.last.stat().st_mtime_ns for folder in find_runs(["runs/results"])}
+    assert len(before) == 2
+    assert "0 runs to do" in rlsuite("results", "tiny", "--steps", "512").out
+    assert before == {folder.path: folder.last.stat().st_mtime_ns for folder in find_runs(["runs/results"])}
+
+
+def test_cells_are_mean_interval_and_count() -> None:
+    assert results_page._cell([]) == results_page._cell([float("nan")]) == "–"
+    assert results_page._cell([12.34]) == "12.3 (1)"
+    cell = results_page._cell([100.0, 200.0, 300.0])
+    assert cell.startswith("200 [1") and cell.endswith("] (3)")
