@@ -95,9 +95,10 @@ class Stepper:
         state, elapsed, obs, reward, terminated, truncated, done = self._run(
             carry.state, carry.elapsed, action, noise
         )
-        if not self.masked and not done.any():
-            return Carry(state, elapsed), Outcome(obs, reward, terminated, truncated, done, None, None)
-        restarted, new_obs = self.restart(Carry(state, elapsed), obs, done, rng)
+        after = Carry(state, elapsed)
+        restarted, new_obs = self.restart(after, obs, done, rng)
+        if restarted is after:
+            return after, Outcome(obs, reward, terminated, truncated, done, None, None)
         return restarted, Outcome(new_obs, reward, terminated, truncated, done, obs, state)
 
     def _advance(self, state: Any, elapsed: Tensor, action: Any, noise: Any) -> tuple[Any, ...]:
@@ -112,7 +113,10 @@ class Stepper:
         return state, elapsed, self.kernel.observe(state), reward, terminated, truncated, done
 
     def restart(self, carry: Carry, obs: Any, done: Tensor, rng: torch.Generator) -> tuple[Carry, Any]:
-        """The carry and the observations with the done rows [B] bool replaced by fresh episodes."""
+        """The carry and the observations with the done rows [B] bool replaced by fresh episodes.
+
+        The very same objects come back where it is known that no row is done.
+        """
         if self.masked:
             fresh = self.initial_carry(rng)
 
@@ -121,6 +125,8 @@ class Stepper:
 
         else:
             rows = done.nonzero().squeeze(-1)
+            if not rows.numel():
+                return carry, obs
             fresh = self.initial_carry(rng, rows.numel())
 
             def merge(old: Tensor, new: Tensor) -> Tensor:
