@@ -146,7 +146,8 @@ class _Biped(_Runner):
     def observe(self, b: Bound, rows: Rows, out: Array) -> None:
         super().observe(b, rows, out)
         velocity = out[:, out.shape[1] - b.qvel.shape[1] :]
-        np.clip(velocity, -_MAX_OBSERVED_SPEED, _MAX_OBSERVED_SPEED, out=velocity)
+        np.maximum(velocity, -_MAX_OBSERVED_SPEED, out=velocity)
+        np.minimum(velocity, _MAX_OBSERVED_SPEED, out=velocity)
 
     def healthy(self, b: Bound) -> NDArray[np.bool_]:
         """Whether the torso is at a healthy height and angle, [B]."""

@@ -181,7 +181,9 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         self._batch.state[ids] = self._initial_state
         bound.qpos[ids] = qpos
         bound.qvel[ids] = qvel
-        self._batch.forward(ids)
+        if self.task.derived:
+            # as Gymnasium does; it leaves the state as it is, so that only derived fields need it
+            self._batch.forward(ids)
         self._perturbation.restore_force(ids)
         if bound.cfrc_ext.size:
             bound.cfrc_ext[ids] = 0.0
