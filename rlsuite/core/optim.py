@@ -25,6 +25,12 @@ class FlatAdam:
         self.square = torch.zeros_like(flat.data)
         self.steps = torch.zeros((), dtype=torch.float32, device=flat.data.device)  # torch's fused Adam wants float32
         self._scratch = np.empty((2, flat.data.numel()), np.float32) if numpy else None
+        vector = torch.nn.Parameter(flat.data)  # shares the memory of `flat`
+        vector.grad = flat.grad
+        cuda = flat.data.is_cuda
+        self.adam = torch.optim.Adam([vector], betas=betas, eps=eps, fused=True, capturable=cuda)
+        # torch keeps its moments where this object can save them and the numpy arithmetic can use them
+        self.adam.state[vector] = {"step": self.steps, "exp_avg": self.mean, "exp_avg_sq": self.square}
 
     def step(self, learning_rate: float, max_grad_norm: float | None) -> float | torch.Tensor:
         """Clip the gradient to `max_grad_norm` (global L2), apply it, return its norm before clipping."""
@@ -37,12 +43,8 @@ class FlatAdam:
         return norm
 
     def _step_torch(self, learning_rate: float) -> None:
-        b1, b2 = self.betas
-        self.steps += 1
-        self.mean.lerp_(self.flat.grad, 1 - b1)
-        self.square.mul_(b2).addcmul_(self.flat.grad, self.flat.grad, value=1 - b2)
-        root = (self.square / (1 - b2**self.steps)).sqrt_().add_(self.eps)
-        self.flat.data.sub_(learning_rate * (self.mean / (1 - b1**self.steps)) / root)
+        self.adam.param_groups[0]["lr"] = learning_rate
+        self.adam.step()
 
     def _step_numpy(self, scratch: np.ndarray, learning_rate: float, max_grad_norm: float | None) -> float:
         data, grad = self.flat.data.numpy(), self.flat.grad.numpy()
