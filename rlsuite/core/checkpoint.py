@@ -19,8 +19,10 @@ import hashlib
 import json
 import os
 import secrets
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,17 +34,22 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "pack_rng", "save_checkpoint", "unpack_rng"]
+__all__ = ["Checkpoint", "CheckpointError", "CheckpointNotFoundError", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "rlsuite-checkpoint"
 VERSION = 1
 MAX_META_BYTES = 64 * 2**20
 _META, _TENSORS = "meta.json", "tensors.safetensors"
 _STALE_SECONDS = 3600.0
+# The ways in which zipfile, json and safetensors report damage.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, SafetensorError, EOFError, ValueError, TypeError),
+    *(LookupError, RuntimeError, ArithmeticError, MemoryError, AssertionError),
+)
 
 
 class CheckpointError(ValueError):
-    """A checkpoint could not be written or read; the message names the file, what is wrong, and the remedy."""
+    """A checkpoint could not be written or read; the message names the file, the fault and the remedy."""
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
@@ -70,17 +77,14 @@ class Checkpoint:
         missing += [f"tensor {k!r}" for k in tensors if k not in self.tensors]
         if missing:
             raise CheckpointError(
-                f"checkpoint {self.path} lacks {', '.join(missing)}; it was made by another kind of model, load it "
-                "with the class that saved it."
+                f"checkpoint {self.path} lacks {', '.join(missing)}; it was made by another kind of model, "
+                "load it with the class that saved it."
             )
 
     def section(self, prefix: str) -> dict[str, Tensor]:
         """The tensors named `prefix/...`, without the prefix; empty if there are none."""
         start = prefix + "/"
         return {name[len(start) :]: x for name, x in self.tensors.items() if name.startswith(start)}
-
-
-# Saving ---------------------------------------------------------------------------------------------------------
 
 
 def save_checkpoint(
@@ -97,8 +101,8 @@ def save_checkpoint(
         The path of the file written.
 
     Raises:
-        CheckpointError: If the content cannot be stored, or the disk is full or not writable. The previous file of that
-            name is then intact and no temporary file is left.
+        CheckpointError: If the content cannot be stored, or the disk is full or not writable. The previous
+            file of that name is then intact and no temporary file is left.
     """
     target = _with_suffix(path)
     blob = safetensors.torch.save(_storable(target, tensors))
@@ -123,7 +127,8 @@ def save_checkpoint(
     except OSError as error:
         state = "the previous checkpoint is intact" if target.exists() else "nothing was left behind"
         raise CheckpointError(
-            f"cannot save {target}: {error.strerror or error}; {state}. Free some space or save to another folder."
+            f"cannot save {target}: {error.strerror or error}; {state}. "
+            "Free some space or save to another folder."
         ) from error
     return target
 
@@ -166,13 +171,17 @@ def _remove_stale(target: Path) -> None:
 def _storable(target: Path, tensors: Mapping[str, Tensor | np.ndarray]) -> dict[str, Tensor]:
     """Contiguous CPU tensors that share no memory, as safetensors wants them."""
     result: dict[str, Tensor] = {}
+    seen: set[int] = set()
     for name, x in tensors.items():
         if not isinstance(name, str):
             raise CheckpointError(f"cannot save {target}: tensor name {name!r} is not a string.")
         if isinstance(x, Tensor) and x.layout == torch.strided:
             y = x.detach().cpu().contiguous()
-            # A view (a layer in a flat parameter vector, say) would count as sharing memory with its neighbours.
-            result[name] = y.clone() if y.data_ptr() == x.data_ptr() else y
+            # safetensors refuses shared memory, such as the layers of one flat parameter vector.
+            memory = y.untyped_storage()
+            shared = memory.nbytes() != y.nbytes or memory.data_ptr() in seen
+            seen.add(memory.data_ptr())
+            result[name] = y.clone() if shared else y
         elif isinstance(x, np.ndarray | np.generic) and x.dtype.kind in "biufc" and x.dtype.isnative:
             result[name] = torch.from_numpy(np.array(x, order="C", copy=True))
         else:
@@ -200,9 +209,6 @@ def _plain(target: Path, value: Any, where: str) -> Any:
     )
 
 
-# Loading --------------------------------------------------------------------------------------------------------
-
-
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint, checking all of it.
 
@@ -214,8 +220,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         CheckpointNotFoundError: If there is no such file.
-        CheckpointError: If it is corrupt, truncated, foreign, of a newer format, or oversized. Nothing of the file is
-            ever executed.
+        CheckpointError: If it is corrupt, truncated, foreign, of a newer format, or oversized. Nothing of
+            the file is ever executed.
     """
     source = Path(path)
     if not source.is_file():
@@ -231,10 +237,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         tensors = safetensors.torch.load(blob)
     except CheckpointError:
         raise
-    except (OSError, EOFError, RecursionError, MemoryError, SafetensorError) as error:
-        raise CheckpointError(_corrupt(source, str(error) or type(error).__name__)) from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        # zipfile reports damage in all of these ways, json and safetensors as ValueError, KeyError or TypeError.
+    except OSError as error:
+        raise CheckpointError(f"cannot read {source}: {error.strerror or error}; check the file.") from error
+    except _DAMAGE as error:
         raise CheckpointError(_corrupt(source, str(error) or type(error).__name__)) from error
     return Checkpoint(document["meta"], tensors, str(source))
 
@@ -273,7 +278,7 @@ def _describe_head(head: bytes, size: int) -> str:
     if size == 0:
         return "the file is empty (an interrupted copy?); use an earlier checkpoint"
     if head.startswith(b"\x80") or head[:1] in (b"c", b"("):
-        return "it looks like a pickle, which is never opened, since it could run code; save with rlsuite instead"
+        return "it looks like a pickle, which could run code and is never opened; save with rlsuite instead"
     return f"it starts with {head[:4]!r}, not with a zip header; give a file saved by rlsuite"
 
 
@@ -298,46 +303,3 @@ def _check_document(source: Path, document: Any) -> None:
         )
     if not isinstance(document.get("meta"), dict) or not isinstance(document.get("sha256"), str):
         raise CheckpointError(_corrupt(source, f"{_META} lacks 'meta' or 'sha256'"))
-
-
-# Random generators ----------------------------------------------------------------------------------------------
-
-
-def pack_rng(generator: torch.Generator | np.random.Generator) -> Tensor:
-    """The state of a generator as a uint8 tensor, for a checkpoint."""
-    if isinstance(generator, torch.Generator):
-        return generator.get_state().clone()
-    text = json.dumps(generator.bit_generator.state, default=lambda x: {"__array__": x.tolist()})
-    return torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())
-
-
-def unpack_rng(generator: torch.Generator | np.random.Generator, state: Tensor) -> None:
-    """Set a generator, in place, to the state that `pack_rng` gave for one of the same kind.
-
-    Raises:
-        CheckpointError: If the state is damaged or of another kind of generator.
-    """
-    try:
-        if isinstance(generator, torch.Generator):
-            generator.set_state(state.to("cpu", torch.uint8).contiguous())
-            return
-        text = bytes(state.to("cpu", torch.uint8).numpy())
-        decoded = json.loads(text, object_hook=_restore_array)
-        generator.bit_generator.state = decoded
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RuntimeError,
-        RecursionError,
-        OverflowError,
-        AttributeError,
-    ) as error:
-        raise CheckpointError(
-            f"random state does not fit a {type(generator).__module__}.{type(generator).__name__} ({error}); "
-            "restore it on the kind of device and generator it was saved from."
-        ) from error
-
-
-def _restore_array(item: dict[str, Any]) -> Any:
-    return np.array(item["__array__"], dtype=np.uint64) if set(item) == {"__array__"} else item

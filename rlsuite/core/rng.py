@@ -1,0 +1,54 @@
+"""Random generators as tensors, so that a checkpoint can hold them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlsuite.core.checkpoint import CheckpointError
+
+__all__ = ["pack_rng", "unpack_rng"]
+
+
+def pack_rng(generator: torch.Generator | np.random.Generator) -> Tensor:
+    """The state of a generator as a uint8 tensor, for a checkpoint."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state().clone()
+    text = json.dumps(generator.bit_generator.state, default=lambda x: {"__array__": x.tolist()})
+    return torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())
+
+
+def unpack_rng(generator: torch.Generator | np.random.Generator, state: Tensor) -> None:
+    """Set a generator, in place, to the state that `pack_rng` gave for one of the same kind.
+
+    Raises:
+        CheckpointError: If the state is damaged or of another kind of generator.
+    """
+    try:
+        if isinstance(generator, torch.Generator):
+            generator.set_state(state.to("cpu", torch.uint8).contiguous())
+            return
+        text = bytes(state.to("cpu", torch.uint8).numpy())
+        decoded = json.loads(text, object_hook=_restore_array)
+        generator.bit_generator.state = decoded
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        RecursionError,
+        OverflowError,
+        AttributeError,
+    ) as error:
+        raise CheckpointError(
+            f"random state does not fit a {type(generator).__module__}.{type(generator).__name__} ({error}); "
+            "restore it on the kind of device and generator it was saved from."
+        ) from error
+
+
+def _restore_array(item: dict[str, Any]) -> Any:
+    return np.array(item["__array__"], dtype=np.uint64) if set(item) == {"__array__"} else item
