@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,22 +34,10 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from rlsuite.core.evaluate import Predictor
+
 MAX_MEMBER_BYTES = 4 * 2**30
 """Refuse zip members that unpack to more (bytes): a small file must not fill the memory."""
-
-
-class Predictor(Protocol):
-    """Anything that acts: SB3's `predict` signature, ours too."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions [B, ...] for observations [B, ...], and the next hidden state."""
-        ...
 
 
 def as_vec_env(vector_env: VectorEnv[Any, Any, Any]) -> VectorEnvAdapter:

@@ -1,4 +1,4 @@
-"""Every mistake is one line that names the thing and the remedy, with exit code 2, and leaves nothing behind."""
+"""Every mistake is one line that names thing and remedy, with exit code 2, and leaves nothing behind."""
 
 from pathlib import Path
 from typing import Any

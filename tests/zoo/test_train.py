@@ -175,7 +175,7 @@ def test_resume_drops_rows_after_the_checkpoint(
 
 
 def kill_and_resume(folder: RunFolder, kills: list[float]) -> int:
-    """Run a worker, kill -9 it when it has done each share of the steps, and let a last one finish; kills that hit."""
+    """Kill -9 workers when each share of the steps is done, let the last one finish; how many kills hit."""
     command = [sys.executable, "-m", "rlsuite_zoo.worker", str(folder.path), "1"]
     hits = 0
     for share in kills:

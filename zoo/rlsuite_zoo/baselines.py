@@ -1,13 +1,13 @@
 """Stable-Baselines3 baselines through the zoo's commands: `rlsuite train sb3:ppo ...`.
 
-They run as their users run them: SB3's own environments (`make_vec_env`), loop and networks, one torch thread.
-`normalize=true` wraps them in `VecNormalize`. Settings are the constructor's arguments; `learning_rate` and
-`clip_range` may be schedules ("linear:3e-4"), `policy_kwargs.activation_fn` a word ("relu"), and `noise_std` is the
-exploration noise of TD3.
+They run as their users run them: SB3's own environments (`make_vec_env`), loop and networks, one torch
+thread. `normalize=true` wraps them in `VecNormalize`. Settings are the constructor's arguments;
+`learning_rate` and `clip_range` may be schedules ("linear:3e-4"), `policy_kwargs.activation_fn` a word
+("relu"), and `noise_std` is the exploration noise of TD3.
 
-A checkpoint is SB3's zip with one more member, `rlsuite.json`: steps done and normaliser statistics. It is read
-without unpickling. Resuming a baseline is not exact: SB3 saves neither random states nor environments, and off-policy
-ones start again with an empty replay buffer.
+A checkpoint is SB3's zip with one more member, `rlsuite.json`: steps done and normaliser statistics. It is
+read without unpickling. Resuming a baseline is not exact: SB3 saves neither random states nor environments,
+and off-policy ones start again with an empty replay buffer.
 """
 
 from __future__ import annotations

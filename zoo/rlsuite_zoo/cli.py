@@ -1,7 +1,7 @@
 """The console script `rlsuite` (also `python -m rlsuite_zoo`): typed functions, one per command.
 
-A mistake of the user is one line on stderr and exit code 2; a failure is one line and exit code 1; Ctrl-C is 130.
-`--debug` (or RLSUITE_DEBUG=1) shows the traceback instead.
+A mistake of the user is one line on stderr and exit code 2; a failure is one line and exit code 1; Ctrl-C is
+130. `--debug` (or RLSUITE_DEBUG=1) shows the traceback instead.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def usage() -> str:
 
 
 def parse_and_call(function: Callable[..., None], words: list[str], prog: str) -> None:
-    """Call a typed function with the words of the command line; settings may stand anywhere among the options.
+    """Call a typed function with the words of the command line; settings may stand anywhere among options.
 
     Raises:
         UsageError: an option that the function has not; names the nearest.

@@ -189,7 +189,7 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
 def evaluate(
     run: str, *, episodes: int, render: str, stochastic: bool, seed: int | None, checkpoint: str
 ) -> None:
-    """Evaluate each run in a folder, print the returns, write evaluation.json and perhaps a video of the first.
+    """Evaluate each run in a folder, print the returns, write evaluation.json, and a video of the first.
 
     Raises:
         UsageError: no run, no checkpoint, no episodes.
@@ -214,8 +214,9 @@ def evaluate(
         )
         interval = result.interval
         print(
-            f"{folder.path}: return {interval.estimate:,.2f}, 95 % interval [{interval.low:,.2f}, {interval.high:,.2f}] "
-            f"over {len(result.returns)} episodes ({spec.algo} on {spec.env}, {file.name})"
+            f"{folder.path}: return {interval.estimate:,.2f}, "
+            f"95 % interval [{interval.low:,.2f}, {interval.high:,.2f}] over {len(result.returns)} episodes "
+            f"({spec.algo} on {spec.env}, {file.name})"
         )
     if render:
         from rlsuite_zoo.video import write_video

@@ -35,8 +35,8 @@ def cores() -> int:
 def launch(folders: list[RunFolder], jobs: int | None = None) -> None:
     """Run every folder to its end; the others go on when one fails.
 
-    One run alone stays in this process. Each of several has its own, with one arithmetic thread and its share of the
-    cores for the environment's engine, so that runs at the same time do not fight over cores.
+    One run alone stays in this process. Each of several has its own, with one arithmetic thread and its share
+    of the cores for the environment's engine, so that runs at the same time do not fight over cores.
 
     Args:
         folders: fresh, interrupted or failed runs.

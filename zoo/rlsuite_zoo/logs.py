@@ -56,7 +56,7 @@ class Table:
 
 
 class ProgressCSV(KVWriter):
-    """SB3 log format: progress.csv with `steps` and `wall_s` (seconds of training, restarts included) in front."""
+    """SB3 log format: progress.csv, led by `steps` and `wall_s` (seconds of training, restarts included)."""
 
     def __init__(self, folder: RunFolder, up_to_steps: int) -> None:
         self.table = Table(folder.progress, up_to_steps)

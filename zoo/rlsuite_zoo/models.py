@@ -32,7 +32,7 @@ class Model(Protocol):
         """Environment steps so far."""
 
     def train(self, steps: int, logger: Logger, on_update: Callable[[int], None]) -> None:
-        """Learn until `steps` environment steps in all, calling `on_update(steps so far)` after every update."""
+        """Learn until `steps` environment steps in all; `on_update(steps so far)` after every update."""
 
     def save(self, path: Path) -> None:
         """Write the model atomically."""
@@ -48,7 +48,7 @@ class AgentModel:
     """An agent of rlsuite."""
 
     def __init__(self, spec: RunSpec, threads: int, checkpoint: Path | None) -> None:
-        cls = rlsuite.algorithm(spec.algo)
+        cls: Any = rlsuite.algorithm(spec.algo)  # each algorithm has its own learn; the base class has none
         config = build_config(cls.config_class, spec.config)
         device = "cuda" if spec.device == "auto" and torch.cuda.is_available() else spec.device
         device = "cpu" if device == "auto" else device
@@ -134,7 +134,7 @@ def check_device(device: str) -> None:
 
 
 def quiet_mujoco(env: str) -> None:
-    """Keep MuJoCo's notes about Gymnasium's models off the progress bar, and out of a MUJOCO_LOG.TXT in this folder.
+    """Keep MuJoCo's notes about Gymnasium's models off the progress bar, and out of a MUJOCO_LOG.TXT here.
 
     Other warnings of the simulator go through `logging`.
     """

@@ -72,7 +72,7 @@ def read_curve(folder: RunFolder, metric: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def gather(folders: list[RunFolder], metric: str, smooth: float) -> dict[str, list[Curve]]:
-    """Curves by environment; the seeds of a group are brought onto one grid of steps that all of them reached.
+    """Curves by environment; the seeds of a group come onto one grid of steps that all of them reached.
 
     Raises:
         UsageError: a run without data.
@@ -141,8 +141,9 @@ def plot_runs(
             for curve in group:
                 low, high = curve.interval()
                 print(
-                    f"{env}  {curve.label}: {metric} {curve.mean[-1]:,.1f} [{low[-1]:,.1f}, {high[-1]:,.1f}] at "
-                    f"{curve.steps[-1]:,.0f} steps, {len(curve.values)} seed{'s' * (len(curve.values) > 1)}"
+                    f"{env}  {curve.label}: {metric} {curve.mean[-1]:,.1f} "
+                    f"[{low[-1]:,.1f}, {high[-1]:,.1f}] at {curve.steps[-1]:,.0f} steps, "
+                    f"{len(curve.values)} seed{'s' * (len(curve.values) > 1)}"
                 )
         print(f"wrote {out}")
 
@@ -150,7 +151,7 @@ def plot_runs(
 def draw(
     curves: dict[str, list[Curve]], metric: str, smooth: float, title: str, labels: dict[str, str]
 ) -> Figure:
-    """The figure: panels side by side, one legend, and a line that says what the band and the smoothing are."""
+    """The figure: panels side by side, one legend, and a line that says what band and smoothing are."""
     names = list(dict.fromkeys(curve.label for group in curves.values() for curve in group))
     columns = min(len(curves), 2 if len(curves) in (2, 4) else 3)
     rows = -(-len(curves) // columns)

@@ -1,7 +1,8 @@
 """Recipes: hyper-parameters as data, one YAML file per algorithm and environment.
 
-`recipes/<algorithm>/<environment>.yaml` maps variant names to recipes; without `--recipe` the variant `default` is
-taken. `recipes/<algorithm>/default.yaml` serves environments that have no file, and variants that a file lacks.
+`recipes/<algorithm>/<environment>.yaml` maps variant names to recipes; without `--recipe` the variant
+`default` is taken. `recipes/<algorithm>/default.yaml` serves environments that have no file, and variants
+that a file lacks.
 
     default:
       description: one line
@@ -195,7 +196,7 @@ def parse_overrides(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any
 
 
 def build_config(config_class: type[Any], values: Mapping[str, Any]) -> Any:
-    """A configuration from recipe and command-line values: floats such as 2e3 fit int fields, lists fit tuples.
+    """A configuration from recipe and command line; floats such as 2e3 fit int fields, lists fit tuples.
 
     Raises:
         UsageError: an unknown key (names the nearest), or a value that the configuration refuses.

@@ -76,7 +76,7 @@ class Recorder:
         self.saved_at = self.steps
 
     def evaluate_if_due(self) -> None:
-        """Evaluate at every multiple of `eval_every`; called after a resume too, should the run have died in between."""
+        """Evaluate at every multiple of `eval_every`; after a resume too, should the run have died before."""
         every = self.spec.eval_every
         if not every or self.steps // every <= self.evaluated_at // every:
             return
@@ -118,7 +118,7 @@ class Recorder:
 
 @contextmanager
 def stop_on_signal(recorder: Recorder) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the current update end and a checkpoint be written; a second one stops at once."""
+    """Ctrl-C and SIGTERM let the update end and a checkpoint be written; a second one stops at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if recorder.stop_requested:

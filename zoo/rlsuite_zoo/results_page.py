@@ -22,7 +22,7 @@ from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, launch
 from rlsuite_zoo.plot import plot_runs, read_curve
 from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
-from rlsuite_zoo.run_folder import RunFolder, RunSpec, versions, write_text
+from rlsuite_zoo.run_folder import RunFolder, RunSpec, read_csv, versions, write_text
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,11 @@ def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, 
     ]
     parts += ["## Speed", _table(suite, environments, cells, _speed)]
     picture = out / f"{suite.name}.png"
-    paths = [str(folder.path) for folders in cells.values() for folder in folders]
+    paths = [str(folder.path) for folders in cells.values() for folder in folders if _has_curve(folder)]
     groups = {folders[0].spec().group: entry for (_, entry), folders in cells.items() if folders}
-    plot_runs(paths, picture, quiet=True, labels=groups)
-    parts += ["## Learning curves", f"![learning curves]({picture.name})"]
+    if paths:
+        plot_runs(paths, picture, quiet=True, labels=groups)
+        parts += ["## Learning curves", f"![learning curves]({picture.name})"]
     if suite.published:
         parts += ["## Published numbers", _published(suite, environments)]
     page = out / f"{suite.name}.md"
@@ -172,7 +173,7 @@ def _provenance(cells: Cells, steps: int) -> str:
         f"- {steps:,} environment steps per run; seeds {', '.join(map(str, seeds))}; {len(folders)} runs",
         f"- Versions: {found}",
         f"- Date: {datetime.datetime.now(datetime.UTC).date().isoformat()}",
-        "- Numbers are the mean over seeds and its 95 % bootstrap interval; the number of seeds stands behind.",
+        "- Numbers are the mean over seeds, its 95 % bootstrap interval, and the number of seeds.",
     ]
     return "\n".join(lines)
 
@@ -183,8 +184,15 @@ def _evaluated(folder: RunFolder) -> float:
 
 
 def _trained(folder: RunFolder) -> float:
+    if not _has_curve(folder):
+        return float("nan")
     steps, values = read_curve(folder, "rollout/ep_rew_mean")
     return float(values[steps >= 0.9 * steps[-1]].mean())
+
+
+def _has_curve(folder: RunFolder) -> bool:
+    """Whether an episode ended during the run; in a very short one perhaps none did."""
+    return any(row.get("rollout/ep_rew_mean") for row in read_csv(folder.progress))
 
 
 def _speed(folder: RunFolder) -> float:
@@ -198,8 +206,8 @@ def _note_evaluated(cells: Cells) -> str:
     )
     how = "the mode of the policy" if record.get("deterministic", True) else "sampled actions"
     return (
-        f"Each seed: mean undiscounted, unscaled return over {record.get('episodes', 0)} episodes of the last model, "
-        f"acting by {how}, with frozen normalisers."
+        f"Each seed: mean undiscounted, unscaled return over {record.get('episodes', 0)} episodes of the "
+        f"last model, acting by {how}, with frozen normalisers."
     )
 
 
@@ -219,7 +227,8 @@ def _cell(values: list[float]) -> str:
     if len(known) == 1:
         return f"{known[0]:,.{digits}f} (1)"
     interval: Interval = bootstrap_interval(known)
-    return f"{interval.estimate:,.{digits}f} [{interval.low:,.{digits}f}, {interval.high:,.{digits}f}] ({len(known)})"
+    mean, low, high = (f"{x:,.{digits}f}" for x in (interval.estimate, interval.low, interval.high))
+    return f"{mean} [{low}, {high}] ({len(known)})"
 
 
 def _published(suite: Suite, environments: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The folder of one run (one algorithm, environment and seed): everything needed to repeat, resume and report it.
+"""The folder of one run (algorithm, environment, seed): all that repeats, resumes and reports it.
 
 | file | holds |
 |---|---|
@@ -185,7 +185,7 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and cleanliness of the checkout that this code runs from, or {} when it was installed otherwise."""
+    """Commit and cleanliness of the checkout that this code runs from; {} when it is installed otherwise."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]

@@ -19,9 +19,10 @@ from rlsuite_zoo.run_folder import RunFolder, RunSpec, versions, write_json
 
 
 def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None) -> None:
-    """Train the run of this folder from its last checkpoint (or from the start) to its steps, then evaluate it.
+    """Train the run of this folder from its last checkpoint (or the start) to its steps, then evaluate it.
 
-    Killed at any moment, another call goes on from the last checkpoint; progress.csv keeps exactly the rows up to it.
+    Killed at any moment, another call goes on from the last checkpoint; progress.csv keeps exactly the rows
+    up to it.
 
     Args:
         folder: made by `RunFolder.create`.
@@ -30,7 +31,8 @@ def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None
 
     Raises:
         Interrupted: asked to stop; a checkpoint is written.
-        Exception: whatever the training raised; status.json names it and the last checkpoint is left as it was.
+        Exception: whatever the training raised; status.json names it and the last checkpoint is left as it
+            was.
     """
     spec = folder.spec()
     torch.set_num_threads(1)  # the agents choose their own number while they learn
@@ -102,7 +104,8 @@ def _note_versions(folder: RunFolder) -> None:
     changed = [f"{k} {before.get(k)} -> {v}" for k, v in versions().items() if before.get(k) != v]
     if changed:
         print(
-            f"note: {folder.path} was begun with other versions ({'; '.join(changed)}): it goes on, not bit for bit"
+            f"note: {folder.path} was begun with other versions and goes on, not bit for bit: "
+            + "; ".join(changed)
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +40,22 @@ def write_video(policy: Predictor, spec: RunSpec, path: Path, deterministic: boo
     """Play one episode and write it; returns a line about it.
 
     Raises:
-        VideoError: nothing to draw with; on a machine without a display MuJoCo needs MUJOCO_GL=egl or osmesa.
+        VideoError: nothing to draw with; the message says what to install or set.
     """
     import imageio
 
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo's default wants a display
     seed = spec.seed + EVAL_SEED
     try:
         env: gym.Env[Any, Any] = gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs)
         frames, total = _play(env, policy, seed, deterministic)
-    except (gym.error.Error, ImportError, RuntimeError, AttributeError, OSError, ValueError) as error:
-        # MuJoCo's back ends fail in as many ways as there are drivers.
+    except Exception as error:  # graphics drivers fail in as many ways as there are drivers
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        gl = os.environ.get("MUJOCO_GL", "unset")
         raise VideoError(
-            f"{spec.env} could not be drawn ({line}). Without a display set MUJOCO_GL=egl (GPU) or MUJOCO_GL=osmesa "
-            f"(software, needs libosmesa); it is {gl} now. Classic control needs pygame: pip install rlsuite[video]"
+            f"{spec.env} could not be drawn ({line}). MuJoCo without a display needs MUJOCO_GL=egl "
+            f"(GPU or Mesa) or osmesa (software, libosmesa); it is {os.environ.get('MUJOCO_GL', 'unset')}. "
+            'Classic control needs pygame: pip install "rlsuite[video]"'
         ) from error
     fps = int(env.metadata.get("render_fps", 30))
     path.parent.mkdir(parents=True, exist_ok=True)
