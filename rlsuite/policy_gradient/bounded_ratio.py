@@ -80,9 +80,6 @@ class RatioBounds:
         return math.log((1.0 - self.low) / (self.high - 1.0))
 
 
-# ---------------------------------------------------------------------------------- exact theory, float64
-
-
 def _checked(prob: Tensor, q_value: Tensor, temperature: float, quantile: float) -> tuple[Tensor, Tensor]:
     if prob.shape != q_value.shape or prob.ndim == 0:
         shapes = f"{tuple(prob.shape)} and {tuple(q_value.shape)}"
@@ -231,9 +228,6 @@ def asymmetric_barrier(ratio: Tensor, bounds: RatioBounds) -> Tensor:
     return torch.xlogy(lower, lower / (1 - bounds.low)) + torch.xlogy(upper, upper / (bounds.high - 1))
 
 
-# ---------------------------------------------------------------------------------- losses for autograd
-
-
 def ratio_target(advantage: Tensor, *, bounds: RatioBounds, temperature: float) -> Tensor:
     """The ratio a sample is drawn to: c_l + (c_h - c_l) sigmoid(advantage / lambda + logit q).
 
@@ -320,19 +314,22 @@ def _logit(quantile: float) -> float:
     return math.log(quantile / (1.0 - quantile))
 
 
-# ---------------------------------------------------------------------------------- gradients in numpy
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 * np.tanh(0.5 * x) + 0.5  # saturates without overflow warnings
+def _sigmoid(x: np.ndarray, scale: float, shift: float, low: float, high: float) -> np.ndarray:
+    """Evaluate low + (high - low) sigmoid(x scale + shift) in few operations and without overflow."""
+    out = x * (0.5 * scale)
+    if shift:
+        out += 0.5 * shift
+    np.tanh(out, out=out)
+    out *= 0.5 * (high - low)
+    out += 0.5 * (high + low)
+    return out
 
 
 def ratio_target_array(advantage: np.ndarray, *, bounds: RatioBounds, temperature: float) -> np.ndarray:
     """`ratio_target` for numpy arrays [N], with the dtype of `advantage`."""
     if temperature == 0:
-        hard = np.where(advantage > 0, bounds.high, np.where(advantage < 0, bounds.low, 1.0))
-        return hard.astype(advantage.dtype)
-    return bounds.low + bounds.width * _sigmoid(advantage * (1.0 / temperature) + bounds.logit)
+        return ratio_target(torch.from_numpy(advantage), bounds=bounds, temperature=0.0).numpy()
+    return _sigmoid(advantage, 1 / temperature, bounds.logit, bounds.low, bounds.high)
 
 
 def bpo_policy_grad(ratio: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -347,4 +344,5 @@ def soft_median_grad(
     return_: np.ndarray, mu: np.ndarray, temperature: float = 1.0, quantile: float = 0.5
 ) -> np.ndarray:
     """Derivative of the mean `soft_median_loss`(R - mu) by mu, [N]: (q - sigmoid(. / tau + logit q)) / N."""
-    return (quantile - _sigmoid((return_ - mu) * (1.0 / temperature) + _logit(quantile))) * (1.0 / mu.size)
+    each = 1.0 / mu.size
+    return _sigmoid(return_ - mu, 1 / temperature, _logit(quantile), quantile * each, (quantile - 1) * each)

@@ -232,7 +232,7 @@ def bpo_loss_grad(
     deviation = ratio - 1
     policy_loss = float(np.dot(weight, np.abs(ratio - target))) / n
     value_loss = float(np.dot(error, error)) / n
-    entropy = float(np.mean(heads.entropy))
+    entropy = float(np.add.reduce(heads.entropy, axis=None)) / heads.entropy.size
     loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy
     metrics = {"policy_gradient_loss": policy_loss, "value_loss": value_loss, "entropy_loss": -entropy}
     d_median = None
