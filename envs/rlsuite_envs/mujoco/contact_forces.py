@@ -26,6 +26,15 @@ import mujoco
 __all__ = ["add_contact_forces"]
 
 _NAME = "rlsuite.contact_forces"
+_BALL = """
+<mujoco>
+  <option integrator="RK4"/>
+  <worldbody>
+    <geom type="plane" size="1 1 1"/>
+    <body pos="0 0 0.09"><freejoint/><geom size="0.1"/></body>
+  </worldbody>
+</mujoco>
+"""
 _POINTER = ctypes.c_void_p
 _NSTATE = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, ctypes.c_int)
 _INIT = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, _POINTER, ctypes.c_int)
@@ -59,6 +68,11 @@ def add_contact_forces(spec: mujoco.MjSpec) -> None:
         RuntimeError: if this MuJoCo does not export what is needed.
     """
     _register()
+    _self_test()
+    _attach(spec)
+
+
+def _attach(spec: mujoco.MjSpec) -> None:
     spec.activate_plugin(_NAME)
     spec.add_plugin(name=_NAME, plugin_name=_NAME, active=True)
 
@@ -83,6 +97,20 @@ def _register() -> _Plugin:
     if slot < 0:
         raise RuntimeError(_remedy("it refused the plugin that computes contact forces"))
     return plugin
+
+
+@functools.cache
+def _self_test() -> None:
+    """Drop a ball, once per process: another version of MuJoCo may lay the struct out otherwise."""
+    spec = mujoco.MjSpec.from_string(_BALL)
+    _attach(spec)
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    mujoco.mj_step(model, data, nstep=3)
+    found = data.cfrc_ext.copy()
+    mujoco.mj_rnePostConstraint(model, data)
+    if not found.any() or (found != data.cfrc_ext).any():
+        raise RuntimeError(_remedy("its plugin hooks are not those of the tested versions"))
 
 
 def _library() -> ctypes.CDLL:
