@@ -51,7 +51,7 @@ class ProbeDiscrete(OneStepProbe):
     def draw_context(self, num: int, rng: torch.Generator) -> Tensor:
         """A unit vector."""
         index = torch.randint(0, 3, (num,), generator=rng, device=self.device)
-        return torch.nn.functional.one_hot(index, 3).to(self.dtype)
+        return (index.unsqueeze(1) == torch.arange(3, device=self.device)).to(self.dtype)
 
     def payoff(self, context: Tensor, action: Tensor) -> Tensor:
         """1 or 0."""
