@@ -221,11 +221,8 @@ def test_several_seeds_run_in_processes_and_one_failure_spares_the_others(rlsuit
     assert good.code == 0, good.err
     folders = [RunFolder(f"runs/ppo/rlsuite-CartPole-v1/a/seed{seed}") for seed in (0, 5)]
     assert all(folder.finished for folder in folders)
-    assert (
-        not torch.equal(*(weights(folder)["policy/actor.0.weight"] for folder in folders))
-        if ("policy/actor.0.weight" in weights(folders[0]))
-        else weights(folders[0]).keys() == weights(folders[1]).keys()
-    )
+    first, second = (weights(folder) for folder in folders)
+    assert any(x.is_floating_point() and not torch.equal(x, second[name]) for name, x in first.items())
     assert "all 2 runs in" in rlsuite("train", "--resume", "runs").out
     longer = rlsuite("train", "--resume", "runs", "--steps", "640")
     assert longer.code == 0, longer.err
