@@ -1,40 +1,57 @@
-"""Replay buffer with n-step returns, on the learner's device; truncated episodes bootstrap from their true end."""
+"""Replay buffer with n-step returns, on the learner's device; truncated episodes bootstrap from their true end.
+
+Shapes: B environments, C = capacity // B rows, M samples, O observation shape, A action shape.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from torch import Tensor
+
+from rlsuite.core.returns import n_step_return
+
+__all__ = ["ReplayBatch", "ReplayBuffer"]
 
 
 @dataclass(frozen=True)
 class ReplayBatch:
-    """N transitions: obs [N, O], action [N, ...], (n-step) reward [N], next_obs [N, O], terminated [N], discount [N]."""
+    """M transitions for targets reward + discount * (1 - terminated) * V(next_obs).
 
-    obs: torch.Tensor
-    action: torch.Tensor
-    reward: torch.Tensor
-    next_obs: torch.Tensor
-    terminated: torch.Tensor
-    discount: torch.Tensor
+    obs [M, *O], action [M, *A], reward [M] float32 (the discounted n-step sum), next_obs [M, *O] (the true observation
+    after the last summed reward), terminated [M] bool, discount [M] float32 (gamma to the number of summed rewards).
+    """
+
+    obs: Tensor
+    action: Tensor
+    reward: Tensor
+    next_obs: Tensor
+    terminated: Tensor
+    discount: Tensor
 
 
 class ReplayBuffer:
-    """A ring of transitions of B environments.
+    """A ring of C steps of B environments.
+
+    Both the observation and the true next observation are stored: a truncated episode's last state is then at hand, at
+    the price of the memory for it. n-step windows end at the end of the episode and at the newest stored step, whichever
+    comes first, and bootstrap from there with the discount of their actual length.
 
     Args:
-        capacity: transitions kept over all environments; at least B.
+        capacity: Transitions kept over all environments, >= num_envs; rounded down to whole rows.
         num_envs: B.
-        obs_shape: of one observation.
-        action_shape: of one action.
-        obs_dtype: of observations.
-        action_dtype: of actions.
-        device: where everything lies.
-        n_step: steps of reward before the bootstrap.
-        gamma: discount per step.
+        obs_shape: Of one observation.
+        action_shape: Of one action.
+        obs_dtype: Of stored observations.
+        action_dtype: Of stored actions.
+        device: Where everything lies.
+        n_step: Steps of reward before the bootstrap, >= 1.
+        gamma: Discount per step in [0, 1].
 
     Raises:
-        ValueError: capacity below B, or n_step below 1.
+        ValueError: If an argument is out of range.
     """
 
     FIELDS = ("obs", "next_obs", "action", "reward", "terminated", "truncated")
@@ -46,15 +63,19 @@ class ReplayBuffer:
         obs_shape: tuple[int, ...],
         action_shape: tuple[int, ...],
         *,
-        obs_dtype: torch.dtype,
-        action_dtype: torch.dtype,
-        device: torch.device,
+        obs_dtype: torch.dtype = torch.float32,
+        action_dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
         n_step: int = 1,
         gamma: float = 0.99,
     ) -> None:
-        if capacity < num_envs or n_step < 1:
-            raise ValueError(f"capacity is {capacity} for {num_envs} environments, n_step {n_step}; raise capacity or n_step")
-        self.rows, self.num_envs, self.n_step, self.gamma, self.device = capacity // num_envs, num_envs, n_step, gamma, device
+        if num_envs < 1 or capacity < num_envs or n_step < 1 or not 0.0 <= gamma <= 1.0:
+            raise ValueError(
+                "ReplayBuffer needs num_envs >= 1, capacity >= num_envs, n_step >= 1 and gamma in [0, 1]; got "
+                f"num_envs={num_envs}, capacity={capacity}, n_step={n_step}, gamma={gamma}."
+            )
+        self.rows, self.num_envs = capacity // num_envs, num_envs
+        self.n_step, self.gamma, self.device = n_step, gamma, torch.device(device)
         shape = (self.rows, num_envs)
         self.obs = torch.zeros((*shape, *obs_shape), dtype=obs_dtype, device=device)
         self.next_obs = torch.zeros_like(self.obs)
@@ -62,6 +83,9 @@ class ReplayBuffer:
         self.reward = torch.zeros(shape, device=device)
         self.terminated = torch.zeros(shape, dtype=torch.bool, device=device)
         self.truncated = torch.zeros(shape, dtype=torch.bool, device=device)
+        self._storage = {name: getattr(self, name) for name in self.FIELDS}
+        self._flat = {name: x.flatten(0, 1) for name, x in self._storage.items()}  # views [C*B, ...]
+        self._offsets = torch.arange(n_step, device=device)[:, None]
         self.head, self.filled = 0, 0
 
     def __len__(self) -> int:
@@ -69,69 +93,109 @@ class ReplayBuffer:
 
     def add(
         self,
-        obs: torch.Tensor,
-        next_obs: torch.Tensor,
-        action: torch.Tensor,
-        reward: torch.Tensor,
-        terminated: torch.Tensor,
-        truncated: torch.Tensor,
+        obs: Tensor | np.ndarray,
+        next_obs: Tensor | np.ndarray,
+        action: Tensor | np.ndarray,
+        reward: Tensor | np.ndarray,
+        terminated: Tensor | np.ndarray,
+        truncated: Tensor | np.ndarray,
     ) -> None:
-        """Store one step of all environments; next_obs [B, O] is the true next observation, not a reset one."""
+        """Store one step of all environments, overwriting the oldest when full.
+
+        Args:
+            obs: [B, *O].
+            next_obs: [B, *O], the TRUE next observation: the final one where an episode ended, never a reset one.
+            action: [B, *A].
+            reward: [B].
+            terminated: [B] bool.
+            truncated: [B] bool.
+
+        Raises:
+            ValueError: If a shape differs (assignment would broadcast it silently).
+        """
         values = (obs, next_obs, action, reward, terminated, truncated)
-        for name, value in zip(self.FIELDS, values, strict=True):
-            getattr(self, name)[self.head] = value
+        for (name, storage), value in zip(self._storage.items(), values, strict=True):
+            row = storage[self.head]
+            if row.shape != value.shape:
+                raise ValueError(f"{name} must have shape {tuple(row.shape)}, got {tuple(value.shape)}.")
+            row.copy_(torch.as_tensor(value))
         self.head = (self.head + 1) % self.rows
         self.filled = min(self.filled + 1, self.rows)
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> ReplayBatch:
-        """Transitions drawn uniformly with replacement.
+    def sample(self, batch_size: int, generator: torch.Generator | None = None) -> ReplayBatch:
+        """Draw transitions uniformly with replacement.
+
+        Args:
+            batch_size: M >= 1.
+            generator: Source of randomness, on the buffer's device.
 
         Raises:
-            ValueError: the buffer is empty.
+            ValueError: If the buffer is empty or batch_size < 1.
         """
         if self.filled == 0:
-            raise ValueError("the replay buffer is empty; add transitions before sampling")
-        row = torch.randint(self.filled, (batch_size,), generator=generator, device=self.device)
-        env = torch.randint(self.num_envs, (batch_size,), generator=generator, device=self.device)
-        reward = self.reward[row, env]
-        last, discount = row, torch.full((batch_size,), self.gamma, device=self.device)
-        if self.n_step > 1:
-            reward, last, discount = self._n_step(row, env)
+            raise ValueError("the replay buffer is empty; add transitions before sampling.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}.")
+        # Filled rows are always the first ones, so filled transitions are a prefix of the flat views.
+        index = torch.randint(len(self), (batch_size,), generator=generator, device=self.device)
+        flat = self._flat
+        if self.n_step == 1:
+            last, reward = index, flat["reward"].index_select(0, index)
+            terminated = flat["terminated"].index_select(0, index)
+            discount = torch.full_like(reward, self.gamma)
+        else:
+            reward, discount, terminated, last = self._windows(index)
         return ReplayBatch(
-            self.obs[row, env], self.action[row, env], reward, self.next_obs[last, env], self.terminated[last, env], discount
+            flat["obs"].index_select(0, index),
+            flat["action"].index_select(0, index),
+            reward,
+            flat["next_obs"].index_select(0, last),
+            terminated,
+            discount,
         )
 
-    def _n_step(self, row: torch.Tensor, env: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Reward sums, last rows and discounts of windows that end at episodes' ends and at the newest step."""
+    def _windows(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """n-step reward, discount, terminated and flat index of the last step, for windows starting at index [M]."""
+        row = torch.div(index, self.num_envs, rounding_mode="floor")
+        rows = (row + self._offsets) % self.rows  # [n, M]
+        window = rows * self.num_envs + index % self.num_envs
+        terminated = self._flat["terminated"][window]
         newest = (self.head - 1) % self.rows
-        reward, discount = self.reward[row, env].clone(), torch.full(row.shape, self.gamma, device=self.device)
-        last = row.clone()
-        alive = ~(self.terminated[row, env] | self.truncated[row, env]) & (row != newest)
-        for _ in range(self.n_step - 1):
-            following = (last + 1) % self.rows
-            last = torch.where(alive, following, last)
-            reward = reward + torch.where(alive, discount * self.reward[last, env], torch.zeros_like(reward))
-            discount = torch.where(alive, discount * self.gamma, discount)
-            alive = alive & ~(self.terminated[last, env] | self.truncated[last, env]) & (last != newest)
-        return reward, last, discount
+        # The newest step has no successor: what lies behind the write head is old, or was never written.
+        stop = terminated | self._flat["truncated"][window] | (rows == newest)
+        reward, discount, ended, k = n_step_return(
+            self._flat["reward"][window], terminated, stop, gamma=self.gamma
+        )
+        return reward, discount, ended, window.gather(0, k[None]).squeeze(0)
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The filled part and the write position (views; a checkpoint copies them)."""
-        parts = {name: getattr(self, name)[: self.filled] for name in self.FIELDS}
+    def state_dict(self) -> dict[str, Tensor]:
+        """The filled rows and the write position (views of the storage: copy them to keep them)."""
+        parts = {name: x[: self.filled] for name, x in self._storage.items()}
         return parts | {"head": torch.tensor(self.head), "filled": torch.tensor(self.filled)}
 
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Restore what `state_dict` gave.
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` gave, for a buffer of the same capacity.
 
         Raises:
-            ValueError: the saved buffer is larger than this one or has other shapes.
+            ValueError: If a key is missing or the saved buffer has another capacity or other shapes.
         """
-        filled = int(state["filled"])
-        if filled > self.rows or state["obs"].shape[1:] != self.obs.shape[1:]:
+        missing = [name for name in (*self.FIELDS, "head", "filled") if name not in state]
+        if missing:
+            raise ValueError(f"the saved replay buffer lacks {missing}; use another checkpoint.")
+        head, filled = int(state["head"]), int(state["filled"])
+        # While the ring is not full it is written from row 0; another order means another capacity.
+        if not (0 <= filled <= self.rows and head == filled % self.rows or filled == self.rows > head >= 0):
             raise ValueError(
-                f"the saved buffer has {filled} rows of shape {tuple(state['obs'].shape[1:])}, this one {self.rows} of "
-                f"{tuple(self.obs.shape[1:])}; use the same buffer_size and num_envs"
+                f"the saved replay buffer ({filled} rows, next write at {head}) does not fit one of {self.rows} rows "
+                f"of {self.num_envs} environments; use the same buffer_size and num_envs."
             )
-        for name in self.FIELDS:
-            getattr(self, name)[:filled] = state[name].to(self.device)
-        self.head, self.filled = int(state["head"]) % self.rows, filled
+        for name, storage in self._storage.items():
+            expected = (filled, *storage.shape[1:])
+            if state[name].shape != expected:
+                raise ValueError(
+                    f"the saved replay buffer's {name!r} has shape {tuple(state[name].shape)}, this one needs "
+                    f"{expected}; use the same spaces and num_envs."
+                )
+        for name, storage in self._storage.items():
+            storage[:filled].copy_(state[name])
+        self.head, self.filled = head, filled

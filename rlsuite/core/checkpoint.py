@@ -15,6 +15,7 @@ gives equal bytes.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -114,9 +115,7 @@ def save_checkpoint(
     }
     text = json.dumps(document, indent=1).encode()
     if len(text) > MAX_META_BYTES:
-        raise CheckpointError(
-            f"cannot save {target}: meta is {len(text)} bytes of JSON; store arrays as tensors."
-        )
+        raise CheckpointError(f"cannot save {target}: meta has {len(text)} bytes; store arrays as tensors.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
@@ -162,7 +161,7 @@ def _replacing(target: Path) -> Iterator[Any]:
 
 def _remove_stale(target: Path) -> None:
     """Delete temporary files that killed saves of the same checkpoint left, but none that may be in use."""
-    for leftover in target.parent.glob(f".{target.name}.*.tmp"):
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
                 leftover.unlink()
@@ -258,19 +257,14 @@ def _read_members(source: Path) -> tuple[bytes, bytes]:
             infos = {info.filename: info for info in archive.infolist()}
             if len(infos) != 2 or len(archive.infolist()) != 2 or set(infos) != {_META, _TENSORS}:
                 raise CheckpointError(f"{source} is not an rlsuite checkpoint: {_describe_zip(list(infos))}.")
-            for info in infos.values():
+            for name, info in infos.items():
                 # Stored members cannot unpack to more than the file: no bomb, whatever the header claims.
                 if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-                    raise CheckpointError(
-                        _corrupt(source, f"{info.filename} is compressed, which we never do")
-                    )
-                limit = min(size, MAX_META_BYTES) if info.filename == _META else size
+                    raise CheckpointError(_corrupt(source, f"{name} is compressed, which we never do"))
+                limit = min(size, MAX_META_BYTES) if name == _META else size
                 if info.file_size > limit:
-                    raise CheckpointError(
-                        _corrupt(
-                            source, f"{info.filename} claims {info.file_size} bytes, the limit is {limit}"
-                        )
-                    )
+                    why = f"{name} claims {info.file_size} bytes, the limit is {limit}"
+                    raise CheckpointError(_corrupt(source, why))
             return archive.read(_TENSORS), archive.read(_META)
 
 

@@ -6,6 +6,8 @@ import dataclasses
 import difflib
 from typing import Any, TypeVar
 
+from rlsuite.core.schedules import parse_schedule
+
 ConfigT = TypeVar("ConfigT")
 
 
@@ -55,3 +57,19 @@ def check_range(config: Any, **ranges: tuple[float, float]) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise ValueError(f"{type(config).__name__}.{name} is {value!r}; it must be a number in [{low:g}, {high:g}]")
+
+
+def check_schedule(config: Any, *names: str, most: float = float("inf")) -> None:
+    """Raise unless each named field of `config` is a number or schedule that starts in (0, most].
+
+    Raises:
+        ValueError: names the field, its value and the remedy.
+    """
+    for name in names:
+        value, owner = getattr(config, name), type(config).__name__
+        try:
+            start = parse_schedule(value)(1.0)
+        except ValueError as error:
+            raise ValueError(f"{owner}.{name}: {error}") from error
+        if not 0 < start <= most:
+            raise ValueError(f"{owner}.{name} is {value!r}; it must start in (0, {most:g}]")

@@ -1,4 +1,9 @@
-"""Evaluation: whole episodes of a policy on raw rewards, with a bootstrap interval."""
+"""Evaluation: whole episodes of a policy on raw rewards, with a bootstrap interval.
+
+Each environment plays a number of episodes fixed in advance. Taking instead the first E episodes that finish
+in a vector environment would favour short ones, which for most tasks are the bad ones (and for some the good
+ones).
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,15 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
 
+__all__ = ["Evaluation", "Predictor", "evaluate"]
+
 
 class Predictor(Protocol):
-    """Stable-Baselines3's predict."""
+    """Stable-Baselines3's predict: rlsuite's agents, its models, anything else with that method."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
@@ -28,8 +35,11 @@ class Evaluation:
     """Undiscounted returns [E] and lengths [E] of E episodes, and the 95 % bootstrap interval of the mean return."""
 
     returns: np.ndarray
+    """[E] float64, raw reward units, in the order of finishing."""
     lengths: np.ndarray
+    """[E] int64, steps."""
     interval: Interval
+    """Of the mean return, over episodes of this one policy."""
 
     @property
     def episodes(self) -> int:
@@ -48,22 +58,24 @@ def evaluate(
 ) -> Evaluation:
     """Play `episodes` whole episodes.
 
-    Each environment plays a share fixed in advance, so short episodes are not counted more often than long ones.
-
     Args:
-        policy: anything with Stable-Baselines3's predict; a model's normalisers stay frozen.
-        env: id, environment, or vector environment (SAME_STEP autoreset).
-        episodes: E, at least 1.
-        seed: of the environments' first reset.
-        deterministic: the policy's mode, or samples.
-        progress: called with the number of finished episodes whenever it changes.
+        policy: Anything with Stable-Baselines3's predict; it gets NumPy observations. A model's normalisers stay frozen.
+        env: Id, environment, or vector environment (SAME_STEP autoreset). Only one made here from an id is closed.
+        episodes: E >= 1.
+        seed: Of the environments' first reset (environment i gets seed + i).
+        deterministic: The policy's mode, or samples.
+        progress: Called with the number of finished episodes whenever it grows.
+
+    Returns:
+        Returns, lengths and the interval.
 
     Raises:
-        ValueError: `episodes` below 1, or a vector environment that does not reset in the same step.
-        FloatingPointError: NaN or infinite rewards; names step and environment.
+        ValueError: If `episodes` is below 1 or a vector environment does not reset in the same step.
+        TypeError: If env is none of the above.
+        FloatingPointError: If an observation, action or reward is NaN or infinite; names step and environment.
     """
     if episodes < 1:
-        raise ValueError(f"episodes is {episodes}; evaluate at least 1")
+        raise ValueError(f"episodes is {episodes}; evaluate at least 1.")
     venv, own = _vector(env, episodes)
     try:
         returns, lengths = _play(policy, venv, episodes, seed, deterministic, progress)
@@ -80,14 +92,39 @@ def _vector(env: Any, episodes: int) -> tuple[VectorEnv[Any, Any, Any], bool]:
 
         return make_vector_env(env, min(episodes, 10)), True
     if isinstance(env, gym.Env):
-        return gym.vector.SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP), False
-    if env.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
-        raise ValueError(f"evaluation needs AutoresetMode.SAME_STEP, not {env.metadata.get('autoreset_mode')}")
+        return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP), False
+    if not isinstance(env, VectorEnv):
+        raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}.")
+    mode = env.metadata.get("autoreset_mode")
+    if mode != AutoresetMode.SAME_STEP:
+        raise ValueError(
+            f"the vector environment resets in mode {mode}; evaluation needs AutoresetMode.SAME_STEP "
+            "(gym.make_vec(id, vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}))."
+        )
     return env, False
 
 
 def _numpy(value: Any) -> Any:
-    return value.cpu().numpy() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor):
+        return value.cpu().numpy()
+    if isinstance(value, dict):
+        return {key: _numpy(part) for key, part in value.items()}
+    return value
+
+
+def _check_finite(what: str, value: Any, step: int) -> None:
+    """Look at float arrays with a leading environment axis, through dicts."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_finite(f"{what} {key!r}", part, step)
+        return
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or np.isfinite(value).all():
+        return
+    b, *place = np.argwhere(~np.isfinite(value))[0].tolist()
+    raise FloatingPointError(
+        f"{what} is {value[(b, *place)]} at step {step} of the evaluation in environment {b}"
+        f"{f' (index {place})' if place else ''}; look at that environment, or at the policy's weights."
+    )
 
 
 def _play(
@@ -103,26 +140,28 @@ def _play(
     played, total, length = np.zeros(count, np.int64), np.zeros(count), np.zeros(count, np.int64)
     returns: list[float] = []
     lengths: list[int] = []
-    obs, _ = venv.reset(seed=seed)
+    obs = _numpy(venv.reset(seed=seed)[0])
     state, start, step = None, np.ones(count, bool), 0
+    _check_finite("observation", obs, step)
     while len(returns) < episodes:
         action, state = policy.predict(obs, state=state, episode_start=start, deterministic=deterministic)
+        _check_finite("action", action, step)
         if getattr(venv, "output", "numpy") == "torch":
             action = torch.as_tensor(action, device=venv.device)  # type: ignore[attr-defined]
         obs, reward, terminated, truncated, _ = venv.step(action)
-        reward, start = _numpy(reward), _numpy(terminated) | _numpy(truncated)
-        if not np.isfinite(reward).all():
-            bad = int(np.flatnonzero(~np.isfinite(reward))[0])
-            raise FloatingPointError(f"reward is {reward[bad]} at step {step} of the evaluation in environment {bad}")
+        obs, reward, start = _numpy(obs), _numpy(reward), _numpy(terminated) | _numpy(truncated)
+        step += 1
+        _check_finite("reward", reward, step)
+        _check_finite("observation", obs, step)
         total += reward
         length += 1
-        step += 1
-        for i in np.flatnonzero(start & (played < share)):
-            returns.append(float(total[i]))
-            lengths.append(int(length[i]))
-        if start.any():
-            played[start] += 1
-            total[start], length[start] = 0.0, 0
-            if progress is not None:
-                progress(len(returns))
-    return np.array(returns[:episodes]), np.array(lengths[:episodes])
+        if not start.any():
+            continue
+        counted = np.flatnonzero(start & (played < share))
+        returns.extend(total[counted].tolist())
+        lengths.extend(length[counted].tolist())
+        played += start
+        total[start], length[start] = 0.0, 0
+        if progress is not None and len(counted):
+            progress(len(returns))
+    return np.array(returns), np.array(lengths)

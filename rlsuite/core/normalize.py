@@ -2,8 +2,7 @@
 
 Shapes: B environments, N samples. Statistics are exact over everything seen (Chan's parallel update, float64
 accumulators), not an exponential average, and do not start from an invented sample: before the first update
-the mean is 0 and the variance 1. Both classes have a `frozen` flag for evaluation: they then normalise
-without learning.
+the mean is 0 and the variance 1. Both classes have a `frozen` flag for evaluation: they then only normalise.
 
 Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
 1979; scaling rewards by the standard deviation of the discounted return: Engstrom et al., "Implementation
@@ -53,8 +52,7 @@ class RunningNorm:
         self.count = 0
         self._mean = torch.zeros(self.shape, dtype=torch.float64, device=device)
         self._m2 = torch.zeros_like(self._mean)  # sum of squared deviations from the mean
-        # What `normalize` reads: derived, float32, rewritten in place so that it costs three operations a
-        # call.
+        # What `normalize` reads: derived, float32, rewritten in place; three operations a call.
         self._mean32 = torch.zeros(self.shape, dtype=torch.float32, device=device)
         self._scale32 = torch.ones_like(self._mean32)
         self._derive()
@@ -69,38 +67,28 @@ class RunningNorm:
         """Population variance of everything seen, [*shape] float64; 1 before the first update."""
         return self._m2 / self.count if self.count else torch.ones_like(self._m2)
 
-    @property
-    def scale(self) -> Tensor:
-        """1 / sqrt(var + epsilon), [*shape] float32: `normalize` is (x - mean) * scale, clipped."""
-        return self._scale32
-
     @torch.no_grad()
     def update(self, batch: Tensor) -> None:
         """Learn from `batch` [N, *shape] (any leading axes); does nothing when frozen.
 
         Raises:
-            ValueError: If the shape is wrong, or (on a CPU, where looking costs nothing) the batch has NaN or
-                infinity.
+            ValueError: If the shape is wrong.
+            FloatingPointError: On a CPU, where looking costs nothing: if the batch has NaN or infinity.
         """
         if self.frozen:
             return
         if batch.shape[batch.ndim - len(self.shape) :] != self.shape or batch.ndim < len(self.shape):
-            raise ValueError(
-                f"RunningNorm of shape {self.shape} cannot take a batch of shape {tuple(batch.shape)}."
-            )
+            raise ValueError(f"RunningNorm of {self.shape} cannot take a batch of {tuple(batch.shape)}.")
         batch = batch.reshape(-1, *self.shape)
         n = batch.shape[0]
         if n == 0:
             return
         var, mean = torch.var_mean(batch.double(), dim=0, correction=0)
         if batch.device.type == "cpu" and not math.isfinite(var.sum().item()):
-            where = torch.isfinite(batch).logical_not().nonzero()
-            place = (
-                f"first at [sample, *dims] {where[0].tolist()}" if len(where) else "the variance overflows"
-            )
-            raise ValueError(
-                f"observations given to the normaliser are NaN, infinite or too large ({place}); "
-                "check the environment."
+            bad = torch.isfinite(batch).logical_not().nonzero()
+            place = f"first at [sample, *dims] {bad[0].tolist()}" if len(bad) else "the variance overflows"
+            raise FloatingPointError(
+                f"observations are NaN, infinite or too large to normalise ({place}); check the environment."
             )
         total = self.count + n
         delta = mean.sub_(self._mean)
@@ -123,8 +111,7 @@ class RunningNorm:
             [..., *shape] float32. NaN stays NaN.
         """
         if x.dtype == torch.float64:
-            # Subtract before rounding: a large offset (a position, say) would otherwise eat the float32
-            # digits.
+            # Subtract before rounding: a large offset (a position, say) would eat the float32 digits.
             x = (x - self._mean).float()
             return x.mul_(self._scale32).clamp_(-self.clip, self.clip)
         return (x - self._mean32).mul_(self._scale32).clamp_(-self.clip, self.clip)
@@ -142,9 +129,7 @@ class RunningNorm:
         mean, m2 = _entries("RunningNorm", state, {"mean": self.shape, "m2": self.shape})
         count = _count("RunningNorm", state)
         if not bool(torch.isfinite(mean).all() & torch.isfinite(m2).all() & (m2 >= 0).all()):
-            raise ValueError(
-                "RunningNorm state holds NaN, infinite or negative statistics; use another checkpoint."
-            )
+            raise ValueError("RunningNorm state holds impossible statistics; use another checkpoint.")
         self._mean.copy_(mean)
         self._m2.copy_(m2)
         self.count = count
@@ -190,23 +175,15 @@ class ReturnNorm:
         self.frozen = False
         self.device = torch.device(device)
         self._on_cpu = self.device.type == "cpu"
-        self._allocate(num_envs)
+        self.resize(num_envs)
         self._count = 0
         self._mean, self._m2 = 0.0, 0.0  # CPU accumulators
         self._stats = torch.zeros(2, dtype=torch.float64, device=self.device)  # accelerator: mean, m2
 
-    def _allocate(self, num_envs: int) -> None:
+    def resize(self, num_envs: int) -> None:
+        """Go on with `num_envs` environments: statistics stay, running returns restart at 0."""
         self.num_envs = num_envs
         self._return = torch.zeros(num_envs, dtype=torch.float64, device=self.device)
-        self._return_np = self._return.numpy() if self._on_cpu else np.empty(0)
-
-    def resize(self, num_envs: int) -> None:
-        """Go on with another number of environments: statistics stay, running returns restart at 0."""
-        self._allocate(num_envs)
-
-    def reset(self) -> None:
-        """Forget the running returns (all episodes start anew); the statistics stay."""
-        self._return.zero_()
 
     @property
     def var(self) -> float:
@@ -225,7 +202,8 @@ class ReturnNorm:
             [B] float32, a new array.
 
         Raises:
-            ValueError: If a shape is not [B], or (CPU only) a reward is NaN or infinite.
+            ValueError: If a shape is not [B].
+            FloatingPointError: On a CPU, if a reward is NaN or infinite.
         """
         if reward.shape != (self.num_envs,) or done.shape != (self.num_envs,):
             raise ValueError(
@@ -234,33 +212,30 @@ class ReturnNorm:
             )
         if not self._on_cpu:
             return self._call_torch(torch.as_tensor(reward), torch.as_tensor(done))
+        flags = np.asarray(done)
         if isinstance(reward, Tensor):
-            flags = done.numpy() if isinstance(done, Tensor) else done
             return torch.from_numpy(self._call_numpy(reward.detach().numpy(), flags))
-        return self._call_numpy(reward, np.asarray(done))
+        return self._call_numpy(reward, flags)
 
     def _call_numpy(self, reward: np.ndarray, done: np.ndarray) -> np.ndarray:
         if not self.frozen:
-            ret, n = self._return_np, self.num_envs
-            before = ret.copy()
-            ret *= self.gamma
-            ret += reward
-            mean = float(np.add.reduce(ret)) / n
-            deviation = ret - mean
+            n = self.num_envs
+            returns = self._return.numpy() * self.gamma + reward
+            mean = float(np.add.reduce(returns)) / n
+            deviation = returns - mean
             m2 = float(deviation @ deviation)
             if not math.isfinite(m2):
-                ret[:] = before
                 b = int(np.argmax(~np.isfinite(reward)))
-                raise ValueError(
-                    f"reward of environment {b} is {reward[b]}, or the returns overflow; "
-                    "check the environment's reward."
+                raise FloatingPointError(
+                    f"reward of environment {b} is {reward[b]}, or the returns overflow; check it."
                 )
             total = self._count + n
             delta = mean - self._mean
             self._m2 += m2 + delta * delta * (self._count * n / total)
             self._mean += delta * (n / total)
             self._count = total
-            ret[done] = 0.0
+            returns[done.astype(bool, copy=False)] = 0.0
+            self._return.numpy()[:] = returns
         scaled = reward * (1.0 / math.sqrt(self.var + self.epsilon))
         np.minimum(scaled, self.clip, out=scaled)
         np.maximum(scaled, -self.clip, out=scaled)
@@ -288,11 +263,8 @@ class ReturnNorm:
         """Copies of the statistics and the running returns [B] float64."""
         if self._on_cpu:
             self._stats = torch.tensor([self._mean, self._m2], dtype=torch.float64)
-        return {
-            "return": self._return.clone(),
-            "stats": self._stats.clone(),
-            "count": torch.tensor(self._count),
-        }
+        count = torch.tensor(self._count)
+        return {"return": self._return.clone(), "stats": self._stats.clone(), "count": count}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave; another number of environments restarts the running returns.
@@ -301,35 +273,28 @@ class ReturnNorm:
             ValueError: If a key is missing or the numbers are impossible.
         """
         (stats,) = _entries("ReturnNorm", state, {"stats": (2,)})
-        count = _count("ReturnNorm", state)
         if "return" not in state or state["return"].ndim != 1:
-            raise ValueError(
-                "ReturnNorm state lacks the running returns 'return' [B]; use another checkpoint."
-            )
-        if not bool(torch.isfinite(stats).all()) or not float(stats[1]) >= 0:
-            raise ValueError(
-                f"ReturnNorm state holds impossible statistics {stats.tolist()}; use another checkpoint."
-            )
+            raise ValueError("ReturnNorm state lacks 'return' [B]; use another checkpoint.")
+        if not bool(torch.isfinite(stats).all() & (stats[1] >= 0)):
+            raise ValueError(f"ReturnNorm state {stats.tolist()} is impossible; use another checkpoint.")
+        self._count = _count("ReturnNorm", state)
+        self._stats.copy_(stats)
+        self._mean, self._m2 = (float(x) for x in stats)
+        self._return.zero_()
         if state["return"].shape == self._return.shape:
             self._return.copy_(state["return"])
-        else:
-            self._return.zero_()
-        self._stats.copy_(stats)
-        self._count = count
-        self._mean, self._m2 = (float(x) for x in stats)
 
 
 def _entries(owner: str, state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> list[Tensor]:
     for name, shape in shapes.items():
         found = tuple(state[name].shape) if name in state else "nothing"
         if found != shape:
-            raise ValueError(
-                f"{owner} state: {name!r} must have shape {shape}, found {found}; use another checkpoint."
-            )
+            raise ValueError(f"{owner} state: {name!r} must be {shape}, is {found}; use another checkpoint.")
     return [state[name] for name in shapes]
 
 
 def _count(owner: str, state: dict[str, Tensor]) -> int:
-    if "count" not in state or state["count"].numel() != 1 or int(state["count"]) < 0:
-        raise ValueError(f"{owner} state: 'count' must be one number >= 0; use another checkpoint.")
-    return int(state["count"])
+    (count,) = _entries(owner, state, {"count": ()})
+    if count < 0:
+        raise ValueError(f"{owner} state: 'count' is {int(count)}; use another checkpoint.")
+    return int(count)

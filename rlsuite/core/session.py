@@ -67,11 +67,15 @@ class Session:
         if self.callback is not None:
             self.callback.on_rollout_start()
 
-    def rollout_end(self, steps: int) -> None:
-        """Count `steps` environment steps (unless the callback already did, one by one)."""
+    def count(self, steps: int) -> None:
+        """Count `steps` environment steps, unless the callback already did, one by one."""
         if self.callback is None:
             self.agent.num_timesteps += steps
-        else:
+
+    def rollout_end(self, steps: int = 0) -> None:
+        """Count `steps` environment steps and tell the callbacks that collection is over."""
+        self.count(steps)
+        if self.callback is not None:
             self.callback.on_rollout_end()
 
     def update_end(self, metrics: dict[str, float], stats: EpisodeStats) -> None:

@@ -26,7 +26,7 @@ from torch import nn
 from rlsuite.core.agent import Agent, GeneratorState, Stateful
 from rlsuite.core.buffers import ReplayBatch, ReplayBuffer
 from rlsuite.core.collect import Runner, check_finite
-from rlsuite.core.config import check_range
+from rlsuite.core.config import check_range, check_schedule
 from rlsuite.core.distributions import SquashedGaussian
 from rlsuite.core.networks import ACTIVATIONS, FlatParameters, mlp
 from rlsuite.core.optim import FlatAdam
@@ -79,8 +79,7 @@ class SACConfig:
             self, buffer_size=(1, inf), learning_starts=(0, inf), batch_size=(1, inf), tau=(1e-9, 1), gamma=(0, 1),
             train_freq=(1, inf), gradient_steps=(-1, inf), n_step=(1, inf), max_grad_norm=(1e-9, inf),
         )  # fmt: skip
-        if not parse_schedule(self.learning_rate)(1.0) > 0:
-            raise ValueError(f"SACConfig.learning_rate is {self.learning_rate!r}; it must be above 0 at the start")
+        check_schedule(self, "learning_rate")
         first_alpha(self.ent_coef)
         if isinstance(self.target_entropy, str) and self.target_entropy != "auto":
             raise ValueError(f"SACConfig.target_entropy is {self.target_entropy!r}; give a number or 'auto'")
@@ -229,29 +228,28 @@ class SAC(Agent):
             metrics: dict[str, torch.Tensor] = {}
             while not run.done:
                 run.rollout_start()
-                steps = 0
                 for _ in range(phases):
+                    if run.done:
+                        break
                     learning_rate = schedule(run.progress_remaining)
-                    steps += self._collect(runner, run, steps)
-                    if run.done or self.num_timesteps + (0 if run.on_step else steps) <= config.learning_starts:
+                    self._collect(runner, run)
+                    if self.num_timesteps <= config.learning_starts:
                         continue
                     count = config.train_freq * self.num_envs if config.gradient_steps < 0 else config.gradient_steps
                     for _ in range(count):
                         metrics = self._gradient_step(learning_rate)
-                        self.n_updates += 1
-                run.rollout_end(steps)
+                    self.n_updates += count
+                run.rollout_end()
                 named = {f"train/{name}": float(value) for name, value in metrics.items()} | {"train/n_updates": self.n_updates}
                 for name, value in named.items():
                     check_finite(name, torch.full((1, 1), value))
                 run.update_end(named, runner.stats)
         return self
 
-    def _collect(self, runner: Runner, run: Session, steps: int) -> int:
-        """`train_freq` steps of every environment into the buffer; returns how many environment steps that was."""
-        taken = 0
+    def _collect(self, runner: Runner, run: Session) -> None:
+        """`train_freq` steps of every environment into the buffer."""
         for _ in range(self.config.train_freq):
-            explored = self.num_timesteps + (0 if run.on_step else steps + taken)
-            if explored < self.config.learning_starts:
+            if self.num_timesteps < self.config.learning_starts:
                 shape = (self.num_envs, self.spec.num_params)
                 action = torch.rand(shape, generator=self.generator, device=self.device) * 2 - 1
             else:
@@ -265,10 +263,9 @@ class SAC(Agent):
             self.buffer.add(runner.obs, final, action, step.reward, step.terminated, step.truncated)
             runner.stats.add(step.reward.cpu().numpy(), (step.terminated | step.truncated).cpu().numpy())
             runner.obs = obs
-            taken += self.num_envs
+            run.count(self.num_envs)
             if run.on_step is not None and not run.on_step(step):
                 break
-        return taken
 
     def _gradient_step(self, learning_rate: float) -> dict[str, torch.Tensor]:
         """One step of temperature, critics, actor and target; metrics stay on the device."""

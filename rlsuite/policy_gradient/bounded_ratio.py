@@ -22,7 +22,7 @@ First half: exact theory in float64. Second half: the losses for autograd, and t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,7 @@ class RatioBounds:
     Attributes:
         low: c_l in [0, 1); 1 - epsilon in the symmetric case.
         high: c_h in (1, inf); 1 + epsilon in the symmetric case.
+        even: set by `symmetric`; q is then 1/2 to the bit, and a constant for torch.compile.
 
     Raises:
         ValueError: `low` or `high` out of range.
@@ -49,6 +50,7 @@ class RatioBounds:
 
     low: float
     high: float
+    even: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.low < 1.0 < self.high < math.inf):
@@ -62,7 +64,7 @@ class RatioBounds:
         """Bounds 1 - epsilon and 1 + epsilon, for epsilon in (0, 1]."""
         if not 0.0 < epsilon <= 1.0:
             raise ValueError(f"clip range epsilon must be in (0, 1], got {epsilon}; the paper uses .1 to .3")
-        return cls(1.0 - epsilon, 1.0 + epsilon)
+        return cls(1.0 - epsilon, 1.0 + epsilon, even=True)
 
     @property
     def width(self) -> float:
@@ -72,12 +74,12 @@ class RatioBounds:
     @property
     def quantile(self) -> float:
         """The mass q = (1 - c_l) / (c_h - c_l) that must lie above the threshold; 1/2 if symmetric."""
-        return (1.0 - self.low) / self.width
+        return 0.5 if self.even else (1.0 - self.low) / self.width
 
     @property
     def logit(self) -> float:
         """The log-odds of q, exactly 0 for symmetric bounds."""
-        return math.log((1.0 - self.low) / (self.high - 1.0))
+        return 0.0 if self.even else math.log((1.0 - self.low) / (self.high - 1.0))
 
 
 def _checked(prob: Tensor, q_value: Tensor, temperature: float, quantile: float) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ import torch
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, Stateful
 from rlsuite.core.collect import collect
-from rlsuite.core.config import check_range
+from rlsuite.core.config import check_range, check_schedule
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, session
 from rlsuite.core.types import HeadGrads, Heads, PolicyBatch
@@ -125,14 +125,8 @@ class BPOConfig:
             raise ValueError(
                 f"BPOConfig.temperature is {self.temperature}; use 0 (a hard sign) or at least 1e-9"
             )
-        if not parse_schedule(self.learning_rate)(1.0) > 0:
-            raise ValueError(
-                f"BPOConfig.learning_rate is {self.learning_rate!r}; it must be above 0 at the start"
-            )
-        if not 0 < parse_schedule(self.clip_range)(1.0) <= 1:
-            raise ValueError(
-                f"BPOConfig.clip_range is {self.clip_range!r}; it must be in (0, 1] at the start"
-            )
+        check_schedule(self, "learning_rate")
+        check_schedule(self, "clip_range", most=1.0)
         if self.ratio_bounds is not None and len(self.ratio_bounds) != 2:
             raise ValueError(f"BPOConfig.ratio_bounds is {self.ratio_bounds!r}; it must be a pair (c_l, c_h)")
         self.bounds(0.3)  # raises on bad ratio_bounds

@@ -25,7 +25,7 @@ import torch
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, Stateful
 from rlsuite.core.collect import collect
-from rlsuite.core.config import check_range
+from rlsuite.core.config import check_range, check_schedule
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, session
 from rlsuite.core.types import HeadGrads, Heads, PolicyBatch
@@ -89,9 +89,7 @@ class PPOConfig:
             clip_range_vf=(1e-9, inf), ent_coef=(0, inf), vf_coef=(0, inf), max_grad_norm=(1e-9, inf),
             target_kl=(1e-9, inf), log_std_init=(-20, 5),
         )  # fmt: skip
-        for name in ("learning_rate", "clip_range"):
-            if not parse_schedule(getattr(self, name))(1.0) > 0:
-                raise ValueError(f"PPOConfig.{name} is {getattr(self, name)!r}; it must be above 0 at the start")
+        check_schedule(self, "learning_rate", "clip_range")
 
 
 def ppo_loss(
