@@ -455,6 +455,18 @@ def returns_of(agent, env_id, episodes=20):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_compiled_loss_equals_eager():
+    compiled, eager = model(backend="torch", compile=True), model(backend="torch")
+    batch = batch_for(eager, 64, drift=0.3)
+    for clip_range in (0.3, 0.2, 0.1):  # a schedule must not be compiled in
+        mine, metrics = gradient(compiled, batch, clip_range)
+        reference, expected = gradient(eager, batch, clip_range)
+        np.testing.assert_allclose(mine, reference, atol=1e-5)
+        assert metrics == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
 def test_learns_cartpole():
     scores = []
     for seed in range(3):
