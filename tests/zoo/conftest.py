@@ -44,7 +44,7 @@ def rlsuite(capsys: Any, tmp_path: Path, monkeypatch: Any) -> Command:
 def fake_run(path: Path, curve: list[tuple[int, float]], **spec: Any) -> RunFolder:
     """A finished run whose learning curve is `curve`."""
     values = {"algo": "ppo", "env": "CartPole-v1", "seed": 0, "steps": curve[-1][0], "num_envs": 1} | spec
-    folder = RunFolder.create(path, RunSpec(**values), "rlsuite train")
+    folder = RunFolder.create(path, RunSpec(**values))
     rows = [f"{steps},{steps / 1000},{value}" for steps, value in curve]
     folder.progress.write_text("\n".join(["steps,wall_s,rollout/ep_rew_mean", *rows]) + "\n")
     folder.write_status(

@@ -110,7 +110,7 @@ def spec() -> RunSpec:
 
 
 def test_a_config_that_is_code_is_refused(tmp_path: Path, rlsuite: Any) -> None:
-    folder = RunFolder.create(tmp_path / "run", spec(), "")
+    folder = RunFolder.create(tmp_path / "run", spec())
     folder.config.write_text(f"algo: !!python/object/apply:os.mkdir ['{tmp_path / 'ran'}']\n")
     for words in (("evaluate", "run"), ("train", "--resume", "run"), ("plot", "run")):
         ran = rlsuite(*words)
@@ -122,13 +122,13 @@ def test_a_config_that_is_code_is_refused(tmp_path: Path, rlsuite: Any) -> None:
     "text", ["", "[1, 2]", "algo: ppo", "{algo: ppo, env: a, seed: 0, steps: 1, num_envs: 1, x: 1}"]
 )
 def test_a_config_of_something_else_is_refused(tmp_path: Path, rlsuite: Any, text: str) -> None:
-    RunFolder.create(tmp_path / "run", spec(), "").config.write_text(text)
+    RunFolder.create(tmp_path / "run", spec()).config.write_text(text)
     ran = rlsuite("evaluate", "run")
     assert ran.code == 2 and "does not describe a run" in ran.err
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path, rlsuite: Any) -> None:
-    folder = RunFolder.create(tmp_path / "run", spec(), "")
+    folder = RunFolder.create(tmp_path / "run", spec())
     assert "has no last.zip yet" in rlsuite("evaluate", "run").err
     folder.last.write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR.")  # a pickle
     for words in (("evaluate", "run"), ("train", "--resume", "run")):
@@ -137,6 +137,6 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path, rlsuite: Any) -> None:
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path, rlsuite: Any) -> None:
-    RunFolder.create(tmp_path / "runs/ppo/CartPole-v1/a/seed0", spec(), "")
+    RunFolder.create(tmp_path / "runs/ppo/CartPole-v1/a/seed0", spec())
     ran = rlsuite(*TRAIN, "--name", "a", "--steps", "10")
     assert ran.code == 2 and "holds a run already" in ran.err and "--resume" in ran.err

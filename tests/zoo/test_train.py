@@ -55,7 +55,7 @@ def assert_same_run(one: RunFolder, two: RunFolder) -> None:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: Any) -> RunFolder:
     """A run that nothing disturbed."""
-    folder = RunFolder.create(tmp_path_factory.mktemp("reference") / "run", spec(), "")
+    folder = RunFolder.create(tmp_path_factory.mktemp("reference") / "run", spec())
     training.run(folder)
     return folder
 
@@ -76,7 +76,7 @@ def test_one_command_fills_a_run_folder(rlsuite: Any) -> None:
     assert versions["torch"] == torch.__version__ and {"gymnasium", "mujoco", "numpy", "python"} <= set(
         versions
     )
-    assert (folder.path / "command.txt").read_text().startswith("rlsuite ")
+    assert (folder.path / "command.txt").read_text().startswith("rlsuite train ppo rlsuite/CartPole-v1 ")
     rows = read_csv(folder.progress)
     assert [int(row["steps"]) for row in rows] == list(range(128, 1025, 128))
     assert float(rows[-1]["rollout/ep_rew_mean"]) > 5 and float(rows[-1]["wall_s"]) > float(rows[0]["wall_s"])
@@ -127,7 +127,7 @@ def test_evaluate_prints_an_interval_and_is_repeatable(rlsuite: Any, reference: 
 
 
 def test_resume_after_a_stop_is_exact(tmp_path: Path, reference: RunFolder, monkeypatch: Any) -> None:
-    folder = RunFolder.create(tmp_path / "run", spec(), "")
+    folder = RunFolder.create(tmp_path / "run", spec())
     asked = []
 
     def stop(status: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def test_resume_after_a_stop_is_exact(tmp_path: Path, reference: RunFolder, monk
 def test_resume_drops_rows_after_the_checkpoint(
     tmp_path: Path, reference: RunFolder, monkeypatch: Any
 ) -> None:
-    folder = RunFolder.create(tmp_path / "run", spec(checkpoint_every=1024), "")
+    folder = RunFolder.create(tmp_path / "run", spec(checkpoint_every=1024))
     save = AgentModel.save
 
     def fail_late(self: AgentModel, path: Path) -> None:
@@ -192,14 +192,14 @@ def kill_and_resume(folder: RunFolder, kills: list[float]) -> int:
 
 
 def test_kill_9_then_resume_gives_the_same_bits(tmp_path: Path, reference: RunFolder) -> None:
-    folder = RunFolder.create(tmp_path / "run", spec(), "")
+    folder = RunFolder.create(tmp_path / "run", spec())
     assert kill_and_resume(folder, [0.1, 0.55]) >= 1
     assert_same_run(folder, reference)
 
 
 @pytest.mark.slow
 def test_kill_9_at_ten_random_moments(tmp_path: Path, reference: RunFolder) -> None:
-    folder = RunFolder.create(tmp_path / "run", spec(), "")
+    folder = RunFolder.create(tmp_path / "run", spec())
     kill_and_resume(folder, sorted(np.random.default_rng().uniform(0, 1, size=10)))
     assert_same_run(folder, reference)
 

@@ -19,6 +19,7 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
+from rlsuite_zoo import run_folder
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
 
 SETTING = re.compile(r"[A-Za-z_][\w.]*=")
@@ -274,6 +275,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     debug = "--debug" in words or os.environ.get("RLSUITE_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
+    run_folder.COMMAND[1:] = words
     if not debug:
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # other packages' own affairs
     try:

@@ -6,7 +6,6 @@ import datetime
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -103,10 +102,7 @@ def train(
     if not re.fullmatch(r"[\w.+=-]+", name):
         raise UsageError(f"--name is {name!r}; use letters, digits and . _ + = -")
     parent = Path(out) / safe_name(algo) / safe_name(env) / name
-    command = shlex.join(["rlsuite", *sys.argv[1:]])
-    folders = [
-        RunFolder.create(parent / f"seed{seed}", replace(spec, seed=seed), command) for seed in numbers
-    ]
+    folders = [RunFolder.create(parent / f"seed{seed}", replace(spec, seed=seed)) for seed in numbers]
     run_and_report(folders, jobs, parent)
 
 

@@ -7,8 +7,6 @@ A suite (`suites/<name>.yaml`) is environments times entries (algorithm and reci
 from __future__ import annotations
 
 import datetime
-import shlex
-import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -112,7 +110,6 @@ def _prepare(
     suite: Suite, environments: list[str], seeds: list[int], steps: int, root: Path
 ) -> list[RunFolder]:
     """All run folders, seed by seed, so that an interrupted suite has comparable entries."""
-    command = shlex.join(["rlsuite", *sys.argv[1:]])
     folders = []
     for seed in seeds:
         for env in environments:
@@ -122,7 +119,7 @@ def _prepare(
                     spec: RunSpec = make_spec(
                         entry.algo, env, seed=seed, steps=str(steps), recipe=entry.recipe
                     )
-                    RunFolder.create(folder.path, spec, command)
+                    RunFolder.create(folder.path, spec)
                 folders.append(folder)
     return folders
 

@@ -20,6 +20,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, fields
@@ -33,6 +34,8 @@ from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.recipe import parse_yaml
 
 PACKAGES = ("rlsuite", "torch", "gymnasium", "mujoco", "numpy", "stable_baselines3", "scipy", "safetensors")
+COMMAND = ["rlsuite"]
+"""This process's command line, as `rlsuite_zoo.cli.main` was given it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class RunFolder:
         self.best = self.path / "checkpoints" / "best.zip"
 
     @classmethod
-    def create(cls, path: Path, spec: RunSpec, command: str) -> RunFolder:
+    def create(cls, path: Path, spec: RunSpec) -> RunFolder:
         """Make the folder and its description.
 
         Raises:
@@ -99,7 +102,7 @@ class RunFolder:
         git = git_state()
         if git:
             write_json(path / "git.json", git)
-        write_text(path / "command.txt", command + "\n")
+        write_text(path / "command.txt", shlex.join(COMMAND) + "\n")
         folder.write_status(state="created", steps=0, total=spec.steps)
         folder.write_spec(spec)  # last: a folder with a config.yaml is complete
         return folder
