@@ -1,4 +1,4 @@
-"""Replay buffer with n-step returns, on the learner's device; truncated episodes bootstrap from their true end.
+"""Replay buffer with n-step returns, on the learner's device.
 
 Shapes: B environments, C = capacity // B rows, M samples, O observation shape, A action shape.
 """
@@ -20,8 +20,9 @@ __all__ = ["ReplayBatch", "ReplayBuffer"]
 class ReplayBatch:
     """M transitions for targets reward + discount * (1 - terminated) * V(next_obs).
 
-    obs [M, *O], action [M, *A], reward [M] float32 (the discounted n-step sum), next_obs [M, *O] (the true observation
-    after the last summed reward), terminated [M] bool, discount [M] float32 (gamma to the number of summed rewards).
+    obs [M, *O], action [M, *A], reward [M] float32 (the discounted n-step sum), next_obs [M, *O] (the true
+    observation after the last summed reward), terminated [M] bool, discount [M] float32 (gamma to the number
+    of summed rewards).
     """
 
     obs: Tensor
@@ -35,9 +36,9 @@ class ReplayBatch:
 class ReplayBuffer:
     """A ring of C steps of B environments.
 
-    Both the observation and the true next observation are stored: a truncated episode's last state is then at hand, at
-    the price of the memory for it. n-step windows end at the end of the episode and at the newest stored step, whichever
-    comes first, and bootstrap from there with the discount of their actual length.
+    Both the observation and the true next observation are stored: a truncated episode's last state is then at
+    hand, at the price of the memory for it. n-step windows end at the end of the episode and at the newest
+    stored step, whichever comes first, and bootstrap from there with the discount of their actual length.
 
     Args:
         capacity: Transitions kept over all environments, >= num_envs; rounded down to whole rows.
@@ -71,7 +72,7 @@ class ReplayBuffer:
     ) -> None:
         if num_envs < 1 or capacity < num_envs or n_step < 1 or not 0.0 <= gamma <= 1.0:
             raise ValueError(
-                "ReplayBuffer needs num_envs >= 1, capacity >= num_envs, n_step >= 1 and gamma in [0, 1]; got "
+                "ReplayBuffer needs num_envs >= 1, capacity >= num_envs, n_step >= 1, 0 <= gamma <= 1; got "
                 f"num_envs={num_envs}, capacity={capacity}, n_step={n_step}, gamma={gamma}."
             )
         self.rows, self.num_envs = capacity // num_envs, num_envs
@@ -104,7 +105,8 @@ class ReplayBuffer:
 
         Args:
             obs: [B, *O].
-            next_obs: [B, *O], the TRUE next observation: the final one where an episode ended, never a reset one.
+            next_obs: [B, *O], the TRUE next observation: the final one where an episode ended, never a reset
+                one.
             action: [B, *A].
             reward: [B].
             terminated: [B] bool.
@@ -155,7 +157,7 @@ class ReplayBuffer:
         )
 
     def _windows(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """n-step reward, discount, terminated and flat index of the last step, for windows starting at index [M]."""
+        """n-step reward, discount, terminated, flat index of the last step, of windows from index [M]."""
         row = torch.div(index, self.num_envs, rounding_mode="floor")
         rows = (row + self._offsets) % self.rows  # [n, M]
         window = rows * self.num_envs + index % self.num_envs
@@ -184,17 +186,19 @@ class ReplayBuffer:
             raise ValueError(f"the saved replay buffer lacks {missing}; use another checkpoint.")
         head, filled = int(state["head"]), int(state["filled"])
         # While the ring is not full it is written from row 0; another order means another capacity.
-        if not (0 <= filled <= self.rows and head == filled % self.rows or filled == self.rows > head >= 0):
+        if not (
+            0 <= filled <= self.rows and 0 <= head < self.rows and (filled == self.rows or head == filled)
+        ):
             raise ValueError(
-                f"the saved replay buffer ({filled} rows, next write at {head}) does not fit one of {self.rows} rows "
-                f"of {self.num_envs} environments; use the same buffer_size and num_envs."
+                f"the saved replay buffer ({filled} rows, next write at {head}) does not fit one "
+                f"of {self.rows} rows of {self.num_envs} environments; use the same buffer_size and num_envs."
             )
         for name, storage in self._storage.items():
             expected = (filled, *storage.shape[1:])
             if state[name].shape != expected:
                 raise ValueError(
-                    f"the saved replay buffer's {name!r} has shape {tuple(state[name].shape)}, this one needs "
-                    f"{expected}; use the same spaces and num_envs."
+                    f"the saved replay buffer's {name!r} has shape {tuple(state[name].shape)}, "
+                    f"this one needs {expected}; use the same spaces and num_envs."
                 )
         for name, storage in self._storage.items():
             storage[:filled].copy_(state[name])

@@ -32,7 +32,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Undiscounted returns [E] and lengths [E] of E episodes, and the 95 % bootstrap interval of the mean return."""
+    """Undiscounted returns [E] and lengths [E] of E episodes, with a 95 % interval of the mean return."""
 
     returns: np.ndarray
     """[E] float64, raw reward units, in the order of finishing."""
@@ -59,8 +59,10 @@ def evaluate(
     """Play `episodes` whole episodes.
 
     Args:
-        policy: Anything with Stable-Baselines3's predict; it gets NumPy observations. A model's normalisers stay frozen.
-        env: Id, environment, or vector environment (SAME_STEP autoreset). Only one made here from an id is closed.
+        policy: Anything with Stable-Baselines3's predict; it gets NumPy observations. A model's normalisers
+            stay frozen.
+        env: Id, environment, or vector environment (SAME_STEP autoreset). Only one made here from an id is
+            closed.
         episodes: E >= 1.
         seed: Of the environments' first reset (environment i gets seed + i).
         deterministic: The policy's mode, or samples.
@@ -72,7 +74,8 @@ def evaluate(
     Raises:
         ValueError: If `episodes` is below 1 or a vector environment does not reset in the same step.
         TypeError: If env is none of the above.
-        FloatingPointError: If an observation, action or reward is NaN or infinite; names step and environment.
+        FloatingPointError: If an observation, action or reward is NaN or infinite; names step and
+            environment.
     """
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; evaluate at least 1.")
@@ -147,8 +150,10 @@ def _play(
         action, state = policy.predict(obs, state=state, episode_start=start, deterministic=deterministic)
         _check_finite("action", action, step)
         if getattr(venv, "output", "numpy") == "torch":
-            action = torch.as_tensor(action, device=venv.device)  # type: ignore[attr-defined]
-        obs, reward, terminated, truncated, _ = venv.step(action)
+            env_action: Any = torch.as_tensor(action, device=venv.device)  # type: ignore[attr-defined]
+        else:
+            env_action = action
+        obs, reward, terminated, truncated, _ = venv.step(env_action)
         obs, reward, start = _numpy(obs), _numpy(reward), _numpy(terminated) | _numpy(truncated)
         step += 1
         _check_finite("reward", reward, step)
