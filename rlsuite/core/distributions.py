@@ -39,9 +39,14 @@ __all__ = [
 ]
 
 
+def _forbidden(dtype: torch.dtype) -> float:
+    # Far below any logit, yet so small that the joint log-probability of many forbidden choices, and the
+    # subtraction of the log-normaliser in half precision, do not overflow to -inf.
+    return max(-1e30, torch.finfo(dtype).min / 2)
+
+
 def _forbid(logits: Tensor, mask: Tensor) -> Tensor:
-    # Half of the most negative number: subtracting the log-normaliser later cannot overflow to -inf.
-    return logits.masked_fill(~mask, torch.finfo(logits.dtype).min / 2)
+    return logits.masked_fill(~mask, _forbidden(logits.dtype))
 
 
 def _check_mask(mask: Tensor, shape: torch.Size) -> None:
@@ -154,7 +159,7 @@ class MultiCategorical:
             logits = _forbid(logits, mask)
         if len(set(nvec)) > 1:
             # All components in one softmax: shorter ones are padded with forbidden choices.
-            padded = functional.pad(logits, (0, 1), value=torch.finfo(logits.dtype).min / 2)
+            padded = functional.pad(logits, (0, 1), value=_forbidden(logits.dtype))
             logits = padded.index_select(-1, _padding(nvec, logits.device))
         self.parts = Categorical(logits.unflatten(-1, (len(nvec), max(nvec))))
 
