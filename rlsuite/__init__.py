@@ -1,4 +1,4 @@
-"""rlsuite: published deep-RL algorithms that mainstream libraries lack, faithful, fast, and measured beside their baselines.
+"""rlsuite: published deep-RL algorithms that mainstream libraries lack, faithful and fast.
 
     >>> import rlsuite
     >>> model = rlsuite.PPO("CartPole-v1", num_envs=8, n_steps=64).learn(2_000)
@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from rlsuite.policy_gradient.ppo import PPO, PPOConfig
 
 __version__ = "0.1.0"
-__all__ = ["ALGORITHMS", "BPO", "PPO", "SAC", "BPOConfig", "PPOConfig", "SACConfig", "algorithm", "load", "rlsuite_envs"]
+__all__ = [
+    "ALGORITHMS",
+    "BPO",
+    "PPO",
+    "SAC",
+    "BPOConfig",
+    "PPOConfig",
+    "SACConfig",
+    "algorithm",
+    "load",
+    "rlsuite_envs",
+]
 
 ALGORITHMS: dict[str, tuple[str, str]] = {
     "bpo": ("rlsuite.policy_gradient.bpo", "BPO"),
@@ -29,9 +40,7 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
 }
 """Command-line name of each algorithm, with its module and class (imported when first used)."""
 
-_EXPORTS = {
-    name: path for path, cls in ALGORITHMS.values() for name in (cls, f"{cls}Config")
-}
+_EXPORTS = {name: path for path, cls in ALGORITHMS.values() for name in (cls, f"{cls}Config")}
 
 
 def __getattr__(name: str) -> Any:
@@ -60,16 +69,21 @@ def algorithm(name: str) -> type[Agent]:
     return found
 
 
-def load(path: str | os.PathLike[str], env: EnvLike | None = None, device: str = "auto", **kwargs: Any) -> Agent:
+def load(
+    path: str | os.PathLike[str], env: EnvLike | None = None, device: str = "auto", **kwargs: Any
+) -> Agent:
     """The model in a checkpoint, whichever algorithm it is; nothing in the file is ever executed.
 
     Raises:
         CheckpointError: not a readable rlsuite checkpoint.
     """
+    from rlsuite.core import persistence
     from rlsuite.core.checkpoint import CheckpointError, load_checkpoint
 
     saved = load_checkpoint(path)
     name = str(saved.meta.get("algorithm"))
     if name.lower() not in ALGORITHMS:
-        raise CheckpointError(f"{os.fspath(path)} holds a {name} model, which this version does not know; update rlsuite")
-    return algorithm(name)._from_checkpoint(saved, os.fspath(path), env, device, kwargs)
+        raise CheckpointError(
+            f"{os.fspath(path)} holds a {name} model, which this version does not know; update rlsuite"
+        )
+    return persistence.read(algorithm(name), saved, os.fspath(path), env, device, kwargs)

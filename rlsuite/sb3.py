@@ -17,209 +17,32 @@ Shapes: B environments.
 from __future__ import annotations
 
 import io
-import time
 import zipfile
-from collections.abc import Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+from stable_baselines3.common.vec_env import VecNormalize
 
 from rlsuite.core.evaluate import Predictor
+from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env, to_numpy
+
+__all__ = [
+    "AgentPolicy",
+    "SB3Policy",
+    "VectorEnvAdapter",
+    "as_model",
+    "as_policy",
+    "as_vec_env",
+    "load_parameters",
+]
 
 MAX_MEMBER_BYTES = 4 * 2**30
 """Refuse zip members that unpack to more (bytes): a small file must not fill the memory."""
-
-
-def as_vec_env(vector_env: VectorEnv[Any, Any, Any]) -> VectorEnvAdapter:
-    """The vector environment with Stable-Baselines3's `VecEnv` interface.
-
-    Args:
-        vector_env: SAME_STEP automatic reset; numpy or torch in and out.
-
-    Raises:
-        TypeError: not a `gymnasium.vector.VectorEnv`.
-        ValueError: another autoreset mode.
-    """
-    return VectorEnvAdapter(vector_env)
-
-
-class VectorEnvAdapter(DummyVecEnv):
-    """A Gymnasium vector environment where SB3 wants a `VecEnv`.
-
-    When an episode ends its info holds `terminal_observation`, `TimeLimit.truncated` and, as SB3's `Monitor`
-    writes it, `episode` = {r, l, t}. It therefore answers that it is wrapped with `Monitor`: rewards are raw.
-    It is a `DummyVecEnv` by type because SB3's `EvalCallback` takes training and evaluation environments for
-    mismatched when their types differ, and plain environments handed to that callback become `DummyVecEnv`s.
-    """
-
-    def __init__(self, vector_env: VectorEnv[Any, Any, Any]) -> None:
-        if not isinstance(vector_env, VectorEnv):
-            raise TypeError(
-                f"as_vec_env needs a gymnasium.vector.VectorEnv, not {type(vector_env).__name__}; "
-                "make one with gym.make_vec(id, num_envs=...)"
-            )
-        mode = vector_env.metadata.get("autoreset_mode")
-        if mode != AutoresetMode.SAME_STEP:
-            raise ValueError(
-                f"the vector environment resets in mode {mode}; SB3 needs AutoresetMode.SAME_STEP "
-                "(gym.make_vec(id, vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}))"
-            )
-        self.vector_env = vector_env
-        self._torch = getattr(vector_env, "output", "numpy") == "torch"
-        self._return = np.zeros(vector_env.num_envs)
-        self._length = np.zeros(vector_env.num_envs, dtype=np.int64)
-        self._started = time.time()
-        # Not DummyVecEnv.__init__, which would build single environments.
-        VecEnv.__init__(
-            self, vector_env.num_envs, vector_env.single_observation_space, vector_env.single_action_space
-        )
-
-    def reset(self) -> VecEnvObs:
-        """First observations [B, ...]; seeds and options set before are used once, as in SB3."""
-        seeds = [seed for seed in self._seeds if seed is not None]
-        seed: Any = None
-        if len(seeds) == self.num_envs:
-            consecutive = seeds == list(range(seeds[0], seeds[0] + self.num_envs))
-            seed = seeds[0] if consecutive else seeds  # Gymnasium counts up from one seed itself
-        obs, info = self.vector_env.reset(seed=seed, options=self._options[0] or None)
-        self.reset_infos = self._split(info)
-        self._return[:], self._length[:] = 0.0, 0
-        self._reset_seeds()
-        self._reset_options()
-        return self._copy(obs)
-
-    def step_async(self, actions: np.ndarray) -> None:
-        """Remember the actions [B, ...] for `step_wait`."""
-        self.actions = actions
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """Observations, rewards [B] float32, dones [B] bool, and one info dict per environment."""
-        action: Any = self.actions
-        if self._torch:
-            action = torch.as_tensor(np.asarray(action), device=getattr(self.vector_env, "device", "cpu"))
-        obs, reward, terminated, truncated, info = self.vector_env.step(action)
-        reward, terminated, truncated = (_numpy(x) for x in (reward, terminated, truncated))
-        done = terminated | truncated
-        self._return += reward
-        self._length += 1
-        infos = self._split(info)
-        if done.any():
-            self._finish(infos, info, terminated, truncated)
-        return self._copy(obs), reward.astype(np.float32), done, infos
-
-    def _finish(
-        self, infos: list[dict[str, Any]], info: dict[str, Any], terminated: np.ndarray, truncated: np.ndarray
-    ) -> None:
-        """Give the ended episodes the infos that SB3 expects with them."""
-        index = np.flatnonzero(terminated | truncated)
-        final_info = self._split(info["final_info"], index) if "final_info" in info else [{} for _ in infos]
-        elapsed = time.time() - self._started
-        for i in index.tolist():
-            self.reset_infos[i] = infos[i]  # after SAME_STEP autoreset the info at hand is the new episode's
-            infos[i] = {
-                "episode": {"r": float(self._return[i]), "l": int(self._length[i]), "t": round(elapsed, 6)},
-                **final_info[i],
-                "terminal_observation": _row(info["final_obs"], i),
-                "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
-            }
-        self._return[index], self._length[index] = 0.0, 0
-
-    def _split(self, info: dict[str, Any], index: np.ndarray | None = None) -> list[dict[str, Any]]:
-        """Gymnasium's info of arrays with masks as one dict per environment."""
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for key, value in info.items():
-            if key.startswith("_") or key in ("final_obs", "final_info"):
-                continue
-            mask = info.get(f"_{key}")
-            rows = np.arange(self.num_envs) if mask is None else np.flatnonzero(_numpy(mask))
-            if index is not None:
-                rows = np.intersect1d(rows, index)
-            value = value if isinstance(value, dict) else _numpy(value)
-            if not isinstance(value, dict) and value.shape[:1] != (self.num_envs,):
-                continue  # a fact about the whole batch belongs to no single environment
-            for i in rows.tolist():
-                infos[i][key] = _row(value, i)
-        return infos
-
-    def _copy(self, obs: Any) -> Any:
-        # SB3's contract: the caller keeps what it is given, and vector environments reuse their buffers.
-        if isinstance(obs, dict):
-            return {key: self._copy(value) for key, value in obs.items()}
-        if isinstance(obs, tuple):
-            return tuple(self._copy(value) for value in obs)
-        return np.array(_numpy(obs))
-
-    def close(self) -> None:
-        """Close the vector environment."""
-        self.vector_env.close()
-
-    def get_images(self) -> Sequence[np.ndarray | None]:
-        """One RGB picture [H, W, 3] per environment."""
-        frames: Any = self.vector_env.render()
-        return list(frames) if frames is not None else [None] * self.num_envs
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The vector environment's attribute, once per index; each one's own where it keeps `envs`."""
-        index = list(self._get_indices(indices))
-        envs = getattr(self.vector_env, "envs", None)
-        if envs is not None:
-            return [envs[i].get_wrapper_attr(attr_name) for i in index]
-        return [getattr(self.vector_env, attr_name) for _ in index]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set the attribute; an engine without single environments has one value for all of them.
-
-        Raises:
-            ValueError: one environment of such an engine was meant.
-        """
-        envs = getattr(self.vector_env, "envs", None)
-        if envs is not None:
-            for i in self._get_indices(indices):
-                setattr(envs[i], attr_name, value)
-            return
-        if indices is not None:
-            raise ValueError(
-                f"{attr_name}: {type(self.vector_env).__name__} has one value for all; leave indices out"
-            )
-        setattr(self.vector_env, attr_name, value)
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Call a method of each environment, or of the engine (its answer is repeated)."""
-        index = list(self._get_indices(indices))
-        envs = getattr(self.vector_env, "envs", None)
-        if envs is not None:
-            return [envs[i].get_wrapper_attr(method_name)(*method_args, **method_kwargs) for i in index]
-        return [getattr(self.vector_env, method_name)(*method_args, **method_kwargs)] * len(index)
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """True for `Monitor` (this adapter does its work), else what the single environments say."""
-        index = list(self._get_indices(indices))
-        return [issubclass(Monitor, wrapper_class) for _ in index]
-
-
-def _numpy(value: Any) -> np.ndarray:
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-
-
-def _row(value: Any, i: int) -> Any:
-    """Entry i of a batch: arrays, tensors, object arrays of observations, dicts and tuples of these."""
-    if isinstance(value, dict):
-        return {key: _row(part, i) for key, part in value.items() if not key.startswith("_")}
-    if isinstance(value, tuple):
-        return tuple(_row(part, i) for part in value)
-    return deepcopy(_numpy(value)[i])
 
 
 class AgentPolicy(BasePolicy):
@@ -243,9 +66,9 @@ class AgentPolicy(BasePolicy):
 
     def _predict(self, observation: Any, deterministic: bool = False) -> torch.Tensor:
         obs = (
-            {k: _numpy(v) for k, v in observation.items()}
+            {k: to_numpy(v) for k, v in observation.items()}
             if isinstance(observation, dict)
-            else _numpy(observation)
+            else to_numpy(observation)
         )
         action, _ = self.agent.predict(obs, None, None, deterministic)
         return torch.as_tensor(np.asarray(action), device=self.device)
@@ -297,9 +120,9 @@ class SB3Policy:
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Actions for raw observations [B, ...] (tensors too), ready for the environment."""
         obs = (
-            {k: _numpy(v) for k, v in observation.items()}
+            {k: to_numpy(v) for k, v in observation.items()}
             if isinstance(observation, dict)
-            else _numpy(observation)
+            else to_numpy(observation)
         )
         if self.vec_normalize is not None:
             obs = self.vec_normalize.normalize_obs(obs)

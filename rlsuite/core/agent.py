@@ -6,11 +6,9 @@ It owns no mathematics. A subclass builds its networks in `_build`, names what a
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
@@ -20,44 +18,22 @@ from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
-from rlsuite.core.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from rlsuite.core import persistence
+from rlsuite.core.checkpoint import load_checkpoint
 from rlsuite.core.collect import Runner
-from rlsuite.core.config import config_from_json, make_config
-from rlsuite.core.distributions import ActionSpec, action_spec
+from rlsuite.core.config import make_config
+from rlsuite.core.distributions import action_spec
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size, space_from_json, space_to_json
+from rlsuite.core.persistence import Stateful
+from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size
+from rlsuite.core.vec_env import as_vec_env
 from rlsuite.core.vector import Stepper, make_env
 
 EnvLike = str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
 
 
-class Stateful(Protocol):
-    """Anything whose tensors a checkpoint holds."""
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Named tensors."""
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> Any:
-        """Restore them."""
-
-
-class GeneratorState:
-    """A torch generator as a `Stateful`."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The generator's state, uint8."""
-        return {"state": self.generator.get_state().clone()}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Set the generator's state."""
-        self.generator.set_state(state["state"].to(torch.uint8).cpu().contiguous())
-
-
 def pick_device(device: str | torch.device) -> torch.device:
-    """ "auto" is the GPU if there is one.
+    """The device called `device`; "auto" is the GPU if there is one.
 
     Raises:
         ValueError: a device that torch does not know or this machine has not.
@@ -111,7 +87,12 @@ class Agent:
         **overrides: Any,
     ) -> None:
         self.config = make_config(self.config_class, config, overrides)
-        self.device, self.seed, self.verbose, self.tensorboard_log = pick_device(device), seed, verbose, tensorboard_log
+        self.device, self.seed, self.verbose, self.tensorboard_log = (
+            pick_device(device),
+            seed,
+            verbose,
+            tensorboard_log,
+        )
         self.env_id, self.env_kwargs = env if isinstance(env, str) else None, env_kwargs
         self.stepper: Stepper | None = None
         self.runner: Runner | None = None
@@ -170,7 +151,9 @@ class Agent:
         batch, single = add_batch_axis(self.observation_space, observation)
         rows = flatten_obs(self.observation_space, batch, self.device)
         if not bool(torch.isfinite(rows).all()):
-            raise ValueError("the observation given to predict has NaN or infinite numbers; look at the environment")
+            raise ValueError(
+                "the observation given to predict has NaN or infinite numbers; look at the environment"
+            )
         rows = rows.float() if self.obs_norm is None else self.obs_norm.normalize(rows)
         mask = None
         if action_masks is not None:
@@ -192,15 +175,15 @@ class Agent:
             ValueError: the model has none.
         """
         if self.stepper is None:
-            raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
+            raise ValueError(
+                "this model has no environment; give it one with set_env(...) or load(path, env=...)"
+            )
         return self.stepper.venv
 
     def get_env(self) -> VecEnv | None:
         """The environment as a Stable-Baselines3 `VecEnv`, or None."""
         if self.stepper is None:
             return None
-        from rlsuite.sb3 import as_vec_env
-
         return as_vec_env(self.stepper.venv)
 
     def get_vec_normalize_env(self) -> None:
@@ -218,7 +201,9 @@ class Agent:
             ("action", self.action_space, stepper.venv.single_action_space),
         ):
             if mine != theirs:
-                raise ValueError(f"the {name} space of the environment is {theirs}, the model's is {mine}; they must be equal")
+                raise ValueError(
+                    f"the {name} space of the environment is {theirs}, the model's is {mine}; they must be equal"
+                )
         if self.return_norm is not None and stepper.num_envs != self.num_envs:
             self.return_norm.resize(stepper.num_envs)
         self.stepper, self.runner, self.num_envs = stepper, None, stepper.num_envs
@@ -237,9 +222,13 @@ class Agent:
 
     def get_parameters(self) -> dict[str, dict[str, torch.Tensor]]:
         """Copies of all tensors of the model, by part and name."""
-        return {name: {k: v.clone() for k, v in part.state_dict().items()} for name, part in self._state().items()}
+        return {
+            name: {k: v.clone() for k, v in part.state_dict().items()} for name, part in self._state().items()
+        }
 
-    def set_parameters(self, parameters: dict[str, dict[str, torch.Tensor]], exact_match: bool = True) -> None:
+    def set_parameters(
+        self, parameters: dict[str, dict[str, torch.Tensor]], exact_match: bool = True
+    ) -> None:
         """Set what `get_parameters` gave; parts may be left out when `exact_match` is False.
 
         Raises:
@@ -248,7 +237,9 @@ class Agent:
         parts = self._state()
         unknown, missing = set(parameters) - set(parts), set(parts) - set(parameters)
         if unknown or (exact_match and missing):
-            raise ValueError(f"parameters have unknown parts {sorted(unknown)} and lack {sorted(missing)}; parts are {sorted(parts)}")
+            raise ValueError(
+                f"parameters have unknown parts {sorted(unknown)} and lack {sorted(missing)}; parts are {sorted(parts)}"
+            )
         for name, state in parameters.items():
             parts[name].load_state_dict(state)
 
@@ -263,17 +254,21 @@ class Agent:
         self.runner = None
 
     def start_runner(self) -> Runner:
-        """The environments in the middle of their episodes; reset them if there is none yet, or restore a checkpoint's."""
+        """The environments in the middle of their episodes; fresh ones if there are none yet."""
         if self.runner is None:
             if self.stepper is None:
-                raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
-            self.runner = Runner.start(self.stepper, self.seed + self.num_timesteps, self.obs_norm, self.return_norm)
+                raise ValueError(
+                    "this model has no environment; give it one with set_env(...) or load(path, env=...)"
+                )
+            self.runner = Runner.start(
+                self.stepper, self.seed + self.num_timesteps, self.obs_norm, self.return_norm
+            )
         return self.runner
 
     # Checkpoints -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], *, buffers: bool = True) -> None:
-        """Write a checkpoint: networks, optimiser, normalisers, generators, counters, and the environment's state where it has one.
+        """Write a checkpoint: networks, optimiser, normalisers, generators, counters, the environment's state.
 
         The file is replaced atomically; ".zip" is added when the name lacks it. `buffers=False` leaves replay
         buffers out (smaller, but `learn` then goes on with an empty one).
@@ -281,32 +276,7 @@ class Agent:
         Raises:
             CheckpointError: the file could not be written (disk full, say); an earlier file of that name is intact.
         """
-        tensors: dict[str, Any] = {}
-        for part, stateful in self._state().items():
-            if part == "buffer" and not buffers:
-                continue
-            tensors |= {f"{part}/{name}": value.detach().clone().contiguous() for name, value in stateful.state_dict().items()}
-        env_state = False
-        if self.runner is not None:
-            tensors |= {f"runner/{name}": value for name, value in self.runner.state_dict().items()}
-            env_state_dict = getattr(self.runner.stepper.venv, "state_dict", None)
-            if env_state_dict is not None:
-                env_state = True
-                tensors |= {f"env/{name}": value for name, value in env_state_dict().items()}
-        meta = {
-            "algorithm": type(self).__name__,
-            "config": dataclasses.asdict(self.config),
-            "observation_space": space_to_json(self.observation_space),
-            "action_space": space_to_json(self.action_space),
-            "env_id": self.env_id,
-            "env_kwargs": self.env_kwargs,
-            "env_state": env_state,
-            "num_envs": self.num_envs,
-            "seed": self.seed,
-            "num_timesteps": self.num_timesteps,
-            "n_updates": self.n_updates,
-        }
-        save_checkpoint(path, meta=meta, tensors=tensors)
+        persistence.write(self, path, buffers=buffers)
 
     def export(self, path: str | os.PathLike[str], *, check: bool = True) -> Path:
         """Write what `predict` does deterministically as ONNX; see `rlsuite.core.export.export_onnx`."""
@@ -315,7 +285,13 @@ class Agent:
         return export_onnx(self, path, check=check)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], env: EnvLike | None = None, device: str | torch.device = "auto", **kwargs: Any) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        env: EnvLike | None = None,
+        device: str | torch.device = "auto",
+        **kwargs: Any,
+    ) -> Self:
         """A model from a checkpoint; no code of the file is ever run.
 
         Given an environment that has `load_state_dict` (the MuJoCo pool, rlsuite kernels), training goes on exactly
@@ -325,47 +301,4 @@ class Agent:
             CheckpointError: not a readable rlsuite checkpoint of this algorithm.
             ValueError: the environment's spaces differ from the checkpoint's.
         """
-        return cls._from_checkpoint(load_checkpoint(path), os.fspath(path), env, device, kwargs)
-
-    @classmethod
-    def _from_checkpoint(
-        cls, saved: Checkpoint, path: str, env: EnvLike | None, device: str | torch.device, kwargs: dict[str, Any]
-    ) -> Self:
-        meta = saved.meta
-        if meta.get("algorithm") != cls.__name__:
-            raise CheckpointError(f"{path} holds a {meta.get('algorithm')} model, not {cls.__name__}; use rlsuite.load(path)")
-        try:
-            config = config_from_json(cls.config_class, meta["config"])
-            spaces = (space_from_json(meta["observation_space"]), space_from_json(meta["action_space"]))
-            agent = cls(
-                None, config, num_envs=meta["num_envs"], device=device, seed=meta["seed"],
-                env_kwargs=meta["env_kwargs"], spaces=spaces, **kwargs,
-            )  # fmt: skip
-            agent.env_id = meta["env_id"]
-            for part, stateful in agent._state().items():
-                state = _part(saved.tensors, part)
-                if state or part != "buffer":
-                    stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
-            agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise CheckpointError(f"{path} lacks or garbles a part of a {cls.__name__} model ({error}); use another checkpoint") from error
-        if env is not None:
-            agent.set_env(env)
-            agent._restore_episodes(saved)
-        return agent
-
-    def _restore_episodes(self, saved: Checkpoint) -> None:
-        """Put the environments back where the checkpoint left them, if both sides can."""
-        assert self.stepper is not None  # set_env came first
-        load_env: Callable[[dict[str, np.ndarray]], None] | None = getattr(self.stepper.venv, "load_state_dict", None)
-        runner_state = _part(saved.tensors, "runner")
-        if load_env is None or not saved.meta["env_state"] or not runner_state or self.num_envs != saved.meta["num_envs"]:
-            return
-        self.stepper.reset(self.seed)  # builds whatever the environment builds on its first reset
-        load_env({name: value.numpy() for name, value in _part(saved.tensors, "env").items()})
-        self.runner = Runner.resume(self.stepper, self.obs_norm, self.return_norm, runner_state)
-
-
-def _part(tensors: dict[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
-    """The tensors named "part/...", without the prefix."""
-    return {name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")}
+        return persistence.read(cls, load_checkpoint(path), os.fspath(path), env, device, kwargs)

@@ -22,7 +22,9 @@ from rlsuite.core.vector import Stepper
 class Actor(Protocol):
     """What collection needs of a policy back end; rows are normalised observations."""
 
-    def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
+    def sample(
+        self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator
+    ) -> torch.Tensor:
         """Actions [B, ...] for rows [B, O]."""
 
     def log_prob(self, obs: torch.Tensor, action: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -33,7 +35,7 @@ class Actor(Protocol):
 
 
 class EpisodeStats:
-    """Returns and lengths of finished episodes, raw rewards; one host transfer a step on a CPU, one a rollout on a GPU."""
+    """Returns (of raw rewards) and lengths of finished episodes."""
 
     def __init__(self, num_envs: int, window: int = 100) -> None:
         self.returns = np.zeros(num_envs)
@@ -164,7 +166,11 @@ def collect(
         step = stepper.step(action)
         terminated[t], truncated[t], raw_reward[t] = step.terminated, step.truncated, step.reward
         done = step.terminated | step.truncated
-        reward[t] = step.reward if runner.return_norm is None else runner.return_norm(step.reward, done)
+        reward[t] = (
+            step.reward
+            if runner.return_norm is None
+            else torch.as_tensor(runner.return_norm(step.reward, done))
+        )
         finals.append(step.final_obs)
         if on_cpu:
             runner.stats.add(step.reward.numpy(), done.numpy())
@@ -172,7 +178,9 @@ def collect(
         if on_step is not None and not on_step(step):
             return None
     if not on_cpu:  # one transfer for the whole rollout: the loop above never waits for the device
-        for row, done_row in zip(raw_reward.cpu().numpy(), (terminated | truncated).cpu().numpy(), strict=True):
+        for row, done_row in zip(
+            raw_reward.cpu().numpy(), (terminated | truncated).cpu().numpy(), strict=True
+        ):
             runner.stats.add(row, done_row)
     check_finite("observation", obs)
     check_finite("reward", raw_reward)
@@ -199,7 +207,7 @@ def _next_value(
     if value.device.type == "cpu":
         where = truncated.nonzero()
         if len(where):
-            rows = [finals[t][b] for t, b in where.tolist()]  # type: ignore[index]  # an ended env has a final_obs
+            rows = [row[b] for t, b in where.tolist() if (row := finals[t]) is not None]
             next_value[truncated] = actor.values(runner.show(torch.stack(rows)))
         return next_value
     # On a GPU every final_obs is evaluated: choosing the few that matter would wait for the device each rollout.

@@ -31,9 +31,13 @@ class Deployed(nn.Module):
         self.agent_act, self.spec, self.space = agent._act, agent.spec, agent.observation_space
         self.policy = agent.policy
         self.clip = 0.0
+        self.mean: torch.Tensor
+        self.scale: torch.Tensor
         if agent.obs_norm is not None:
             self.register_buffer("mean", agent.obs_norm.mean.detach().clone().cpu())
-            self.register_buffer("scale", (agent.obs_norm.var + agent.obs_norm.epsilon).rsqrt().detach().cpu())
+            self.register_buffer(
+                "scale", (agent.obs_norm.var + agent.obs_norm.epsilon).rsqrt().detach().cpu()
+            )
             self.clip = agent.obs_norm.clip
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
@@ -56,7 +60,9 @@ def _assemble(space: gym.Space[Any], parts: list[Any]) -> Any:
 def _leaves(space: gym.Space[Any], obs: Any, name: str = "obs") -> list[tuple[str, np.ndarray]]:
     """The parts of a batch of observations with their input names ("obs", "obs.key", ...)."""
     if isinstance(space, spaces.Dict):
-        return [leaf for key, part in space.spaces.items() for leaf in _leaves(part, obs[key], f"{name}.{key}")]
+        return [
+            leaf for key, part in space.spaces.items() for leaf in _leaves(part, obs[key], f"{name}.{key}")
+        ]
     if isinstance(space, spaces.Tuple):
         return [leaf for i, part in enumerate(space.spaces) for leaf in _leaves(part, obs[i], f"{name}.{i}")]
     return [(name, np.asarray(obs))]
@@ -86,7 +92,9 @@ def export_onnx(agent: Agent, path: str | os.PathLike[str], *, check: bool = Tru
     except ImportError as error:
         raise ImportError(f"ONNX export needs {error.name}: pip install 'rlsuite[export]'") from error
     if agent.device.type != "cpu":
-        raise ValueError(f"the model is on {agent.device}; save it and load it with device='cpu' before exporting")
+        raise ValueError(
+            f"the model is on {agent.device}; save it and load it with device='cpu' before exporting"
+        )
     target = Path(path) if os.fspath(path).endswith(".onnx") else Path(os.fspath(path) + ".onnx")
     agent.observation_space.seed(0)
     obs = _stack([_finite(agent.observation_space.sample()) for _ in range(8)])
@@ -111,7 +119,9 @@ def export_onnx(agent: Agent, path: str | os.PathLike[str], *, check: bool = Tru
                 expected, _ = agent.predict(_first(agent.observation_space, obs, rows), deterministic=True)
                 gap = float(np.abs(np.asarray(action, np.float64) - expected).max())
                 if gap > TOLERANCE:
-                    raise ValueError(f"the ONNX file's actions differ from predict's by {gap:.2g} (limit {TOLERANCE}); not written")
+                    raise ValueError(
+                        f"the ONNX file's actions differ from predict's by {gap:.2g} (limit {TOLERANCE}); not written"
+                    )
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -120,7 +130,11 @@ def export_onnx(agent: Agent, path: str | os.PathLike[str], *, check: bool = Tru
 
 def _finite(obs: Any) -> Any:
     """A sample of an unbounded Box reaches far; nothing to change, but keep the checker's inputs moderate."""
-    return np.clip(obs, -10, 10) if isinstance(obs, np.ndarray) and np.issubdtype(obs.dtype, np.floating) else obs
+    return (
+        np.clip(obs, -10, 10)
+        if isinstance(obs, np.ndarray) and np.issubdtype(obs.dtype, np.floating)
+        else obs
+    )
 
 
 def _first(space: gym.Space[Any], obs: Any, rows: int) -> Any:

@@ -39,8 +39,12 @@ class Tower:
     """
 
     def __init__(self, module: nn.Sequential | nn.Linear, activation: str) -> None:
-        linears = [module] if isinstance(module, nn.Linear) else [m for m in module if isinstance(m, nn.Linear)]
-        self.linear_out = isinstance(module, nn.Linear) or len(module) == 0 or isinstance(module[-1], nn.Linear)
+        linears = (
+            [module] if isinstance(module, nn.Linear) else [m for m in module if isinstance(m, nn.Linear)]
+        )
+        self.linear_out = (
+            isinstance(module, nn.Linear) or len(module) == 0 or isinstance(module[-1], nn.Linear)
+        )
         self.relu = activation == "relu"
         self.weight = [m.weight.detach().numpy() for m in linears]
         self.weight_t = [w.T for w in self.weight]
@@ -52,7 +56,7 @@ class Tower:
         self.ones: dict[int, F32] = {}
 
     def _buffers(self, n: int) -> list[tuple[F32, F32, F32]]:
-        """Per layer: output [n, out], gradient of the pre-activation [n, out], scratch [n, out]; kept per batch size."""
+        """Per layer output, gradient of the pre-activation and scratch, [n, out] each; kept per batch size."""
         if n not in self.buffers:
             widths = [len(b) for b in self.bias]
             self.buffers[n] = [tuple(np.empty((n, w), np.float32) for _ in range(3)) for w in widths]  # type: ignore[misc]
@@ -104,9 +108,11 @@ class Tower:
         return d_out if input_grad else None
 
 
-def _grad(parameter: nn.Parameter) -> F32:
+def _grad(parameter: torch.Tensor) -> F32:
     if parameter.grad is None:
-        raise ValueError("the numpy back end needs FlatParameters(policy) first: a parameter has no gradient view")
+        raise ValueError(
+            "the numpy back end needs FlatParameters(policy) first: a parameter has no gradient view"
+        )
     return parameter.grad.numpy()
 
 

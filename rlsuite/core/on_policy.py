@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from rlsuite.core.agent import Agent, GeneratorState, Stateful
+from rlsuite.core.agent import Agent
 from rlsuite.core.backends import Backend, Loss, LossGrad, make_backend
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.optim import FlatAdam
+from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.returns import gae
 from rlsuite.core.types import PolicyBatch, Rollout
 
@@ -72,7 +73,9 @@ class Parts:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def build(agent: Agent, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None) -> Parts:
+def build(
+    agent: Agent, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None
+) -> Parts:
     """Networks, optimiser, back end and normalisers for `agent` (its spaces, device and number of environments).
 
     Raises:
@@ -98,7 +101,11 @@ def build(agent: Agent, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad,
         config.backend, policy, flat, loss, loss_grad, batch_size=config.batch_size, compile=config.compile
     )
     obs_norm = RunningNorm((agent.obs_size,), device=agent.device) if config.normalize_obs else None
-    return_norm = ReturnNorm(agent.num_envs, gamma=config.gamma, device=agent.device) if config.normalize_reward else None
+    return_norm = (
+        ReturnNorm(agent.num_envs, gamma=config.gamma, device=agent.device)
+        if config.normalize_reward
+        else None
+    )
     return Parts(policy, flat, FlatAdam(flat, numpy=backend.name == "numpy"), backend, obs_norm, return_norm)
 
 
@@ -106,7 +113,13 @@ def targets(rollout: Rollout, *, gamma: float, gae_lambda: float) -> PolicyBatch
     """Advantages and lambda-returns of a rollout [T, B], flattened to N = T*B samples."""
     done = rollout.terminated | rollout.truncated
     advantage, return_ = gae(
-        rollout.reward, rollout.value, rollout.next_value, rollout.terminated, done, gamma=gamma, gae_lambda=gae_lambda
+        rollout.reward,
+        rollout.value,
+        rollout.next_value,
+        rollout.terminated,
+        done,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
     )
     mask = None if rollout.mask is None else rollout.mask.flatten(0, 1)
     return PolicyBatch(
@@ -120,7 +133,9 @@ def targets(rollout: Rollout, *, gamma: float, gae_lambda: float) -> PolicyBatch
     )
 
 
-def minibatches(batch: PolicyBatch, batch_size: int, generator: torch.Generator, backend: Backend) -> Iterator[PolicyBatch]:
+def minibatches(
+    batch: PolicyBatch, batch_size: int, generator: torch.Generator, backend: Backend
+) -> Iterator[PolicyBatch]:
     """One epoch: every sample once, in random order; the last minibatch may be smaller."""
     order = torch.randperm(len(batch), generator=generator, device=generator.device)
     shuffled = backend.prepare(batch.take(order))
@@ -149,7 +164,7 @@ def update(
     history: list[dict[str, Any]] = []
     for _ in range(config.n_epochs):
         for minibatch in minibatches(batch, config.batch_size, generator, parts.backend):
-            metrics = parts.backend.gradient(minibatch, clip_range)
+            metrics: dict[str, Any] = parts.backend.gradient(minibatch, clip_range)
             history.append(metrics)
             if target_kl is not None and float(metrics["approx_kl"]) > 1.5 * target_kl:
                 return _means(history, parts)
@@ -171,8 +186,8 @@ def _means(history: list[dict[str, Any]], parts: Parts) -> dict[str, float]:
         bad["weights"] = float("nan")
     if bad:
         raise FloatingPointError(
-            f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; the last checkpoint is "
-            "still good. Lower learning_rate, or normalise observations and rewards (normalize_obs, normalize_reward)"
+            f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; the last "
+            "checkpoint is still good. Lower learning_rate, or normalise (normalize_obs, normalize_reward)"
         )
     return means
 

@@ -19,11 +19,20 @@ class FlatAdam:
     Source: Kingma and Ba 2015, algorithm 1.
     """
 
-    def __init__(self, flat: FlatParameters, *, eps: float = 1e-5, betas: tuple[float, float] = (0.9, 0.999), numpy: bool = False) -> None:
+    def __init__(
+        self,
+        flat: FlatParameters,
+        *,
+        eps: float = 1e-5,
+        betas: tuple[float, float] = (0.9, 0.999),
+        numpy: bool = False,
+    ) -> None:
         self.flat, self.eps, self.betas, self.numpy = flat, eps, betas, numpy
         self.mean = torch.zeros_like(flat.data)
         self.square = torch.zeros_like(flat.data)
-        self.steps = torch.zeros((), dtype=torch.float32, device=flat.data.device)  # torch's fused Adam wants float32
+        self.steps = torch.zeros(
+            (), dtype=torch.float32, device=flat.data.device
+        )  # torch's fused Adam wants float32
         self._scratch = np.empty((2, flat.data.numel()), np.float32) if numpy else None
         vector = torch.nn.Parameter(flat.data)  # shares the memory of `flat`
         vector.grad = flat.grad

@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback, ProgressBarCallback
+from stable_baselines3.common.callbacks import (
+    BaseCallback,
+    CallbackList,
+    ConvertCallback,
+    ProgressBarCallback,
+)
 from stable_baselines3.common.utils import configure_logger
 from threadpoolctl import threadpool_limits
 
@@ -58,7 +63,9 @@ class Session:
         assert self.callback is not None  # on_step is None otherwise
         self.agent.num_timesteps += self.agent.num_envs
         done = (step.terminated | step.truncated).cpu().numpy()
-        self.callback.update_locals({"rewards": step.reward.cpu().numpy(), "dones": done, "infos": [step.info], "self": self.agent})
+        self.callback.update_locals(
+            {"rewards": step.reward.cpu().numpy(), "dones": done, "infos": [step.info], "self": self.agent}
+        )
         self.stopped = not self.callback.on_step()
         return not self.stopped
 
@@ -123,7 +130,10 @@ def session(
         agent.forget_episodes()
     total = int(total_timesteps) + agent.num_timesteps
     if not agent.custom_logger:
-        agent.set_logger(configure_logger(agent.verbose, agent.tensorboard_log, tb_log_name, reset_num_timesteps), custom=False)
+        agent.set_logger(
+            configure_logger(agent.verbose, agent.tensorboard_log, tb_log_name, reset_num_timesteps),
+            custom=False,
+        )
     hooks = _callbacks(callback, progress_bar)
     run = Session(agent, total, hooks, log_interval, on_update)
     threads = torch.get_num_threads()

@@ -10,10 +10,11 @@ import torch
 from gymnasium import spaces
 
 Json = dict[str, Any]
+SUPPORTED = "supported are Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
 
 
 def obs_size(space: gym.Space[Any]) -> int:
-    """Numbers O in a flattened observation: Box and MultiBinary their size, Discrete and MultiDiscrete one-hot, Dict the sum.
+    """Numbers O in a flattened observation: Discrete and MultiDiscrete one-hot, Dict and Tuple the sum.
 
     Raises:
         ValueError: the space (or a part of it) has no fixed flat form; the message names what is supported.
@@ -97,7 +98,11 @@ def space_to_json(space: gym.Space[Any]) -> Json:
     if isinstance(space, spaces.Discrete):
         return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiDiscrete):
-        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": np.asarray(space.start).tolist()}
+        return {
+            "type": "MultiDiscrete",
+            "nvec": space.nvec.tolist(),
+            "start": np.asarray(space.start).tolist(),
+        }
     if isinstance(space, spaces.MultiBinary):
         return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.shape)}
     if isinstance(space, spaces.Dict):
@@ -105,7 +110,7 @@ def space_to_json(space: gym.Space[Any]) -> Json:
         return {"type": "Dict", "spaces": parts}
     if isinstance(space, spaces.Tuple):
         return {"type": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
-    raise ValueError(f"space {space} cannot be written to a checkpoint; supported: Box, Discrete, MultiDiscrete, MultiBinary, Dict, Tuple")
+    raise ValueError(f"space {space} cannot be written to a checkpoint; {SUPPORTED}")
 
 
 def space_from_json(data: Json) -> gym.Space[Any]:
@@ -119,7 +124,8 @@ def space_from_json(data: Json) -> gym.Space[Any]:
         dtype = np.dtype(data["dtype"])
         cast = float if np.issubdtype(dtype, np.floating) else int
         low, high = (
-            np.array([cast(x) for x in data[side]], dtype=dtype).reshape(data["shape"]) for side in ("low", "high")
+            np.array([cast(x) for x in data[side]], dtype=dtype).reshape(data["shape"])
+            for side in ("low", "high")
         )
         return spaces.Box(low, high, dtype=dtype.type)
     if kind == "Discrete":
@@ -132,4 +138,4 @@ def space_from_json(data: Json) -> gym.Space[Any]:
         return spaces.Dict([(key, space_from_json(part)) for key, part in data["spaces"]])
     if kind == "Tuple":
         return spaces.Tuple([space_from_json(part) for part in data["spaces"]])
-    raise ValueError(f"unknown space type {kind!r} in a checkpoint; supported: Box, Discrete, MultiDiscrete, MultiBinary, Dict, Tuple")
+    raise ValueError(f"unknown space type {kind!r} in a checkpoint; {SUPPORTED}")

@@ -26,14 +26,16 @@ def make_env(
     `device`, everything else to Gymnasium's synchronous vector env.
 
     Raises:
-        ValueError: unknown id (the message names near ones), or `num_envs` below 1, or more than one copy of a single env.
+        ValueError: unknown id (the message names near ones), `num_envs` below 1, or copies of a single env.
         TypeError: not an environment.
     """
     if isinstance(env, VectorEnv):
         return env
     if isinstance(env, gym.Env):
         if num_envs != 1:
-            raise ValueError(f"num_envs={num_envs} with a single environment object; give its id, or a vector environment")
+            raise ValueError(
+                f"num_envs={num_envs} with a single environment object; give its id, or a vector environment"
+            )
         return gym.vector.SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)
     if not isinstance(env, str):
         raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}")
@@ -72,7 +74,7 @@ class Stepper:
         return self._rows(obs), self._mask(info)
 
     def step(self, action: torch.Tensor) -> Step:
-        """Step every environment with sampled actions [B, ...]; Box actions are clipped to the box for the environment only."""
+        """Step every environment with sampled actions [B, ...]; only the environment sees them clipped to the box."""
         env_action: Any = self.spec.to_env(action)
         if not self.torch_env:
             env_action = env_action.cpu().numpy()
@@ -94,12 +96,18 @@ class Stepper:
 
     def _mask(self, info: dict[str, Any]) -> torch.Tensor | None:
         mask = info.get("action_mask")
-        return None if mask is None else torch.as_tensor(mask, device=self.device).bool().reshape(self.num_envs, -1)
+        return (
+            None
+            if mask is None
+            else torch.as_tensor(mask, device=self.device).bool().reshape(self.num_envs, -1)
+        )
 
     def _final(self, final: Any, ended: Any, rows: torch.Tensor) -> torch.Tensor:
         """True last observations in the rows of ended environments, current ones elsewhere; [B, O]."""
         mask = torch.as_tensor(ended, device=self.device)
-        if isinstance(final, np.ndarray) and final.dtype == object:  # Gymnasium's own vector envs: one object a row
+        if (
+            isinstance(final, np.ndarray) and final.dtype == object
+        ):  # Gymnasium's own vector envs: one object a row
             index = np.flatnonzero(np.asarray(ended))
             stacked = _stack([final[i] for i in index])
             result = rows.clone()

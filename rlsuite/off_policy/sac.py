@@ -1,9 +1,9 @@
-"""Soft actor-critic with twin critics and a learned temperature (Haarnoja et al. 2018, arXiv:1801.01290 and 1812.05905).
+"""Soft actor-critic, twin critics, learned temperature (Haarnoja et al. 2018, arXiv:1801.01290 and 1812.05905).
 
     y      = r + gamma (1 - terminated) [min_i Q'_i(s', a') - alpha log pi(a'|s')],   a' ~ pi(.|s')
     L_Q    = 1/2 sum_i E[(Q_i(s, a) - y)^2]                                            (1812.05905, eq. 5)
     L_pi   = E[alpha log pi(a~|s) - min_i Q_i(s, a~)],   a~ reparametrised             (eq. 7)
-    L_alpha = -log(alpha) E[log pi(a~|s) + target_entropy]                             (eq. 17, in log alpha as SB3 does)
+    L_alpha = -log(alpha) E[log pi(a~|s) + target_entropy]             (eq. 17, in log alpha as SB3 does)
     Q'     <- (1 - tau) Q' + tau Q
 
 The twin critics are one batched network (two matrices a layer in one `baddbmm`), each network's parameters one vector,
@@ -18,18 +18,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
+from gymnasium.spaces import Box
 from torch import nn
 
-from rlsuite.core.agent import Agent, GeneratorState, Stateful
+from rlsuite.core.agent import Agent
 from rlsuite.core.buffers import ReplayBatch, ReplayBuffer
 from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_range, check_schedule
 from rlsuite.core.distributions import SquashedGaussian
 from rlsuite.core.networks import ACTIVATIONS, FlatParameters, mlp
 from rlsuite.core.optim import FlatAdam
+from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 
@@ -122,7 +125,7 @@ class TwinCritic(nn.Module):
         sizes = (obs_size + action_size, *config.net_arch, 1)
         self.activation = ACTIVATIONS[config.activation]()
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in pairwise(sizes):
             bound = fan_in**-0.5  # nn.Linear's own initialisation, for both critics
             self.weights.append(nn.Parameter(torch.empty(2, fan_in, fan_out).uniform_(-bound, bound)))
             self.biases.append(nn.Parameter(torch.empty(2, 1, fan_out).uniform_(-bound, bound)))
@@ -139,7 +142,7 @@ class TwinCritic(nn.Module):
 
 
 def td_target(batch: ReplayBatch, next_value: torch.Tensor) -> torch.Tensor:
-    """y [N] = (n-step) reward + discount (1 - terminated) next_value; Haarnoja et al. 2018, eq. 3."""
+    """Y [N] = (n-step) reward + discount (1 - terminated) next_value; Haarnoja et al. 2018, eq. 3."""
     return batch.reward + batch.discount * (~batch.terminated) * next_value
 
 
@@ -169,29 +172,48 @@ class SAC(Agent):
 
     def _build(self) -> None:
         config = self.config
-        if self.spec.kind != "gaussian" or not math.isfinite(float((self.spec.high - self.spec.low).sum())):
-            raise ValueError(f"SAC needs a bounded Box action space, not {self.action_space}; use PPO or rescale the actions")
+        space = self.action_space
+        if not isinstance(space, Box) or not space.is_bounded("both"):
+            raise ValueError(
+                f"SAC needs a bounded Box action space, not {self.action_space}; use PPO or rescale the actions"
+            )
         size = self.spec.num_params
-        self.low, self.high = (torch.as_tensor(x, device=self.device).float().reshape(-1) for x in (self.spec.low, self.spec.high))
+        self.low, self.high = (
+            torch.as_tensor(x, device=self.device).float().reshape(-1) for x in (space.low, space.high)
+        )
         self.policy = self.actor = Actor(self.obs_size, size, config).to(self.device)
         self.critic = TwinCritic(self.obs_size, size, config).to(self.device)
         self.target = TwinCritic(self.obs_size, size, config).to(self.device)
         self.target.load_state_dict(self.critic.state_dict())
         value, self.learn_alpha = first_alpha(config.ent_coef)
-        self.temperature = nn.ParameterDict({"log_alpha": nn.Parameter(torch.tensor([math.log(value)]))}).to(self.device)
+        self.temperature = nn.ParameterDict({"log_alpha": nn.Parameter(torch.tensor([math.log(value)]))}).to(
+            self.device
+        )
         self.flat = {
             name: FlatParameters(part)
-            for name, part in (("actor", self.actor), ("critic", self.critic), ("target", self.target), ("alpha", self.temperature))
+            for name, part in (
+                ("actor", self.actor),
+                ("critic", self.critic),
+                ("target", self.target),
+                ("alpha", self.temperature),
+            )
         }
         self.adam = {name: FlatAdam(self.flat[name], eps=1e-8) for name in ("actor", "critic", "alpha")}
-        self.target_entropy = -float(size) if config.target_entropy == "auto" else float(config.target_entropy)
+        self.target_entropy = (
+            -float(size) if config.target_entropy == "auto" else float(config.target_entropy)
+        )
         self.buffer = ReplayBuffer(
             config.buffer_size, self.num_envs, (self.obs_size,), (size,), obs_dtype=torch.float32,
             action_dtype=torch.float32, device=self.device, n_step=config.n_step, gamma=config.gamma,
         )  # fmt: skip
 
     def _state(self) -> dict[str, Stateful]:
-        parts: dict[str, Any] = {"actor": self.actor, "critic": self.critic, "target": self.target, "alpha": self.temperature}
+        parts: dict[str, Any] = {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target": self.target,
+            "alpha": self.temperature,
+        }
         parts |= {f"{name}_optimizer": adam for name, adam in self.adam.items()}
         return parts | {"generator": GeneratorState(self.generator), "buffer": self.buffer}
 
@@ -222,7 +244,14 @@ class SAC(Agent):
         config, schedule = self.config, parse_schedule(self.config.learning_rate)
         phases = max(1, 1000 // (config.train_freq * self.num_envs))
         with session(
-            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
+            self,
+            total_timesteps,
+            callback,
+            log_interval,
+            tb_log_name,
+            reset_num_timesteps,
+            progress_bar,
+            on_update,
         ) as run:
             runner = self.start_runner()
             metrics: dict[str, torch.Tensor] = {}
@@ -235,12 +264,18 @@ class SAC(Agent):
                     self._collect(runner, run)
                     if self.num_timesteps <= config.learning_starts:
                         continue
-                    count = config.train_freq * self.num_envs if config.gradient_steps < 0 else config.gradient_steps
+                    count = (
+                        config.train_freq * self.num_envs
+                        if config.gradient_steps < 0
+                        else config.gradient_steps
+                    )
                     for _ in range(count):
                         metrics = self._gradient_step(learning_rate)
                     self.n_updates += count
                 run.rollout_end()
-                named = {f"train/{name}": float(value) for name, value in metrics.items()} | {"train/n_updates": self.n_updates}
+                named = {f"train/{name}": float(value) for name, value in metrics.items()} | {
+                    "train/n_updates": self.n_updates
+                }
                 for name, value in named.items():
                     check_finite(name, torch.full((1, 1), value))
                 run.update_end(named, runner.stats)
@@ -277,17 +312,17 @@ class SAC(Agent):
         log_alpha = self.temperature["log_alpha"]
         alpha = log_alpha.detach().exp()
         if self.learn_alpha:
-            alpha_loss(log_alpha, log_prob, self.target_entropy).backward()  # type: ignore[no-untyped-call]
+            alpha_loss(log_alpha, log_prob, self.target_entropy).backward()
             adam["alpha"].step(learning_rate, None)
         with torch.no_grad():
             next_action, next_log_prob = self.actor(batch.next_obs).sample_with_log_prob(self.generator)
             next_q = self.target(batch.next_obs, next_action)
             target = td_target(batch, torch.minimum(next_q[0], next_q[1]) - alpha * next_log_prob)
         loss_q = critic_loss(self.critic(batch.obs, batch.action), target)
-        loss_q.backward()  # type: ignore[no-untyped-call]
+        loss_q.backward()
         adam["critic"].step(learning_rate, clip)
         loss_pi = actor_loss(self.critic(batch.obs, action, frozen=True), log_prob, alpha)
-        loss_pi.backward()  # type: ignore[no-untyped-call]
+        loss_pi.backward()
         adam["actor"].step(learning_rate, clip)
         flat["target"].data.lerp_(flat["critic"].data, self.config.tau)
         return {"critic_loss": loss_q.detach(), "actor_loss": loss_pi.detach(), "ent_coef": alpha}

@@ -32,9 +32,10 @@ import numpy as np
 import torch
 
 from rlsuite.core import on_policy
-from rlsuite.core.agent import Agent, Stateful
+from rlsuite.core.agent import Agent
 from rlsuite.core.collect import collect
 from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.persistence import Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, session
 from rlsuite.core.types import HeadGrads, Heads, PolicyBatch

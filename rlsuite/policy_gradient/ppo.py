@@ -23,9 +23,10 @@ import numpy as np
 import torch
 
 from rlsuite.core import on_policy
-from rlsuite.core.agent import Agent, Stateful
+from rlsuite.core.agent import Agent
 from rlsuite.core.collect import collect
 from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.persistence import Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, session
 from rlsuite.core.types import HeadGrads, Heads, PolicyBatch
@@ -110,7 +111,9 @@ def ppo_loss(
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     log_ratio = heads.log_prob - batch.log_prob
     ratio = log_ratio.exp()
-    policy_loss = -torch.min(advantage * ratio, advantage * ratio.clamp(1 - clip_range, 1 + clip_range)).mean()
+    policy_loss = -torch.min(
+        advantage * ratio, advantage * ratio.clamp(1 - clip_range, 1 + clip_range)
+    ).mean()
     value = heads.value
     if config.clip_range_vf is not None:
         value = batch.value + (value - batch.value).clamp(-config.clip_range_vf, config.clip_range_vf)
@@ -153,7 +156,7 @@ def ppo_loss_grad(
     d_value = error * (2.0 * config.vf_coef / n)
     if config.clip_range_vf is not None:
         d_value[np.abs(change) > config.clip_range_vf] = 0.0
-    entropy = float(np.mean(heads.entropy))
+    entropy = float(np.add.reduce(heads.entropy, axis=None)) / heads.entropy.size
     deviation = ratio - 1
     metrics = {
         "loss": policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy,
@@ -181,7 +184,11 @@ class PPO(Agent):
     def _build(self) -> None:
         loss, loss_grad = partial(ppo_loss, config=self.config), partial(ppo_loss_grad, config=self.config)
         self.parts = on_policy.build(self, self.config, loss, loss_grad)
-        self.policy, self.obs_norm, self.return_norm = self.parts.policy, self.parts.obs_norm, self.parts.return_norm
+        self.policy, self.obs_norm, self.return_norm = (
+            self.parts.policy,
+            self.parts.obs_norm,
+            self.parts.return_norm,
+        )
 
     def _state(self) -> dict[str, Stateful]:
         return self.parts.state(self.generator)
@@ -217,7 +224,14 @@ class PPO(Agent):
         config = self.config
         learning_rate, clip_range = parse_schedule(config.learning_rate), parse_schedule(config.clip_range)
         with session(
-            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
+            self,
+            total_timesteps,
+            callback,
+            log_interval,
+            tb_log_name,
+            reset_num_timesteps,
+            progress_bar,
+            on_update,
         ) as run:
             runner = self.start_runner()
             while not run.done:

@@ -46,7 +46,14 @@ def test_stable_baselines3_callbacks_and_logger(algorithm, tmp_path):
     model.set_logger(configure(str(tmp_path), ["csv", "json"]))
     eval_env = as_vec_env(rlsuite.core.vector.make_env("Pendulum-v1", 2, torch.device("cpu")))
     callbacks = [
-        EvalCallback(eval_env, n_eval_episodes=2, eval_freq=60, log_path=str(tmp_path), best_model_save_path=str(tmp_path), verbose=0),
+        EvalCallback(
+            eval_env,
+            n_eval_episodes=2,
+            eval_freq=60,
+            log_path=str(tmp_path),
+            best_model_save_path=str(tmp_path),
+            verbose=0,
+        ),
         CheckpointCallback(save_freq=50, save_path=str(tmp_path / "ckpt"), name_prefix="m"),
     ]
     model.learn(256, callback=callbacks)
@@ -65,7 +72,9 @@ def test_callback_stops_training():
     model = make(PPO, "CartPole-v1").learn(10_000, callback=StopTrainingOnMaxEpisodes(max_episodes=4))
     assert model.num_timesteps < 1000
     seen = []
-    make(PPO, "CartPole-v1").learn(256, callback=lambda locals_, globals_: seen.append(locals_["dones"].shape) or True)
+    make(PPO, "CartPole-v1").learn(
+        256, callback=lambda locals_, globals_: seen.append(locals_["dones"].shape) or True
+    )
     assert seen == [(2,)] * 128
 
 
@@ -75,8 +84,20 @@ def test_log_has_stable_baselines3s_names(tmp_path):
     model.learn(512)
     model.logger.close()
     last = json.loads((tmp_path / "progress.json").read_text().splitlines()[-1])
-    names = {"rollout/ep_rew_mean", "time/fps", "train/approx_kl", "train/clip_fraction", "train/entropy_loss"}
-    names |= {"train/explained_variance", "train/loss", "train/policy_gradient_loss", "train/value_loss", "train/n_updates"}
+    names = {
+        "rollout/ep_rew_mean",
+        "time/fps",
+        "train/approx_kl",
+        "train/clip_fraction",
+        "train/entropy_loss",
+    }
+    names |= {
+        "train/explained_variance",
+        "train/loss",
+        "train/policy_gradient_loss",
+        "train/value_loss",
+        "train/n_updates",
+    }
     assert names <= set(last)
     assert last["time/total_timesteps"] == 512 and last["train/n_updates"] == 16
 
@@ -105,7 +126,12 @@ def test_predict_respects_masks():
 
 @pytest.mark.parametrize(
     "action_space",
-    [spaces.Discrete(3, start=2), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(3), spaces.Box(-2, 5, (2, 2))],
+    [
+        spaces.Discrete(3, start=2),
+        spaces.MultiDiscrete([2, 3]),
+        spaces.MultiBinary(3),
+        spaces.Box(-2, 5, (2, 2)),
+    ],
 )
 @pytest.mark.parametrize(
     "observation_space",
@@ -136,7 +162,9 @@ def test_every_space_trains_and_survives_saving(observation_space, action_space,
     model.save(tmp_path / "model")
     copy = rlsuite.load(tmp_path / "model")
     obs = observation_space.sample()
-    np.testing.assert_array_equal(model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0])
+    np.testing.assert_array_equal(
+        model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0]
+    )
     assert copy.observation_space == observation_space and copy.action_space == action_space
 
 
@@ -151,7 +179,9 @@ def test_save_and_load_give_equal_models(algorithm, tmp_path):
         for name, tensor in tensors.items():
             assert torch.equal(tensor, copy.get_parameters()[part][name]), (part, name)
     obs = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
-    np.testing.assert_array_equal(model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0])
+    np.testing.assert_array_equal(
+        model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0]
+    )
     np.testing.assert_array_equal(model.predict(obs)[0], copy.predict(obs)[0])  # the generators too
     with pytest.raises(ValueError, match="has no environment"):
         copy.learn(10)
@@ -181,7 +211,7 @@ def test_parameters_round_trip():
 
 
 def test_bad_arguments_name_the_remedy():
-    with pytest.raises(ValueError, match="no field 'n_step'.*'n_steps'"):
+    with pytest.raises(ValueError, match=r"no field 'n_step'.*'n_steps'"):
         PPO("CartPole-v1", n_step=5)
     with pytest.raises(ValueError, match="CartPole"):
         PPO("CartPol-v1")
@@ -193,7 +223,7 @@ def test_bad_arguments_name_the_remedy():
         PPO(42)
     with pytest.raises(ValueError, match="total_timesteps is 0"):
         make(PPO).learn(0)
-    with pytest.raises(ValueError, match="algorithm 'ppp' is unknown.*'ppo'"):
+    with pytest.raises(ValueError, match=r"algorithm 'ppp' is unknown.*'ppo'"):
         rlsuite.algorithm("ppp")
     with pytest.raises(AttributeError, match="no attribute 'DQN'"):
         rlsuite.DQN  # noqa: B018

@@ -25,7 +25,9 @@ def twin(space, *, arch=(16, 8), activation="tanh", median=None, seed=0, obs_siz
     pair = []
     for _ in range(2):
         torch.manual_seed(seed)
-        policy = ActorCritic(obs_size, action_spec(space), net_arch=arch, activation=activation, median=median)
+        policy = ActorCritic(
+            obs_size, action_spec(space), net_arch=arch, activation=activation, median=median
+        )
         pair.append((policy, FlatParameters(policy)))
     return pair
 
@@ -59,7 +61,9 @@ def test_heads_and_gradients_equal_autograd(space, masked, activation, median, a
     rng = np.random.default_rng(1)
     weights = [rng.standard_normal(33).astype(np.float32) for _ in range(3)]
     heads = policy.heads(obs, action, mask)
-    total = (heads.log_prob * torch.from_numpy(weights[0])).sum() + (heads.value * torch.from_numpy(weights[1])).sum()
+    total = (heads.log_prob * torch.from_numpy(weights[0])).sum() + (
+        heads.value * torch.from_numpy(weights[1])
+    ).sum()
     total = total - 0.3 * heads.entropy.expand(33).sum()
     if median is not None:
         total = total + (heads.median * torch.from_numpy(weights[2])).sum()
@@ -77,7 +81,8 @@ def test_heads_and_gradients_equal_autograd(space, masked, activation, median, a
 
 
 @pytest.mark.parametrize(
-    "overrides", [{}, {"normalize_advantage": False}, {"ent_coef": 0.01}, {"clip_range_vf": 0.1}, {"vf_coef": 2.0}]
+    "overrides",
+    [{}, {"normalize_advantage": False}, {"ent_coef": 0.01}, {"clip_range_vf": 0.1}, {"vf_coef": 2.0}],
 )
 @pytest.mark.parametrize("space", [BOX, DISCRETE])
 def test_ppo_gradient_equals_autograd(space, overrides):
@@ -103,9 +108,14 @@ def test_ten_updates_equal_torch():
     (policy, flat), (other, other_flat) = twin(BOX)
     start = flat.data.clone()
     obs, action, _ = samples(BOX, 64)
-    batch = PolicyBatch(obs, action, torch.full((64,), -4.0), torch.zeros(64), torch.randn(64), torch.randn(64))
+    batch = PolicyBatch(
+        obs, action, torch.full((64,), -4.0), torch.zeros(64), torch.randn(64), torch.randn(64)
+    )
     reference = torch.optim.Adam(policy.parameters(), lr=3e-4, eps=1e-5)
-    mine, numpy = FlatAdam(other_flat, numpy=True), NumpyBackend(other, other_flat, partial(ppo_loss_grad, config=config))
+    mine, numpy = (
+        FlatAdam(other_flat, numpy=True),
+        NumpyBackend(other, other_flat, partial(ppo_loss_grad, config=config)),
+    )
     for _ in range(10):
         loss, _ = ppo_loss(policy.heads(obs, action), batch, 0.2, config=config)
         flat.zero_grad()
@@ -155,9 +165,14 @@ def test_sampling_follows_the_policy():
 def test_values_and_log_probs_of_any_shape(n, width, seed):
     (policy, flat), _ = twin(BOX, arch=(width,), seed=seed)
     obs, action, _ = samples(BOX, n, seed=seed)
-    backend, reference = NumpyBackend(policy, flat, lambda *_: (None, {})), TorchBackend(policy, flat, lambda *_: None)
+    backend, reference = (
+        NumpyBackend(policy, flat, lambda *_: (None, {})),
+        TorchBackend(policy, flat, lambda *_: None),
+    )
     torch.testing.assert_close(backend.values(obs), reference.values(obs), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(backend.log_prob(obs, action, None), reference.log_prob(obs, action, None), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        backend.log_prob(obs, action, None), reference.log_prob(obs, action, None), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_choice_of_back_end():
@@ -172,5 +187,3 @@ def test_choice_of_back_end():
     binary = ActorCritic(5, action_spec(spaces.MultiBinary(3)))
     with pytest.raises(ValueError, match="numpy back end does not cover bernoulli"):
         make_backend("numpy", binary, FlatParameters(binary), ppo_loss, ppo_loss_grad, batch_size=64)
-
-

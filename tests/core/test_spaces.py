@@ -15,7 +15,10 @@ from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size, space_fro
 from rlsuite.core.vector import _stack
 
 SIMPLE = st.one_of(
-    st.builds(lambda shape: spaces.Box(-1.0, 2.0, tuple(shape), np.float64), st.lists(st.integers(1, 3), min_size=1, max_size=3)),
+    st.builds(
+        lambda shape: spaces.Box(-1.0, 2.0, tuple(shape), np.float64),
+        st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    ),
     st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 5), st.integers(-2, 3)),
     st.builds(lambda nvec: spaces.MultiDiscrete(nvec), st.lists(st.integers(1, 4), min_size=1, max_size=3)),
     st.builds(spaces.MultiBinary, st.integers(1, 4)),

@@ -12,7 +12,16 @@ from torch import nn
 
 from rlsuite.core.buffers import ReplayBatch
 from rlsuite.core.evaluate import evaluate
-from rlsuite.off_policy.sac import SAC, SACConfig, TwinCritic, actor_loss, alpha_loss, critic_loss, first_alpha, td_target
+from rlsuite.off_policy.sac import (
+    SAC,
+    SACConfig,
+    TwinCritic,
+    actor_loss,
+    alpha_loss,
+    critic_loss,
+    first_alpha,
+    td_target,
+)
 
 SMALL = {"net_arch": (32, 32), "batch_size": 64, "learning_starts": 64, "device": "cpu", "seed": 1}
 
@@ -67,7 +76,11 @@ def test_target_critics_average():
 
 
 def test_actions_are_scaled_to_the_box():
-    model = SAC(None, spaces=(spaces.Box(-1, 1, (3,)), spaces.Box(np.float32([-2, 0]), np.float32([2, 10]))), device="cpu")
+    model = SAC(
+        None,
+        spaces=(spaces.Box(-1, 1, (3,)), spaces.Box(np.float32([-2, 0]), np.float32([2, 10]))),
+        device="cpu",
+    )
     scaled = model.to_box(torch.tensor([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]]))
     assert scaled.tolist() == [[-2, 0], [0, 5], [2, 10]]
     action, _ = model.predict(np.zeros((50, 3), np.float32))
@@ -84,7 +97,9 @@ def test_random_actions_before_learning_starts():
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, 36), (-1, 36 * 2)])
 def test_gradient_steps(steps, expected):
-    model = SAC("Pendulum-v1", num_envs=2, **{**SMALL, "learning_starts": 128}, gradient_steps=steps).learn(200)
+    model = SAC("Pendulum-v1", num_envs=2, **{**SMALL, "learning_starts": 128}, gradient_steps=steps).learn(
+        200
+    )
     assert model.n_updates == expected
 
 
@@ -129,7 +144,14 @@ def test_temperature_settings():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("tau", 0.0), ("buffer_size", 0), ("ent_coef", "often"), ("ent_coef", -1.0), ("target_entropy", "low"), ("n_step", 0)],
+    [
+        ("tau", 0.0),
+        ("buffer_size", 0),
+        ("ent_coef", "often"),
+        ("ent_coef", -1.0),
+        ("target_entropy", "low"),
+        ("n_step", 0),
+    ],
 )
 def test_bad_values_are_named(field, value):
     with pytest.raises(ValueError, match=field):

@@ -19,7 +19,15 @@ from rlsuite.core.returns import gae
 from rlsuite.core.types import PolicyBatch
 from rlsuite.policy_gradient.ppo import PPO, PPOConfig
 
-PROBE = {"num_envs": 16, "n_steps": 16, "batch_size": 64, "n_epochs": 4, "learning_rate": 3e-3, "net_arch": (16,), "device": "cpu"}
+PROBE = {
+    "num_envs": 16,
+    "n_steps": 16,
+    "batch_size": 64,
+    "n_epochs": 4,
+    "learning_rate": 3e-3,
+    "net_arch": (16,),
+    "device": "cpu",
+}
 
 
 def copy_weights(baseline, model):
@@ -39,12 +47,18 @@ def copy_weights(baseline, model):
                 mine[f"{target}.{kind}"].copy_(theirs[f"{source}.{kind}"])
         if "log_std" in theirs:
             mine["log_std"].copy_(theirs["log_std"])
-    return {f"{target}.{kind}": f"{source}.{kind}" for source, target in pairs.items() for kind in ("weight", "bias")}
+    return {
+        f"{target}.{kind}": f"{source}.{kind}"
+        for source, target in pairs.items()
+        for kind in ("weight", "bias")
+    }
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
-@pytest.mark.parametrize("options", [{}, {"ent_coef": 0.01, "clip_range_vf": 0.2, "normalize_advantage": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"ent_coef": 0.01, "clip_range_vf": 0.2, "normalize_advantage": False}]
+)
 def test_update_equals_stable_baselines3(env_id, backend, options):
     """One rollout collected by SB3, one epoch of one minibatch in both: the same weights come out."""
     common = {"n_steps": 64, "batch_size": 128, "n_epochs": 3, "learning_rate": 1e-3, **options}
@@ -74,7 +88,9 @@ def test_update_equals_stable_baselines3(env_id, backend, options):
     baseline.train()
     expected = dict(baseline.policy.named_parameters())
     for mine, theirs in names.items():
-        torch.testing.assert_close(dict(model.policy.named_parameters())[mine], expected[theirs], rtol=1e-4, atol=2e-5)
+        torch.testing.assert_close(
+            dict(model.policy.named_parameters())[mine], expected[theirs], rtol=1e-4, atol=2e-5
+        )
     assert float((model.parts.flat.data - before).abs().max()) > 1e-4
 
 
@@ -88,7 +104,13 @@ def test_advantages_equal_stable_baselines3():
     truncated &= ~terminated
     done = terminated | truncated
     buffer = RolloutBuffer(
-        steps, spaces.Box(-1, 1, (1,)), spaces.Discrete(2), device="cpu", gae_lambda=lam, gamma=gamma, n_envs=envs
+        steps,
+        spaces.Box(-1, 1, (1,)),
+        spaces.Discrete(2),
+        device="cpu",
+        gae_lambda=lam,
+        gamma=gamma,
+        n_envs=envs,
     )
     buffer.rewards = np.where(truncated, reward + gamma * final_value, reward)
     buffer.values = value.copy()
@@ -125,7 +147,10 @@ def test_policy_probes(name):
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_same_seed_same_weights(backend):
-    runs = [PPO("Pendulum-v1", num_envs=2, n_steps=64, seed=s, backend=backend, normalize_obs=True).learn(512) for s in (3, 3, 4)]
+    runs = [
+        PPO("Pendulum-v1", num_envs=2, n_steps=64, seed=s, backend=backend, normalize_obs=True).learn(512)
+        for s in (3, 3, 4)
+    ]
     assert torch.equal(runs[0].parts.flat.data, runs[1].parts.flat.data)
     assert not torch.equal(runs[0].parts.flat.data, runs[2].parts.flat.data)
 
@@ -133,11 +158,22 @@ def test_same_seed_same_weights(backend):
 @pytest.mark.parametrize("env_id", ["rlsuite/CartPole-v1", "Hopper-v5"])
 @pytest.mark.parametrize("normalize", [False, True])
 def test_resumed_training_equals_uninterrupted(tmp_path, env_id, normalize):
-    options = {"n_steps": 32, "batch_size": 64, "n_epochs": 2, "normalize_obs": normalize, "normalize_reward": normalize}
+    options = {
+        "n_steps": 32,
+        "batch_size": 64,
+        "n_epochs": 2,
+        "normalize_obs": normalize,
+        "normalize_reward": normalize,
+    }
     options |= {"learning_rate": "linear:1e-3", "num_envs": 4, "seed": 2, "device": "cpu"}
     whole = PPO(env_id, **options)
     saved = []
-    whole.learn(1280, on_update=lambda agent: saved or saved.append(agent.save(tmp_path / "half")) if agent.num_timesteps == 640 else None)
+    whole.learn(
+        1280,
+        on_update=lambda agent: (
+            saved or saved.append(agent.save(tmp_path / "half")) if agent.num_timesteps == 640 else None
+        ),
+    )
     resumed = PPO.load(tmp_path / "half", env=env_id, device="cpu")
     assert resumed.num_timesteps == 640
     resumed.learn(640, reset_num_timesteps=False)
@@ -147,13 +183,22 @@ def test_resumed_training_equals_uninterrupted(tmp_path, env_id, normalize):
 
 def test_target_kl_stops_the_epochs():
     free = PPO("Pendulum-v1", num_envs=2, n_steps=64, n_epochs=20, learning_rate=0.01, seed=0).learn(128)
-    held = PPO("Pendulum-v1", num_envs=2, n_steps=64, n_epochs=20, learning_rate=0.01, seed=0, target_kl=1e-3).learn(128)
+    held = PPO(
+        "Pendulum-v1", num_envs=2, n_steps=64, n_epochs=20, learning_rate=0.01, seed=0, target_kl=1e-3
+    ).learn(128)
     assert float(held.parts.optimizer.steps) < float(free.parts.optimizer.steps) == 40
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("n_steps", 0), ("gamma", 1.5), ("gae_lambda", -0.1), ("clip_range", 0.0), ("learning_rate", "linear:-1"), ("ent_coef", -1.0)],
+    [
+        ("n_steps", 0),
+        ("gamma", 1.5),
+        ("gae_lambda", -0.1),
+        ("clip_range", 0.0),
+        ("learning_rate", "linear:-1"),
+        ("ent_coef", -1.0),
+    ],
 )
 def test_bad_values_are_named(field, value):
     with pytest.raises(ValueError, match=field):

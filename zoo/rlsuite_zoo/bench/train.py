@@ -8,6 +8,7 @@ Warm-up (imports, environment construction, compilation, the first updates) is n
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import json
 import os
@@ -91,15 +92,11 @@ def measure(
         torch.set_num_threads(threads)
         kind: Any = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}[vec_env]
         env = make_vec_env(setting.env, setting.num_envs, seed=0, vec_env_cls=kind)
+        module = importlib.import_module({"sb3": "stable_baselines3", "sbx": "sbx"}[library])
+        kwargs: dict[str, Any] = {"policy_kwargs": {"net_arch": list(setting.net_arch)}}
         if library == "sb3":
-            from stable_baselines3 import PPO as Baseline
-
-            kwargs: dict[str, Any] = {"policy_kwargs": {"net_arch": list(setting.net_arch)}, "device": "cpu"}
-        else:
-            from sbx import PPO as Baseline  # type: ignore[no-redef]
-
-            kwargs = {"policy_kwargs": {"net_arch": list(setting.net_arch)}}
-        model = Baseline("MlpPolicy", env, seed=0, **common, **kwargs)
+            kwargs["device"] = "cpu"
+        model = module.PPO("MlpPolicy", env, seed=0, **common, **kwargs)
     model.learn(WARM_UP_ROLLOUTS * rollout)
     warm_up = time.perf_counter() - start
     start = time.perf_counter()
@@ -187,7 +184,7 @@ def _report(
             f"{warm[name]:.1f}",
         )
     console.print(table)
-    result = {
+    result: dict[str, Any] = {
         "benchmark": "train",
         "setting": dataclasses.asdict(setting),
         "rates": rates,

@@ -1,0 +1,142 @@
+"""An agent's checkpoint: what it holds, and how an agent comes out of one. The file itself is `checkpoint`'s."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from rlsuite.core.checkpoint import Checkpoint, CheckpointError, save_checkpoint
+from rlsuite.core.collect import Runner
+from rlsuite.core.config import config_from_json
+from rlsuite.core.spaces import space_from_json, space_to_json
+
+if TYPE_CHECKING:
+    from rlsuite.core.agent import Agent, EnvLike
+
+AgentT = TypeVar("AgentT", bound="Agent")
+
+
+class Stateful(Protocol):
+    """Anything whose tensors a checkpoint holds."""
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Named tensors."""
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> Any:
+        """Restore them."""
+
+
+class GeneratorState:
+    """A torch generator as a `Stateful`."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The generator's state, uint8."""
+        return {"state": self.generator.get_state().clone()}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Set the generator's state."""
+        self.generator.set_state(state["state"].to(torch.uint8).cpu().contiguous())
+
+
+def write(agent: Agent, path: str | os.PathLike[str], *, buffers: bool = True) -> None:
+    """Write `agent` to `path`; see `Agent.save`."""
+    tensors: dict[str, Any] = {}
+    for part, stateful in agent._state().items():
+        if part == "buffer" and not buffers:
+            continue
+        tensors |= {
+            f"{part}/{name}": value.detach().clone().contiguous()
+            for name, value in stateful.state_dict().items()
+        }
+    env_state = False
+    if agent.runner is not None:
+        tensors |= {f"runner/{name}": value for name, value in agent.runner.state_dict().items()}
+        env_state_dict = getattr(agent.runner.stepper.venv, "state_dict", None)
+        if env_state_dict is not None:
+            env_state = True
+            tensors |= {f"env/{name}": value for name, value in env_state_dict().items()}
+    meta = {
+        "algorithm": type(agent).__name__,
+        "config": dataclasses.asdict(agent.config),
+        "observation_space": space_to_json(agent.observation_space),
+        "action_space": space_to_json(agent.action_space),
+        "env_id": agent.env_id,
+        "env_kwargs": agent.env_kwargs,
+        "env_state": env_state,
+        "num_envs": agent.num_envs,
+        "seed": agent.seed,
+        "num_timesteps": agent.num_timesteps,
+        "n_updates": agent.n_updates,
+    }
+    save_checkpoint(path, meta=meta, tensors=tensors)
+
+
+def read(
+    cls: type[AgentT],
+    saved: Checkpoint,
+    path: str,
+    env: EnvLike | None,
+    device: str | torch.device,
+    kwargs: dict[str, Any],
+) -> AgentT:
+    """A `cls` from what a checkpoint held, its environments in the middle of their episodes; see `Agent.load`."""
+    meta = saved.meta
+    if meta.get("algorithm") != cls.__name__:
+        raise CheckpointError(
+            f"{path} holds a {meta.get('algorithm')} model, not {cls.__name__}; use rlsuite.load(path)"
+        )
+    try:
+        config = config_from_json(cls.config_class, meta["config"])
+        spaces = (space_from_json(meta["observation_space"]), space_from_json(meta["action_space"]))
+        agent = cls(
+            None, config, num_envs=meta["num_envs"], device=device, seed=meta["seed"],
+            env_kwargs=meta["env_kwargs"], spaces=spaces, **kwargs,
+        )  # fmt: skip
+        agent.env_id = meta["env_id"]
+        for part, stateful in agent._state().items():
+            state = _part(saved.tensors, part)
+            if state or part != "buffer":
+                stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
+        agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} lacks or garbles a part of a {cls.__name__} model ({error}); use another checkpoint"
+        ) from error
+    if env is not None:
+        agent.set_env(env)
+        _restore_episodes(agent, saved)
+    return agent
+
+
+def _restore_episodes(agent: Agent, saved: Checkpoint) -> None:
+    """Put the environments back where the checkpoint left them, if both sides can."""
+    assert agent.stepper is not None  # set_env came first
+    load_env: Callable[[dict[str, np.ndarray]], None] | None = getattr(
+        agent.stepper.venv, "load_state_dict", None
+    )
+    runner_state = _part(saved.tensors, "runner")
+    if (
+        load_env is None
+        or not saved.meta["env_state"]
+        or not runner_state
+        or agent.num_envs != saved.meta["num_envs"]
+    ):
+        return
+    agent.stepper.reset(agent.seed)  # builds whatever the environment builds on its first reset
+    load_env({name: value.numpy() for name, value in _part(saved.tensors, "env").items()})
+    agent.runner = Runner.resume(agent.stepper, agent.obs_norm, agent.return_norm, runner_state)
+
+
+def _part(tensors: dict[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    """The tensors named "part/...", without the prefix."""
+    return {
+        name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")
+    }
