@@ -101,12 +101,14 @@ def export_onnx(agent: Agent, path: str | os.PathLike[str], *, check: bool = Tru
     leaves = _leaves(agent.observation_space, obs)
     names = [name for name, _ in leaves]
     module = Deployed(agent).eval()
+    inputs = tuple(torch.as_tensor(value) for _, value in leaves)
+    module(*inputs)  # bounds and offsets are put on the device at first use, which export must not trace
     batch = torch.export.Dim("batch", min=1)
     temporary = target.with_name(f".{target.name}.tmp.onnx")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's
         torch.onnx.export(
-            module, tuple(torch.as_tensor(value) for _, value in leaves), str(temporary), input_names=names,
+            module, inputs, str(temporary), input_names=names,
             output_names=["action"], dynamic_shapes=(tuple({0: batch} for _ in leaves),), dynamo=True, verbose=False,
             external_data=False,
         )  # fmt: skip

@@ -40,7 +40,7 @@ def flatten_obs(space: gym.Space[Any], obs: Any, device: torch.device) -> torch.
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         rows = torch.as_tensor(obs, device=device)
         if rows.dim() != 2:
-            rows = rows.reshape(rows.shape[0], -1)
+            rows = rows.flatten(1) if rows.dim() > 2 else rows[:, None]
         return rows if rows.is_floating_point() else rows.float()
     if isinstance(space, spaces.Discrete):
         index = torch.as_tensor(obs, device=device).long().reshape(-1) - int(space.start)
@@ -48,7 +48,7 @@ def flatten_obs(space: gym.Space[Any], obs: Any, device: torch.device) -> torch.
     if isinstance(space, spaces.MultiDiscrete):
         index = torch.as_tensor(obs, device=device).long()
         start = torch.as_tensor(space.start, device=device).long()
-        columns = (index - start).reshape(len(index), -1).unbind(1)
+        columns = (index - start).flatten(1).unbind(1)  # flatten, not len(): ONNX export keeps B free
         sizes = np.asarray(space.nvec).reshape(-1)
         hot = [torch.nn.functional.one_hot(column, int(n)) for column, n in zip(columns, sizes, strict=True)]
         return torch.cat(hot, dim=1).float()
