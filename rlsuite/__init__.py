@@ -86,4 +86,5 @@ def load(
         raise CheckpointError(
             f"{os.fspath(path)} holds a {name} model, which this version does not know; update rlsuite"
         )
-    return persistence.read(algorithm(name), saved, os.fspath(path), env, device, kwargs)
+    agent: Agent = persistence.read(algorithm(name), saved, os.fspath(path), env, device, kwargs)
+    return agent

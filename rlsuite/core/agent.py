@@ -126,6 +126,11 @@ class Agent:
         """Actions [B, ...] as sampled for normalised rows [B, O]."""
         raise NotImplementedError
 
+    def _resize(self, num_envs: int) -> None:
+        """Go on with another number of environments."""
+        if self.return_norm is not None:
+            self.return_norm.resize(num_envs)
+
     # Stable-Baselines3's surface --------------------------------------------------------------------------------
 
     def predict(
@@ -204,8 +209,8 @@ class Agent:
                 raise ValueError(
                     f"the {name} space of the environment is {theirs}, the model's is {mine}; they must be equal"
                 )
-        if self.return_norm is not None and stepper.num_envs != self.num_envs:
-            self.return_norm.resize(stepper.num_envs)
+        if stepper.num_envs != self.num_envs:
+            self._resize(stepper.num_envs)
         self.stepper, self.runner, self.num_envs = stepper, None, stepper.num_envs
         self.env_id = env if isinstance(env, str) else None
 
@@ -301,4 +306,5 @@ class Agent:
             CheckpointError: not a readable rlsuite checkpoint of this algorithm.
             ValueError: the environment's spaces differ from the checkpoint's.
         """
-        return persistence.read(cls, load_checkpoint(path), os.fspath(path), env, device, kwargs)
+        agent: Self = persistence.read(cls, load_checkpoint(path), os.fspath(path), env, device, kwargs)
+        return agent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -13,11 +13,26 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from rlsuite.core.agent import Agent
+from rlsuite.core.actions import ActionSpec
+from rlsuite.core.normalize import RunningNorm
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.vector import _stack
 
 TOLERANCE = 1e-4
+
+
+class Exportable(Protocol):
+    """What export needs of an agent; `rlsuite.core.agent.Agent` has it all."""
+
+    observation_space: gym.Space[Any]
+    spec: ActionSpec
+    policy: nn.Module
+    obs_norm: RunningNorm | None
+    device: torch.device
+
+    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor: ...
+
+    def predict(self, observation: Any, *, deterministic: bool) -> tuple[np.ndarray, Any]: ...  # noqa: D102
 
 
 class Deployed(nn.Module):
@@ -26,7 +41,7 @@ class Deployed(nn.Module):
     A Dict or Tuple observation is one input per part, in the space's order.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Exportable) -> None:
         super().__init__()
         self.agent_act, self.spec, self.space = agent._act, agent.spec, agent.observation_space
         self.policy = agent.policy
@@ -68,7 +83,7 @@ def _leaves(space: gym.Space[Any], obs: Any, name: str = "obs") -> list[tuple[st
     return [(name, np.asarray(obs))]
 
 
-def export_onnx(agent: Agent, path: str | os.PathLike[str], *, check: bool = True) -> Path:
+def export_onnx(agent: Exportable, path: str | os.PathLike[str], *, check: bool = True) -> Path:
     """Write the agent's deterministic policy as ONNX, any batch size, and check it against `predict`.
 
     Inputs: raw observations in the space's dtype, named "obs" (Dict and Tuple: "obs.key", "obs.0"). Output: "action",

@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+import gymnasium as gym
 import numpy as np
 import torch
 
 from rlsuite.core.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import config_from_json
+from rlsuite.core.normalize import ReturnNorm, RunningNorm
+from rlsuite.core.rng import pack_rng, unpack_rng
 from rlsuite.core.spaces import space_from_json, space_to_json
-
-if TYPE_CHECKING:
-    from rlsuite.core.agent import Agent, EnvLike
-
-AgentT = TypeVar("AgentT", bound="Agent")
+from rlsuite.core.vector import Stepper
 
 
 class Stateful(Protocol):
@@ -39,14 +38,37 @@ class GeneratorState:
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The generator's state, uint8."""
-        return {"state": self.generator.get_state().clone()}
+        return {"state": pack_rng(self.generator)}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Set the generator's state."""
-        self.generator.set_state(state["state"].to(torch.uint8).cpu().contiguous())
+        unpack_rng(self.generator, state["state"])
 
 
-def write(agent: Agent, path: str | os.PathLike[str], *, buffers: bool = True) -> None:
+class Saveable(Protocol):
+    """What a checkpoint needs of an agent; `rlsuite.core.agent.Agent` has it all."""
+
+    config: Any
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+    env_id: str | None
+    env_kwargs: dict[str, Any] | None
+    num_envs: int
+    seed: int
+    num_timesteps: int
+    n_updates: int
+    device: torch.device
+    runner: Runner | None
+    stepper: Stepper | None
+    obs_norm: RunningNorm | None
+    return_norm: ReturnNorm | None
+
+    def _state(self) -> dict[str, Stateful]: ...
+
+    def set_env(self, env: Any) -> None: ...  # noqa: D102
+
+
+def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True) -> None:
     """Write `agent` to `path`; see `Agent.save`."""
     tensors: dict[str, Any] = {}
     for part, stateful in agent._state().items():
@@ -80,13 +102,13 @@ def write(agent: Agent, path: str | os.PathLike[str], *, buffers: bool = True) -
 
 
 def read(
-    cls: type[AgentT],
+    cls: type[Any],
     saved: Checkpoint,
     path: str,
-    env: EnvLike | None,
+    env: Any,
     device: str | torch.device,
     kwargs: dict[str, Any],
-) -> AgentT:
+) -> Any:
     """A `cls` from what a checkpoint held, its environments in the middle of their episodes; see `Agent.load`."""
     meta = saved.meta
     if meta.get("algorithm") != cls.__name__:
@@ -106,7 +128,7 @@ def read(
             if state or part != "buffer":
                 stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
         agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} lacks or garbles a part of a {cls.__name__} model ({error}); use another checkpoint"
         ) from error
@@ -116,7 +138,7 @@ def read(
     return agent
 
 
-def _restore_episodes(agent: Agent, saved: Checkpoint) -> None:
+def _restore_episodes(agent: Saveable, saved: Checkpoint) -> None:
     """Put the environments back where the checkpoint left them, if both sides can."""
     assert agent.stepper is not None  # set_env came first
     load_env: Callable[[dict[str, np.ndarray]], None] | None = getattr(

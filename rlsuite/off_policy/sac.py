@@ -222,6 +222,12 @@ class SAC(Agent):
         action = policy.mode() if deterministic else policy.sample(self.generator)
         return self.to_box(action)
 
+    def _resize(self, num_envs: int) -> None:
+        raise ValueError(
+            f"the replay buffer holds transitions of {self.num_envs} environments, the new one has {num_envs}; "
+            f"use num_envs={self.num_envs}"
+        )
+
     def to_box(self, action: torch.Tensor) -> torch.Tensor:
         """Actions of (-1, 1)^A [B, A] scaled to the box [B, *shape]."""
         scaled = self.low + 0.5 * (action + 1) * (self.high - self.low)
