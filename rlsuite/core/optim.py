@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -33,7 +35,11 @@ class FlatAdam:
         self.steps = torch.zeros(
             (), dtype=torch.float32, device=flat.data.device
         )  # torch's fused Adam wants float32
-        self._scratch = np.empty((2, flat.data.numel()), np.float32) if numpy else None
+        # numpy's views of the tensors, and two vectors of scratch; made once, since making a view costs a call
+        self._views: tuple[np.ndarray, ...] | None = None
+        if numpy:
+            shared = (flat.data, flat.grad, self.mean, self.square, self.steps)
+            self._views = (*(x.numpy() for x in shared), *np.empty((2, flat.data.numel()), np.float32))
         vector = torch.nn.Parameter(flat.data)  # shares the memory of `flat`
         vector.grad = flat.grad
         cuda = flat.data.is_cuda
@@ -43,8 +49,8 @@ class FlatAdam:
 
     def step(self, learning_rate: float, max_grad_norm: float | None) -> float | torch.Tensor:
         """Clip the gradient to `max_grad_norm` (global L2), apply it, return its norm before clipping."""
-        if self._scratch is not None:
-            return self._step_numpy(self._scratch, learning_rate, max_grad_norm)
+        if self._views is not None:
+            return self._step_numpy(self._views, learning_rate, max_grad_norm)
         norm = torch.linalg.vector_norm(self.flat.grad)
         if max_grad_norm is not None:
             self.flat.grad.mul_(torch.clamp(max_grad_norm / (norm + 1e-6), max=1.0))
@@ -55,16 +61,16 @@ class FlatAdam:
         self.adam.param_groups[0]["lr"] = learning_rate
         self.adam.step()
 
-    def _step_numpy(self, scratch: np.ndarray, learning_rate: float, max_grad_norm: float | None) -> float:
-        data, grad = self.flat.data.numpy(), self.flat.grad.numpy()
-        mean, square = self.mean.numpy(), self.square.numpy()
-        norm = float(np.sqrt(np.dot(grad, grad)))
+    def _step_numpy(
+        self, views: tuple[np.ndarray, ...], learning_rate: float, max_grad_norm: float | None
+    ) -> float:
+        data, grad, mean, square, steps, first, second = views
+        norm = math.sqrt(np.dot(grad, grad))
         if max_grad_norm is not None and norm > max_grad_norm:
             grad *= max_grad_norm / (norm + 1e-6)
         b1, b2 = self.betas
-        self.steps += 1
-        t = float(self.steps)
-        first, second = scratch
+        steps += 1
+        t = float(steps)
         mean *= b1
         mean += np.multiply(grad, 1 - b1, out=first)
         np.multiply(grad, grad, out=first)
@@ -72,7 +78,7 @@ class FlatAdam:
         square *= b2
         square += first
         np.sqrt(square, out=second)
-        second *= 1 / (1 - b2**t) ** 0.5
+        second *= 1 / math.sqrt(1 - b2**t)
         second += self.eps
         np.divide(mean, second, out=first)
         first *= learning_rate / (1 - b1**t)

@@ -10,7 +10,9 @@ to the optimiser's (DESIGN §3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -61,23 +63,25 @@ class Rollout:
     mask: torch.Tensor | None = None
 
 
+@cache
+def _field_names(batch_class: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(batch_class))
+
+
 @dataclass(frozen=True)
 class Batch:
     """Arrays with one common leading axis N; torch tensors, or numpy arrays for the numpy back end."""
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
+        return len(getattr(self, _field_names(type(self))[0]))
 
     def _map(self: BatchT, function: Any) -> BatchT:
-        mapped = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            mapped[field.name] = None if value is None else function(value)
-        return replace(self, **mapped)
+        values = [getattr(self, name) for name in _field_names(type(self))]
+        return type(self)(*[None if value is None else function(value) for value in values])
 
     def take(self: BatchT, index: Any) -> BatchT:
         """Rows at `index` (a slice, or an index array of the same kind as the fields)."""
-        return self._map(lambda value: value[index])
+        return self._map(itemgetter(index))
 
     def numpy(self: BatchT) -> BatchT:
         """The same batch as numpy views of the CPU tensors (no copy)."""
