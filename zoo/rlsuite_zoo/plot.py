@@ -172,10 +172,10 @@ def draw(
             loc="outside upper center",
             ncols=min(len(names), 4 if columns > 1 else 2),
             frameon=False,
+            title=title or None,  # a figure title would stand in the legend's place
+            title_fontsize=12,
         )
-        figure.supxlabel(_footnote(curves, smooth), fontsize=8, color="#555555")
-        if title:
-            figure.suptitle(title, fontsize=12)
+        figure.supxlabel(_footnote(curves, metric, smooth), fontsize=8, color="#555555")
     return figure
 
 
@@ -207,10 +207,11 @@ def _metric_name(metric: str) -> str:
     return "training return" if metric == "rollout/ep_rew_mean" else metric
 
 
-def _footnote(curves: dict[str, list[Curve]], smooth: float) -> str:
+def _footnote(curves: dict[str, list[Curve]], metric: str, smooth: float) -> str:
     counts = sorted({len(curve.values) for group in curves.values() for curve in group})
     seeds = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    words = [f"mean over {seeds} seeds, band: 95 % bootstrap interval" if counts[-1] > 1 else "one seed"]
+    words = ["return: mean of the last 100 episodes"] if metric == "rollout/ep_rew_mean" else []
+    words.append(f"mean over {seeds} seeds, band: 95 % bootstrap interval" if counts[-1] > 1 else "one seed")
     words.append(
         f"moving average over {smooth:.0%} of the curve" if round(smooth * POINTS / 2) else "not smoothed"
     )
