@@ -116,8 +116,6 @@ def _reverse_scan_doubling(x: Tensor, decay: Tensor) -> Tensor:
         # The right-hand sides are complete before the assignment, so overlapping rows are read unmodified.
         y[:-step] = torch.addcmul(y[:-step], factor[:-step], y[step:])
         factor[:-step] = factor[:-step] * factor[step:]
-        # Rows whose window already reaches T must not be extended again: y_T = 0 and nothing lies behind it.
-        factor[-step:] = 0
         step *= 2
     return y
 

@@ -257,6 +257,16 @@ def test_gradients():
     ).all()
 
 
+def test_many_forbidden_choices_at_once():
+    """A stale action may be forbidden in every component: impossible, but the ratio of two policies is a number."""
+    mask = torch.tensor([True, False]).repeat(50).expand(2, 100)
+    ours = MultiCategorical(torch.randn(2, 100, generator=rng()), (2,) * 50, mask)
+    log_prob = ours.log_prob(torch.ones(2, 50).long())
+    assert torch.isfinite(log_prob).all() and bool((log_prob.exp() == 0).all())
+    bits = Bernoulli(torch.zeros(2, 50), torch.zeros(2, 50, dtype=torch.bool)).log_prob(torch.ones(2, 50))
+    assert torch.isfinite(bits).all() and bool((bits.exp() == 0).all())
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_masks(dtype):
     ours = Categorical(torch.randn(3, 4).to(dtype), torch.tensor([True, False, True, False]).expand(3, 4))
