@@ -46,8 +46,8 @@ def test_a_suite_trains_once_and_reports(rlsuite: Any, tiny: None) -> None:
     page = Path("results/tiny.md").read_text()
     for word in (
         "# A tiny suite",
-        "| One |",
-        "| Two |",
+        "| **One** |",
+        "| **Two** |",
         "(1)",
         "512 environment steps",
         "torch",

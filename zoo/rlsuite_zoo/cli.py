@@ -87,21 +87,10 @@ def train(
             "give an algorithm and an environment: rlsuite train bpo Hopper-v5 (or --resume RUN)"
         )
     commands.train(
-        algo,
-        env,
-        settings,
-        steps=steps,
-        seeds=seeds,
-        num_envs=num_envs,
-        device=device,
-        recipe=recipe,
-        jobs=jobs,
-        out=out,
-        name=name,
-        checkpoint_every=checkpoint_every,
-        eval_every=eval_every,
+        algo, env, settings, steps=steps, seeds=seeds, num_envs=num_envs, device=device, recipe=recipe,
+        jobs=jobs, out=out, name=name, checkpoint_every=checkpoint_every, eval_every=eval_every,
         eval_episodes=eval_episodes,
-    )
+    )  # fmt: skip
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +176,10 @@ def draw(
             title=title or None,  # a figure title would stand in the legend's place
             title_fontsize=12,
         )
-        figure.supxlabel(_footnote(curves, metric, smooth), fontsize=8, color="#555555")
+        footnote = textwrap.fill(
+            _footnote(curves, metric, smooth), 100 if columns == 1 else 50 * columns + 40
+        )
+        figure.supxlabel(footnote, fontsize=8, color="#555555")
     return figure
 
 

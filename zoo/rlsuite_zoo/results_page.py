@@ -6,7 +6,7 @@ A suite (`suites/<name>.yaml`) is environments times entries (algorithm and reci
 
 from __future__ import annotations
 
-import datetime
+import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +20,7 @@ from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, launch
 from rlsuite_zoo.plot import plot_runs, read_curve
 from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
-from rlsuite_zoo.run_folder import RunFolder, RunSpec, read_csv, versions, write_text
+from rlsuite_zoo.run_folder import RunFolder, RunSpec, read_csv, write_text
 
 
 @dataclass(frozen=True)
@@ -137,24 +137,16 @@ def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, 
     """The page and one picture of learning curves."""
     out.mkdir(parents=True, exist_ok=True)
     parts = [f"# {suite.title}", suite.about, _provenance(cells, steps)]
-    parts += [
-        "## Return of the trained policy",
-        _table(suite, environments, cells, _evaluated),
-        _note_evaluated(cells),
-    ]
-    parts += [
-        "## Return while training, last tenth of the curve",
-        _table(suite, environments, cells, _trained),
-    ]
-    parts += ["## Speed", _table(suite, environments, cells, _speed)]
+    parts += ["## Returns", _note_evaluated(cells)]
+    parts += [_returns(suite, env, cells) for env in environments]
+    parts += ["## Training speed, steps/s beside the other runs of the suite"]
+    parts += [_table(suite, environments, cells, _speed)]
     picture = out / f"{suite.name}.png"
     paths = [str(folder.path) for folders in cells.values() for folder in folders if _has_curve(folder)]
     groups = {folders[0].spec().group: entry for (_, entry), folders in cells.items() if folders}
     if paths:
         plot_runs(paths, picture, quiet=True, labels=groups)
         parts += ["## Learning curves", f"![learning curves]({picture.name})"]
-    if suite.published:
-        parts += ["## Published numbers", _published(suite, environments)]
     page = out / f"{suite.name}.md"
     write_text(page, "\n\n".join(parts) + "\n")
     print(f"wrote {page} and {picture}")
@@ -164,15 +156,25 @@ def _provenance(cells: Cells, steps: int) -> str:
     folders = [folder for group in cells.values() for folder in group]
     seeds = sorted({folder.spec().seed for folder in folders})
     commands = sorted({(f.path / "command.txt").read_text(encoding="utf-8").strip() for f in folders})
-    found = ", ".join(f"{name} {number}" for name, number in versions().items())
+    where = [json.loads((f.path / "versions.json").read_text(encoding="utf-8")) for f in folders]
+    found = [", ".join(f"{name} {number}" for name, number in versions.items()) for versions in where]
+    commits = {git["commit"][:12] + " (changed)" * git["dirty"] for f in folders if (git := _git(f))}
+    dates = {record["date"][:10] for f in folders if (record := read_evaluation(f))}
     lines = [
         f"- Command: {' ; '.join(f'`{command}`' for command in commands)}",
         f"- {steps:,} environment steps per run; seeds {', '.join(map(str, seeds))}; {len(folders)} runs",
-        f"- Versions: {found}",
-        f"- Date: {datetime.datetime.now(datetime.UTC).date().isoformat()}",
+        f"- Versions: {' ; '.join(sorted(set(found)))}",
+        f"- Commit: {', '.join(sorted(commits)) or 'of an installed release'}",
+        f"- Date: {' to '.join(sorted(dates)[:: max(1, len(dates) - 1)])}",
         "- Numbers are the mean over seeds, its 95 % bootstrap interval, and the number of seeds.",
     ]
     return "\n".join(lines)
+
+
+def _git(folder: RunFolder) -> dict[str, Any]:
+    path = folder.path / "git.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 def _evaluated(folder: RunFolder) -> float:
@@ -204,7 +206,8 @@ def _note_evaluated(cells: Cells) -> str:
     how = "the mode of the policy" if record.get("deterministic", True) else "sampled actions"
     return (
         f"Each seed: mean undiscounted, unscaled return over {record.get('episodes', 0)} episodes of the "
-        f"last model, acting by {how}, with frozen normalisers."
+        f"last model, acting by {how}, with frozen normalisers; and the mean return of training episodes in the "
+        "last tenth of the steps. Rows in plain type are published numbers."
     )
 
 
@@ -228,9 +231,18 @@ def _cell(values: list[float]) -> str:
     return f"{mean} [{low}, {high}] ({len(known)})"
 
 
-def _published(suite: Suite, environments: list[str]) -> str:
-    lines = ["| environment | what | return | source |", "|---|---|---:|---|"]
-    for env in environments:
-        for row in suite.published.get(env, []):
-            lines.append(f"| {env} | {row['what']} | {row['value']} | {row['source']} |")
+def _returns(suite: Suite, env: str, cells: Cells) -> str:
+    """Our entries and the published numbers of one environment, in one table."""
+    lines = [f"### {env}", "", "| | trained policy | training, last tenth | source |", "|---|---:|---:|---|"]
+    for entry in suite.entries:
+        folders = cells[env, entry.name]
+        evaluated, trained = (
+            _cell([value(folder) for folder in folders]) for value in (_evaluated, _trained)
+        )
+        lines.append(
+            f"| **{entry.name}** | {evaluated} | {trained} | `{entry.algo}`, recipe `{entry.recipe}` |"
+        )
+    lines += [
+        f"| {row['what']} | {row['value']} | | {row['source']} |" for row in suite.published.get(env, [])
+    ]
     return "\n".join(lines)
