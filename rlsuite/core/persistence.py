@@ -124,7 +124,7 @@ def read(
         )  # fmt: skip
         agent.env_id = meta["env_id"]
         for part, stateful in agent._state().items():
-            state = _part(saved.tensors, part)
+            state = saved.section(part)
             if state or part != "buffer":
                 stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
         agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
@@ -144,7 +144,7 @@ def _restore_episodes(agent: Saveable, saved: Checkpoint) -> None:
     load_env: Callable[[dict[str, np.ndarray]], None] | None = getattr(
         agent.stepper.venv, "load_state_dict", None
     )
-    runner_state = _part(saved.tensors, "runner")
+    runner_state = saved.section("runner")
     if (
         load_env is None
         or not saved.meta["env_state"]
@@ -153,12 +153,5 @@ def _restore_episodes(agent: Saveable, saved: Checkpoint) -> None:
     ):
         return
     agent.stepper.reset(agent.seed)  # builds whatever the environment builds on its first reset
-    load_env({name: value.numpy() for name, value in _part(saved.tensors, "env").items()})
+    load_env({name: value.numpy() for name, value in saved.section("env").items()})
     agent.runner = Runner.resume(agent.stepper, agent.obs_norm, agent.return_norm, runner_state)
-
-
-def _part(tensors: dict[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
-    """The tensors named "part/...", without the prefix."""
-    return {
-        name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")
-    }
