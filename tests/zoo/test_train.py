@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -172,6 +173,47 @@ def test_resume_drops_rows_after_the_checkpoint(
     monkeypatch.setattr(AgentModel, "save", save)
     training.run(folder)
     assert_same_run(folder, reference)
+
+
+class Poisoned(gym.Env):
+    """Pays NaN after 300 steps, as a simulator that diverged does."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    steps = 0
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        reward = float("nan") if self.steps > 300 else 1.0
+        return np.zeros(2, np.float32), reward, False, self.steps % 10 == 0, {}
+
+
+def test_nan_stops_the_run_and_names_the_last_good_checkpoint(rlsuite: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(gym.registry, "Poisoned-v0", gym.envs.registration.EnvSpec("Poisoned-v0", Poisoned))
+    words = ("train", "ppo", "Poisoned-v0", "--steps", "1000", "--num-envs", "2", "--checkpoint-every", "64")
+    ran = rlsuite(*words, "--name", "a", *SMALL)
+    folder = RunFolder("runs/ppo/Poisoned-v0/a/seed0")
+    assert ran.code == 1 and "reward" in ran.err.lower() and "nan" in ran.err.lower(), ran.err
+    assert str(folder.last) in ran.err and "--resume" in ran.err and "Traceback" not in ran.err
+    assert folder.status()["state"] == "failed"
+    assert (
+        library.load(folder.last, device="cpu").num_timesteps == 576
+    )  # 300 good steps in each of two environments
+
+
+def test_a_run_that_cannot_start_says_why(rlsuite: Any) -> None:
+    for words, reason, code in (
+        (("sac", "CartPole-v1"), "Discrete(2)", 1),
+        (("sb3:sac", "CartPole-v1"), "Discrete(2)", 2),
+        (("ppo", "HalfCheetah-v5", "env.bogus=3"), "bogus", 2),
+        (("ppo", "Acrobot-v1", "env.bogus=3"), "bogus", 2),
+    ):
+        ran = rlsuite("train", *words, "--steps", "100")
+        assert ran.code == code and reason in ran.err and "Traceback" not in ran.err and ran.out == ""
 
 
 def kill_and_resume(folder: RunFolder, kills: list[float]) -> int:

@@ -295,7 +295,9 @@ def main(argv: list[str] | None = None) -> int:
 def describe(error: Exception) -> str:
     """One line for an error that is not the command line's."""
     text = str(error) or "no message"
-    plain = isinstance(error, ValueError | OSError | FloatingPointError) or type(error).__module__.startswith("rlsuite")
+    plain = isinstance(error, ValueError | OSError | FloatingPointError) or type(error).__module__.startswith(
+        "rlsuite"
+    )
     return text if plain else f"{type(error).__name__}: {text} (RLSUITE_DEBUG=1 shows where)"
 
 

@@ -145,11 +145,12 @@ def run_and_report(folders: list[RunFolder], jobs: int | None, parent: Path) -> 
         print(f"stopped; go on with: rlsuite train --resume {parent}", file=sys.stderr)
         raise
     except Exception:
-        if len(folders) == 1:  # launch names the checkpoints of several
+        if len(folders) == 1 and folders[0].last.exists():  # launch names the checkpoints of several
             print(f"{folders[0].path} failed; {training.checkpoint_hint(folders[0])}", file=sys.stderr)
         raise
     finally:
-        show_runs(folders)
+        if any(folder.status().get("steps") for folder in folders):
+            show_runs(folders)
 
 
 def show_runs(folders: list[RunFolder]) -> None:

@@ -52,9 +52,12 @@ class AgentModel:
         config = build_config(cls.config_class, spec.config)
         device = "cuda" if spec.device == "auto" and torch.cuda.is_available() else spec.device
         device = "cpu" if device == "auto" else device
-        env = make_vector_env(
-            spec.env, spec.num_envs, device=device, num_threads=threads, env_kwargs=dict(spec.env_kwargs)
-        )
+        try:
+            env = make_vector_env(
+                spec.env, spec.num_envs, device=device, num_threads=threads, env_kwargs=dict(spec.env_kwargs)
+            )
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{spec.env} cannot be made: {error}") from error
         if checkpoint is None:
             self.agent = cls(env, config, device=device, seed=spec.seed)
         else:
