@@ -123,7 +123,9 @@ class TwinCritic(nn.Module):
     def __init__(self, obs_size: int, action_size: int, config: SACConfig) -> None:
         super().__init__()
         sizes = (obs_size + action_size, *config.net_arch, 1)
-        self.activation = ACTIVATIONS[config.activation]()
+        # in place: half a megabyte per layer that no gradient needs a second time
+        relu = config.activation == "relu"
+        self.activation = nn.ReLU(inplace=True) if relu else ACTIVATIONS[config.activation]()
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for fan_in, fan_out in pairwise(sizes):
             bound = fan_in**-0.5  # nn.Linear's own initialisation, for both critics
