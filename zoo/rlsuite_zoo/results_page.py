@@ -7,12 +7,14 @@ A suite (`suites/<name>.yaml`) is environments times entries (algorithm and reci
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_zoo.commands import make_spec, read_evaluation, safe_name
@@ -44,6 +46,8 @@ class Suite:
     environments: list[str]
     entries: list[Entry]
     published: dict[str, list[dict[str, str]]]
+    compare: list[list[str]]
+    """Pairs of entries whose difference the page states."""
 
 
 def load_suite(name: str) -> Suite:
@@ -59,6 +63,7 @@ def load_suite(name: str) -> Suite:
     data = parse_yaml((folder / f"{name}.yaml").read_text(encoding="utf-8"), f"suites/{name}.yaml")
     entries = [Entry(**entry) for entry in data.pop("entries")]
     steps, seeds = parse_count(str(data.pop("steps")), "steps"), parse_seeds(str(data.pop("seeds")))
+    data.setdefault("compare", [])
     return Suite(name=name, entries=entries, steps=steps, seeds=seeds, **data)
 
 
@@ -139,6 +144,8 @@ def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, 
     parts = [f"# {suite.title}", suite.about, _provenance(cells, steps)]
     parts += ["## Returns", _note_evaluated(cells)]
     parts += [_returns(suite, env, cells) for env in environments]
+    if suite.compare:
+        parts += ["## Who is ahead", *_differences(suite, environments, cells)]
     parts += ["## Training speed, steps/s beside the other runs of the suite"]
     parts += [_table(suite, environments, cells, _speed)]
     picture = out / f"{suite.name}.png"
@@ -147,17 +154,61 @@ def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, 
     if paths:
         plot_runs(paths, picture, quiet=True, labels=groups)
         parts += ["## Learning curves", f"![learning curves]({picture.name})"]
+    write_text(out / f"{suite.name}.csv", _every_run(environments, cells))
     page = out / f"{suite.name}.md"
     write_text(page, "\n\n".join(parts) + "\n")
     print(f"wrote {page} and {picture}")
 
 
+def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[str]:
+    """For each pair to compare, the difference of the mean returns over seeds with Welch's 95 % interval."""
+    note = (
+        "Difference of the mean returns over seeds, trained policy and last tenth of training, with Welch's 95 % "
+        "interval; ahead or behind only where the interval leaves 0 out."
+    )
+    lines = [
+        "| | environment | trained policy | verdict | training, last tenth | verdict |",
+        "|---|---|---:|---|---:|---|",
+    ]
+    for first, second in suite.compare:
+        for env in environments:
+            row = [f"{first} minus {second}", env]
+            for value in (_evaluated, _trained):
+                groups = [[value(folder) for folder in cells[env, name]] for name in (first, second)]
+                row += _welch(*groups)
+            lines.append(f"| {' | '.join(row)} |")
+    return [note, "\n".join(lines)]
+
+
+def _welch(first: list[float], second: list[float]) -> tuple[str, str]:
+    """The difference of two means with its 95 % interval, and what it says."""
+    if min(len(first), len(second)) < 2:
+        return "–", "too few seeds"
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    difference = np.mean(first) - np.mean(second)
+    verdict = "ahead" if interval.low > 0 else "behind" if interval.high < 0 else "no difference shown"
+    return f"{difference:+,.0f} [{interval.low:+,.0f}, {interval.high:+,.0f}]", verdict
+
+
+def _every_run(environments: list[str], cells: Cells) -> str:
+    """One CSV line a run, so that others can compute their own statistics."""
+    lines = ["environment,entry,seed,steps,evaluated_return,training_return_last_tenth"]
+    for (env, name), folders in cells.items():
+        for folder in folders if env in environments else []:
+            spec = folder.spec()
+            numbers = (
+                f"{spec.seed},{folder.status()['steps']},{_evaluated(folder):.2f},{_trained(folder):.2f}"
+            )
+            lines.append(f"{env},{name},{numbers}")
+    return "\n".join(lines) + "\n"
+
+
 def _provenance(cells: Cells, steps: int) -> str:
     folders = [folder for group in cells.values() for folder in group]
     seeds = sorted({folder.spec().seed for folder in folders})
-    commands = sorted({(f.path / "command.txt").read_text(encoding="utf-8").strip() for f in folders})
+    commands = sorted({_portable((f.path / "command.txt").read_text(encoding="utf-8")) for f in folders})
     where = [json.loads((f.path / "versions.json").read_text(encoding="utf-8")) for f in folders]
-    found = [", ".join(f"{name} {number}" for name, number in versions.items()) for versions in where]
+    found = [", ".join(f"{k} {v}" for k, v in versions.items() if k != "platform") for versions in where]
     commits = {git["commit"][:12] + " (changed)" * git["dirty"] for f in folders if (git := _git(f))}
     dates = {record["date"][:10] for f in folders if (record := read_evaluation(f))}
     lines = [
@@ -169,6 +220,14 @@ def _provenance(cells: Cells, steps: int) -> str:
         "- Numbers are the mean over seeds, its 95 % bootstrap interval, and the number of seeds.",
     ]
     return "\n".join(lines)
+
+
+def _portable(command: str) -> str:
+    """The command without the options that name folders and cores of one machine."""
+    words = shlex.split(command)
+    places = [i for i, word in enumerate(words) if word in ("--out", "--runs", "--jobs")]
+    dropped = {i + offset for i in places for offset in (0, 1)}
+    return shlex.join(word for i, word in enumerate(words) if i not in dropped)
 
 
 def _git(folder: RunFolder) -> dict[str, Any]:
