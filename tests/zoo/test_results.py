@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from rlsuite_zoo import results_page
 from rlsuite_zoo.results_page import Entry, Suite, load_suite
@@ -36,6 +38,7 @@ def tiny(monkeypatch: Any) -> None:
         environments=["CartPole-v1"],
         entries=[Entry("One", "sb3:a2c"), Entry("Two", "ppo")],
         published={"CartPole-v1": [{"what": "solved", "value": "475", "source": "Gymnasium"}]},
+        compare=[["One", "Two"]],
     )
     monkeypatch.setattr(results_page, "load_suite", lambda name: suite)
 
@@ -53,8 +56,13 @@ def test_a_suite_trains_once_and_reports(rlsuite: Any, tiny: None) -> None:
         "torch",
         "| 475 |",
         "seeds 0",
+        "One minus Two",
+        "too few seeds",
     ):
         assert word in page, word
+    assert "--jobs" not in page  # the command is one that holds on any machine
+    rows = Path("results/tiny.csv").read_text().splitlines()
+    assert len(rows) == 3 and rows[1].startswith("CartPole-v1,One,0,")
     assert Path("results/tiny.png").stat().st_size > 10_000
     before = {folder.path: folder.last.stat().st_mtime_ns for folder in find_runs(["runs/results"])}
     assert len(before) == 2
@@ -67,3 +75,13 @@ def test_cells_are_mean_interval_and_count() -> None:
     assert results_page._cell([12.34]) == "12.3 (1)"
     cell = results_page._cell([100.0, 200.0, 300.0])
     assert cell.startswith("200 [1") and cell.endswith("] (3)")
+
+
+def test_verdicts_are_welchs() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(100, 10, 5).tolist(), rng.normal(50, 30, 5).tolist()
+    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    text, verdict = results_page._welch(first, second)
+    assert verdict == "ahead" and text.endswith(f"[{low:+,.0f}, {high:+,.0f}]")
+    assert results_page._welch(second, first)[1] == "behind"
+    assert results_page._welch(first, [*first])[1] == "no difference shown"
