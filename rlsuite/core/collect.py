@@ -186,11 +186,18 @@ def collect(
     check_finite("reward", raw_reward)
     action = torch.stack(actions)
     mask = None if masks[0] is None else torch.stack([m for m in masks if m is not None])
-    rows, all_actions = obs.flatten(0, 1), action.flatten(0, 1)
-    log_prob = actor.log_prob(rows, all_actions, None if mask is None else mask.flatten(0, 1)).view(shape)
-    value = actor.values(rows).view(shape)
+    log_prob, value = _judge(actor, obs, action, mask)
     next_value = _next_value(actor, runner, value, truncated, finals)
     return Rollout(obs, action, reward, terminated, truncated, log_prob, value, next_value, mask)
+
+
+def _judge(
+    actor: Actor, obs: torch.Tensor, action: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities and values [T, B] of a whole rollout, in one forward pass each."""
+    rows, shape = obs.flatten(0, 1), obs.shape[:2]
+    log_prob = actor.log_prob(rows, action.flatten(0, 1), None if mask is None else mask.flatten(0, 1))
+    return log_prob.view(shape), actor.values(rows).view(shape)
 
 
 def _next_value(
