@@ -6,6 +6,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,12 @@ def machine() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
+    words = sys.argv[1:]
+    if "--out" in words:
+        at = words.index("--out")
+        words = words[:at] + words[at + 2 :]  # a folder of this machine is no part of the measurement
     return {
+        "command": shlex.join(["rlsuite", *words]),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -71,7 +78,7 @@ def write_report(result: dict[str, Any], table: Table, out: Path | None, name: s
     versions = ", ".join(f"{key} {value}" for key, value in about["versions"].items())
     ratios = "".join(f"- {key}: **{value:.2f}**\n" for key, value in result.get("ratios", {}).items())
     text = (
-        f"# {table.title}\n\n`rlsuite bench {name}`, {about['date']}, {about['processor']}, "
+        f"# {table.title}\n\n`{about['command']}`, {about['date']}, {about['processor']}, "
         f"{about['cores']} cores; {versions}.\n\n"
         f"{markdown(table)}\n\n{ratios}"
     )
