@@ -146,8 +146,6 @@ def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, 
     parts += [_returns(suite, env, cells) for env in environments]
     if suite.compare:
         parts += ["## Who is ahead", *_differences(suite, environments, cells)]
-    parts += ["## Training speed, steps/s beside the other runs of the suite"]
-    parts += [_table(suite, environments, cells, _speed)]
     picture = out / f"{suite.name}.png"
     paths = [str(folder.path) for folders in cells.values() for folder in folders if _has_curve(folder)]
     groups = {folders[0].spec().group: entry for (_, entry), folders in cells.items() if folders}
@@ -253,11 +251,6 @@ def _has_curve(folder: RunFolder) -> bool:
     return any(row.get("rollout/ep_rew_mean") for row in read_csv(folder.progress))
 
 
-def _speed(folder: RunFolder) -> float:
-    status = folder.status()
-    return float(status["steps"]) / float(status["wall_s"])
-
-
 def _note_evaluated(cells: Cells) -> str:
     record: dict[str, Any] = next(
         (r for group in cells.values() for f in group if (r := read_evaluation(f))), {}
@@ -268,14 +261,6 @@ def _note_evaluated(cells: Cells) -> str:
         f"last model, acting by {how}, with frozen normalisers; and the mean return of training episodes in the "
         "last tenth of the steps. Rows in plain type are published numbers."
     )
-
-
-def _table(suite: Suite, environments: list[str], cells: Cells, value: Any) -> str:
-    lines = [f"| | {' | '.join(environments)} |", "|---|" + "---:|" * len(environments)]
-    for entry in suite.entries:
-        row = [_cell([value(folder) for folder in cells[env, entry.name]]) for env in environments]
-        lines.append(f"| {entry.name} | {' | '.join(row)} |")
-    return "\n".join(lines)
 
 
 def _cell(values: list[float]) -> str:
