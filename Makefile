@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DEMO_ENV ?= HalfCheetah-v5
-DEMO_STEPS ?= 6e5
+DEMO_STEPS ?= 1e6
 DEMO := runs/demo/bpo/$(DEMO_ENV)/demo
 TEST_JOBS ?= 2
 
