@@ -54,7 +54,8 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
     """One family of environments as batched pure functions; see the module for the protocol.
 
     A subclass sets `params_class` (a frozen dataclass whose `__post_init__` raises ValueError on bad values),
-    may name `presets` of it, and implements the abstract functions. The two shells do everything else.
+    may name `presets` of it (and, in `preset_argument`, what the family calls them), and implements the
+    abstract functions. The two shells do everything else.
 
     Args:
         params: the constants; None takes the defaults of `params_class`.
@@ -67,6 +68,7 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
 
     params_class: ClassVar[type]
     presets: ClassVar[Mapping[str, Any]] = {}
+    preset_argument: ClassVar[str] = "preset"
     render_fps: ClassVar[int] = 30
 
     def __init__(
@@ -96,8 +98,11 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
 
     @property
     def max_episode_steps(self) -> int | None:
-        """Steps after which an episode is truncated where nobody says otherwise; None for never."""
-        return None
+        """Steps after which an episode is truncated where nobody says otherwise; None for never.
+
+        A kernel whose constants have a `horizon` takes that one.
+        """
+        return getattr(self.params, "horizon", None)
 
     @property
     def reward_dim(self) -> int | None:
@@ -141,6 +146,13 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
         """
         return None
 
+    def carry_over(self, fresh: StateT, ended: StateT) -> StateT:
+        """The start states of new episodes, given the last states of the ended ones in the same rows.
+
+        What belongs to a row and not to an episode (which of P networks speaks in it) is taken over here.
+        """
+        return fresh
+
     def info(self, state: StateT) -> dict[str, Tensor]:
         """Further quantities of a state, name -> [B, ...], for `info`; the same keys always."""
         return {}
@@ -160,6 +172,16 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
     def render(self, state_row: StateT) -> np.ndarray:
         """A picture [height, width, 3] uint8 of one environment, given a state of one row (B = 1)."""
         raise NotImplementedError(f"{type(self).__name__} does not draw itself.")
+
+    def render_episode(self, states: StateT, actions: Any, rewards: Tensor) -> np.ndarray:
+        """One picture [height, width, 3] uint8 that tells a whole episode of T steps.
+
+        Args:
+            states: fields [T + 1, ...], time in place of the environments.
+            actions: [T, *action_shape].
+            rewards: [T], or [T, K].
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not draw episodes.")
 
     @classmethod
     def can_render(cls) -> bool:
@@ -256,15 +278,20 @@ def make_kernel(
         module, _, name = kernel.partition(":")
         kernel = getattr(importlib.import_module(module), name)
     kind: Any = kernel
+    if kind.preset_argument in params:
+        preset = params.pop(kind.preset_argument)
     for name in params:
-        known = [*_fields(kind.params_class), "device", "dtype", "preset", "render_mode"]
+        known = [*_fields(kind.params_class), "device", "dtype", kind.preset_argument, "render_mode"]
         if name not in _fields(kind.params_class):
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}."
             raise ValueError(f"{kind.__name__} has no argument {name}={params[name]!r}; {hint}")
     if preset is not None and preset not in kind.presets:
+        close = difflib.get_close_matches(str(preset), kind.presets, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(
-            f"preset={preset!r} is unknown to {kind.__name__}; known: {sorted(kind.presets) or 'none'}."
+            f"{kind.preset_argument}={preset!r} is unknown to {kind.__name__}; {hint}"
+            f"known: {', '.join(kind.presets) or 'none'}."
         )
     base = kind.params_class() if preset is None else kind.presets[preset]
     number = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import gymnasium as gym
 
+from rlsuite_envs.cheap_talk.entries import ENTRIES as CHEAP_TALK
+from rlsuite_envs.coverage.entries import ENTRIES as COVERAGE
+from rlsuite_envs.entries import KernelEntry
+from rlsuite_envs.inventory.entries import ENTRIES as INVENTORY
+from rlsuite_envs.mazes.entries import ENTRIES as MAZES
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS, register_mujoco
 
 __all__ = ["KERNELS", "KernelEntry", "list_envs", "register_envs"]
-
-
-@dataclass(frozen=True)
-class KernelEntry:
-    """One environment written as a kernel."""
-
-    id: str
-    """Its id."""
-    kernel: str
-    """ "module:Class" of the kernel, below `rlsuite_envs`."""
-    max_episode_steps: int | None
-    """Time limit in steps."""
-    description: str
-    """One line for `rlsuite list`."""
-    reward_threshold: float | None = None
-    """Return at which Gymnasium calls the task solved."""
 
 
 def _probe(name: str, module: str, max_episode_steps: int, description: str) -> KernelEntry:
@@ -64,8 +51,12 @@ KERNELS: tuple[KernelEntry, ...] = (
     _probe("Box", "action_spaces", 1, "Probe: Box actions."),
     _probe("Mask", "action_spaces", 1, "Probe: actions allowed by a mask only."),
     _probe("Dict", "ladder", 1, "Probe: a Dict observation."),
+    *INVENTORY,
+    *CHEAP_TALK,
+    *COVERAGE,
+    *MAZES,
 )
-"""The environments written as kernels. A new family adds its lines here."""
+"""The environments written as kernels. A new family has a light `entries` module with its lines."""
 
 
 def register_envs() -> None:
@@ -79,7 +70,11 @@ def register_envs() -> None:
             vector_entry_point="rlsuite_envs.vector:TensorVectorEnv",
             max_episode_steps=entry.max_episode_steps,
             reward_threshold=entry.reward_threshold,
-            kwargs={"kernel": f"rlsuite_envs.{entry.kernel}"},
+            kwargs={
+                "kernel": f"rlsuite_envs.{entry.kernel}",
+                **({"preset": entry.preset} if entry.preset is not None else {}),
+                **entry.kwargs,
+            },
         )
     register_mujoco()
 

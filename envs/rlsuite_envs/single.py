@@ -61,6 +61,10 @@ class TensorEnv(gym.Env[Any, Any]):
         self._rng = torch.Generator(device=self.kernel.device)
         self._seeded = False
         self._state: Any = None
+        self._elapsed = 0
+        # A horizon among the constants is part of the problem; registering a time limit beside it would not
+        # follow a changed one.
+        self._horizon = getattr(self.kernel.params, "horizon", None)
         self._window: Any = None
 
     @torch.no_grad()
@@ -85,7 +89,9 @@ class TensorEnv(gym.Env[Any, Any]):
         if seed is not None or not self._seeded:
             self._rng.manual_seed(seed) if seed is not None else self._rng.seed()
             self._seeded = True
-        self._state = self.kernel.initial_state(1, self._rng)
+        fresh = self.kernel.initial_state(1, self._rng)
+        self._state = fresh if self._state is None else self.kernel.carry_over(fresh, self._state)
+        self._elapsed = 0
         if self.render_mode == "human":
             self.render()
         return to_row(self.kernel.observe(self._state)), self._info()
@@ -98,8 +104,8 @@ class TensorEnv(gym.Env[Any, Any]):
             action: an element of the action space.
 
         Returns:
-            obs, reward (a float, or [K] float for K objectives), terminated, truncated (always False: the
-            time limit is a wrapper's), info.
+            obs, reward (a float, or [K] float for K objectives), terminated, truncated (after the horizon,
+            where that is one of the kernel's constants; other time limits are a wrapper's), info.
 
         Raises:
             ValueError: an action of the wrong shape or type, not finite, or out of range.
@@ -113,7 +119,9 @@ class TensorEnv(gym.Env[Any, Any]):
         if self.render_mode == "human":
             self.render()
         scalar = float(reward) if self.kernel.reward_dim is None else to_row(reward)
-        return to_row(self.kernel.observe(self._state)), scalar, bool(terminated), False, self._info()
+        self._elapsed += 1
+        truncated = self._horizon is not None and self._elapsed >= self._horizon
+        return to_row(self.kernel.observe(self._state)), scalar, bool(terminated), truncated, self._info()
 
     def _info(self) -> dict[str, Any]:
         info = to_row(self.kernel.info(self._state))

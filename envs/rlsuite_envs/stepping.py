@@ -72,6 +72,7 @@ class Stepper:
         self.max_episode_steps = max_episode_steps
         # The masked way never reads a value back from the device.
         self.masked = kernel.device.type != "cpu"
+        self._inherits = type(kernel).carry_over is not Kernel.carry_over
         self._run = torch.compile(self._advance, dynamic=False) if compile else self._advance
 
     def initial_carry(self, rng: torch.Generator, num: int | None = None) -> Carry:
@@ -112,13 +113,17 @@ class Stepper:
             done = terminated | truncated
         return state, elapsed, self.kernel.observe(state), reward, terminated, truncated, done
 
+    def _begin(self, ended: Any, fresh: Carry) -> Carry:
+        """Fresh episodes with what their rows keep."""
+        return Carry(self.kernel.carry_over(fresh.state, ended), fresh.elapsed) if self._inherits else fresh
+
     def restart(self, carry: Carry, obs: Any, done: Tensor, rng: torch.Generator) -> tuple[Carry, Any]:
         """The carry and the observations with the done rows [B] bool replaced by fresh episodes.
 
         The very same objects come back where it is known that no row is done.
         """
         if self.masked:
-            fresh = self.initial_carry(rng)
+            fresh = self._begin(carry.state, self.initial_carry(rng))
 
             def merge(old: Tensor, new: Tensor) -> Tensor:
                 return torch.where(done.reshape(-1, *[1] * (old.ndim - 1)), new, old)
@@ -128,6 +133,8 @@ class Stepper:
             if not rows.numel():
                 return carry, obs
             fresh = self.initial_carry(rng, rows.numel())
+            if self._inherits:
+                fresh = self._begin(tree_map(lambda x: x[rows], carry.state), fresh)
 
             def merge(old: Tensor, new: Tensor) -> Tensor:
                 return old.index_copy(0, rows, new)

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.classic.checks import check_ordered, check_positive
+from rlsuite_envs.checks import check_ordered, check_positive
 from rlsuite_envs.classic.picture import draw
 from rlsuite_envs.kernel import Kernel
 

@@ -1,0 +1,1 @@
+"""Cheap-talk MDPs: a message about the state beside it, which changes nothing else."""

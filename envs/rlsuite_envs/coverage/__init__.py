@@ -1,0 +1,1 @@
+"""Submodular coverage: rewards that diminish with what was already seen."""

@@ -1,0 +1,1 @@
+"""Inventory and production: stock, orders and demand, differentiable where the mathematics is."""
