@@ -173,12 +173,39 @@ def results(
     )
 
 
+def show(
+    env: Positional[str],
+    settings: Positional[tuple[str, ...]] = (),
+    *,
+    policy: str = "random",
+    out: str = "",
+    seed: int = 0,
+    steps: int = 0,
+    stochastic: bool = False,
+) -> None:
+    """Draw one episode of an environment: a picture of the whole (.png) or a film (.mp4).
+
+    Args:
+        env: Gymnasium id, such as rlsuite/HardMaze-v0 (`rlsuite list envs`).
+        settings: the environment's constants as key=value.
+        policy: random, a run folder, or a checkpoint.
+        out: file to write (default: a .png named after the environment).
+        seed: of the episode.
+        steps: stop after so many steps; 0 for the whole episode.
+        stochastic: sample the trained policy's actions instead of taking the distribution's mode.
+    """
+    from rlsuite_zoo import show as showing
+
+    showing.show(env, settings, policy=policy, out=out, seed=seed, steps=steps, stochastic=stochastic)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
     "train": train,
     "evaluate": evaluate,
     "plot": plot,
     "results": results,
+    "show": show,
 }
 BENCHES = ("rollout", "train", "gpu")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +26,23 @@ MOST_FPS = 50
 """Hopper's 125 pictures a second cost time to draw and nobody sees them."""
 
 
-def check_video(path: Path) -> None:
+def check_video(path: Path, option: str = "--render") -> None:
     """Raise before a long evaluation if no video can come of it.
+
+    Args:
+        path: of the video.
+        option: of the command line, that named it.
 
     Raises:
         UsageError: another file type, or no encoder.
     """
     if path.suffix != ".mp4":
-        raise UsageError(f"--render writes .mp4 files, not {path.name!r}")
+        raise UsageError(f"{option} writes .mp4 files, not {path.name!r}")
     try:
         import imageio_ffmpeg  # type: ignore[import-untyped]  # noqa: F401
     except ImportError:
         raise UsageError(
-            '--render needs an encoder: pip install "rlsuite[video]" (imageio[ffmpeg])'
+            f'{option} needs an encoder: pip install "rlsuite[video]" (imageio[ffmpeg])'
         ) from None
 
 
@@ -48,24 +54,36 @@ def write_video(policy: Predictor, spec: RunSpec, path: Path, deterministic: boo
     """
     import imageio
 
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo's default wants a display
-    seed = spec.seed + EVAL_SEED
-    try:
+    with drawable(spec.env):
         env: gym.Env[Any, Any] = gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs)
         fps = int(env.metadata.get("render_fps", 30))
         stride = max(1, fps // MOST_FPS)
-        frames, total = _play(env, policy, seed, deterministic, stride)
-    except Exception as error:  # graphics drivers fail in as many ways as there are drivers
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise VideoError(
-            f"{spec.env} could not be drawn ({line}). MuJoCo without a display needs MUJOCO_GL=egl "
-            f"(GPU or Mesa) or osmesa (software, libosmesa); it is {os.environ.get('MUJOCO_GL', 'unset')}. "
-            'Classic control needs pygame: pip install "rlsuite[video]"'
-        ) from error
+        frames, total = _play(env, policy, spec.seed + EVAL_SEED, deterministic, stride)
     path.parent.mkdir(parents=True, exist_ok=True)
     imageio.mimwrite(path, frames, fps=fps / stride, macro_block_size=1)  # type: ignore[arg-type]
     return f"{path}: one episode, {len(frames)} frames, return {total:,.2f}"
+
+
+@contextmanager
+def drawable(env: str) -> Iterator[None]:
+    """Draw without a display; an error of the graphics becomes a line with its remedy.
+
+    Raises:
+        VideoError: nothing to draw with; the message says what to install or set.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo's default wants a display
+    try:
+        yield
+    except (UsageError, VideoError):
+        raise
+    except Exception as error:  # graphics drivers fail in as many ways as there are drivers
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise VideoError(
+            f"{env} could not be drawn ({line}). MuJoCo without a display needs MUJOCO_GL=egl "
+            f"(GPU or Mesa) or osmesa (software, libosmesa); it is {os.environ.get('MUJOCO_GL', 'unset')}. "
+            'Classic control needs pygame: pip install "rlsuite[video]"'
+        ) from error
 
 
 def _play(
@@ -75,10 +93,10 @@ def _play(
     frames, total, done, step = [], 0.0, False, 0
     try:
         obs, _ = env.reset(seed=seed)
-        _follow(env)
+        follow(env)
         while not done:
             if step % stride == 0:
-                frames.append(_even(env.render()))
+                frames.append(even(env.render()))
             step += 1
             action, _ = policy.predict(obs, deterministic=deterministic)
             obs, reward, terminated, truncated, _ = env.step(action)
@@ -89,7 +107,7 @@ def _play(
     return frames, total
 
 
-def _follow(env: gym.Env[Any, Any]) -> None:
+def follow(env: gym.Env[Any, Any]) -> None:
     """Look through the model's tracking camera, where it has one: Gymnasium's default view stays behind."""
     renderer = getattr(env.unwrapped, "mujoco_renderer", None)
     if renderer is not None:
@@ -100,7 +118,7 @@ def _follow(env: gym.Env[Any, Any]) -> None:
             renderer.camera_id = camera
 
 
-def _even(frame: Any) -> np.ndarray:
+def even(frame: Any) -> np.ndarray:
     """H.264 wants an even height and width."""
     if not isinstance(frame, np.ndarray):
         raise ValueError("the environment returned no picture")
