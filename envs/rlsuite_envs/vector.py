@@ -41,7 +41,8 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         device: "cpu", "cuda", "auto", ...; None is the CPU (or the finished kernel's own device).
         output: "torch" for tensors on the device, "numpy" for arrays; None is torch where a device is named
             (or the kernel is finished), else NumPy, which Gymnasium's users expect.
-        max_episode_steps: time limit in steps; None takes the kernel's, -1 sets none.
+        max_episode_steps: time limit in steps; None takes the kernel's, -1 sets none. A `horizon` among the
+            kernel's constants holds in any case.
         render_mode: None or "rgb_array".
         compile: pass the deterministic part of the step through `torch.compile`. Worth it on a GPU, and for
             heavy kernels; the first step then takes seconds.
@@ -281,12 +282,18 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
 
 
 def _time_limit(limit: int | None, kernel: Kernel[Any, Any, Any]) -> int | None:
-    """The time limit in steps: an own one, none (-1), or the kernel's (None)."""
+    """The time limit in steps: an own one, none (-1), or the kernel's (None).
+
+    A horizon among the kernel's constants is part of the problem: no time limit goes beyond it.
+    """
     if limit is None:
         return kernel.max_episode_steps
     if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or (limit < 1 and limit != -1):
         raise ValueError(f"max_episode_steps={limit!r} must be a positive integer, or -1 for no limit.")
-    return None if limit == -1 else int(limit)
+    horizon = getattr(kernel.params, "horizon", None)
+    if limit == -1:
+        return horizon
+    return int(limit) if horizon is None else min(int(limit), horizon)
 
 
 def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> Tensor | None:

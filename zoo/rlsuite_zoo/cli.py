@@ -207,7 +207,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "results": results,
     "show": show,
 }
-BENCHES = ("rollout", "train", "gpu")
+BENCHES = ("rollout", "train", "envs", "gpu")
 
 
 def usage() -> str:

@@ -24,6 +24,8 @@ LIBRARIES = (
     "sbx-rl",
     "jax",
     "envpool",
+    "gym-invmgmt",
+    "gymnasium-robotics",
 )
 
 
