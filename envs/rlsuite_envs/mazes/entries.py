@@ -3,7 +3,37 @@
 from __future__ import annotations
 
 from rlsuite_envs.entries import KernelEntry
+from rlsuite_envs.mazes.point_layouts import LAYOUTS
 
 __all__ = ["ENTRIES"]
 
-ENTRIES: tuple[KernelEntry, ...] = ()
+
+def _point_maze(layout: str, reward: str) -> KernelEntry:
+    preset = layout + ("Dense" if reward == "dense" else "")
+    kind = layout.replace("_Diverse_GR", ", any start and goal").replace("_Diverse_G", ", any goal")
+    description = f"Push a ball through a maze ({kind}; {reward} reward)."
+    kernel = "mazes.point_maze:PointMaze"
+    return KernelEntry(f"rlsuite/PointMaze-{preset}-v0", kernel, None, description, preset=preset)
+
+
+ENTRIES: tuple[KernelEntry, ...] = (
+    KernelEntry(
+        "rlsuite/PointMaze-v0", "mazes.point_maze:PointMaze", None, "Push a ball through a U (sparse reward)."
+    ),
+    *(_point_maze(layout, reward) for layout in LAYOUTS for reward in ("sparse", "dense")),
+    KernelEntry("rlsuite/HardMaze-v0", "mazes.hard_maze:HardMaze", None, "Deceptive maze, range finders."),
+    KernelEntry(
+        "rlsuite/HardMaze-Medium-v0",
+        "mazes.hard_maze:HardMaze",
+        None,
+        "Robot maze of medium difficulty, range finders.",
+        preset="medium",
+    ),
+    KernelEntry(
+        "rlsuite/HardMaze-Textbook-v0",
+        "mazes.hard_maze:HardMaze",
+        None,
+        "Deceptive maze with a square border, accelerations.",
+        preset="hard_textbook",
+    ),
+)
