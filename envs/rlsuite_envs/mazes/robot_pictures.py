@@ -1,0 +1,76 @@
+"""Pictures of robots in mazes: one frame for films, and one figure that tells an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rlsuite_envs.drawing import Canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["GOAL", "PATH", "RAY", "ROBOT", "WALL", "draw_path", "draw_robot", "frame_maze", "maze_canvas"]
+
+WALL = "#333333"
+GOAL = "#2ca02c"
+ROBOT = "#1f77b4"
+RAY = "#e8a33d"
+PATH = "viridis"
+
+
+def maze_canvas(x_range: tuple[float, float], y_range: tuple[float, float], longest: int = 480) -> Canvas:
+    """A canvas of a piece of the world, y downwards as in the sources' pictures."""
+    width, height = x_range[1] - x_range[0], y_range[1] - y_range[0]
+    scale = longest / max(width, height)
+    return Canvas(round(width * scale), round(height * scale), x_range, (y_range[1], y_range[0]))
+
+
+def draw_robot(
+    canvas: Canvas, x: float, y: float, angle: float, radius: float, rays: Iterable[tuple[float, float]]
+) -> None:
+    """The robot as a disc with its heading, and its rays.
+
+    Args:
+        canvas: where to draw.
+        x: position.
+        y: position.
+        angle: heading, radians.
+        radius: of the disc.
+        rays: (angle, length) of each, radians relative to the heading.
+    """
+    for offset, length in rays:
+        end = (x + length * np.cos(angle + offset), y + length * np.sin(angle + offset))
+        canvas.line([(x, y), end], RAY, 1.0)
+    canvas.disc(x, y, radius, ROBOT)
+    canvas.line([(x, y), (x + radius * np.cos(angle), y + radius * np.sin(angle))], "white", 2.0)
+
+
+def frame_maze(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, float], title: str) -> None:
+    """Limits, labels and title of a map, y downwards."""
+    ax.set(xlim=x_range, ylim=(y_range[1], y_range[0]), xlabel="x (map units)", ylabel="y (map units)")
+    ax.set_aspect("equal")
+    ax.set_title(title, fontsize=10)
+
+
+def draw_path(ax: Axes, x: np.ndarray, y: np.ndarray, marks: Sequence[Any] = ()) -> Any:
+    """A path [T+1] coloured by time, with its start, its end and further marks.
+
+    Args:
+        ax: where to draw.
+        x: [T+1].
+        y: [T+1].
+        marks: (x, y, marker, colour, label) of further points.
+
+    Returns:
+        What `Figure.colorbar` takes.
+    """
+    ax.plot(x, y, color="0.75", linewidth=0.8, zorder=2)
+    steps = ax.scatter(x, y, c=np.arange(len(x)), cmap=PATH, s=6, zorder=3)
+    ax.plot(x[0], y[0], "o", color="white", markeredgecolor="black", markersize=8, label="start", zorder=4)
+    ax.plot(x[-1], y[-1], "s", color="tomato", markeredgecolor="black", markersize=7, label="end", zorder=4)
+    for mark_x, mark_y, marker, color, label in marks:
+        ax.plot(mark_x, mark_y, marker, color=color, linestyle="none", label=label, zorder=5)
+    return steps
