@@ -252,7 +252,7 @@ def test_pictures() -> None:
         ({"network": nn.Linear(3, 2)}, r"cannot take observations \[3, 4\]"),
         ({"network": nn.Linear(4, 3)}, r"returns \(3, 3\).*set message_dim"),
         ({"network": nn.LSTM(4, 2)}, r"returns tuple"),
-        ({"network": nn.Sequential(nn.Linear(4, 2), nn.Dropout(0.9))}, r"call .eval\(\)"),
+        ({"network": nn.Sequential(nn.Linear(4, 64), nn.Dropout(), nn.Linear(64, 2))}, r"call .eval\(\)"),
         ({"network": nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2))}, r"cannot take.*\.eval\(\)"),
         ({"network": "net.pt"}, r"must be an nn.Module, or a sequence of tensors W1 \[P, h, 4\]"),
         ({"network": (torch.ones(2, 2, 4), torch.ones(1, 2))}, r"layer 1 has a tensor of shape \(1, 2\)"),
