@@ -157,20 +157,25 @@ def results(
     """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept.
 
     Args:
-        suite: bpo or sac.
+        suite: bpo, sac, or envs (PPO beside random play everywhere).
         seeds: such as 0-4 (default: the suite's).
         steps: environment steps of each run (default: the suite's).
         jobs: runs at a time (default: one per core).
-        only: environments, separated by commas.
+        only: environments (of envs: or families), separated by commas.
         report_only: write the page from the runs that exist, train nothing.
         runs: folder of the runs.
         out: folder of the page and its pictures.
     """
-    from rlsuite_zoo.results_page import make_results
+    from rlsuite_zoo import results_envs, results_page
 
-    make_results(
-        suite, seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs, out=out
-    )
+    options: dict[str, Any] = {
+        "seeds": seeds, "steps": steps, "jobs": jobs, "only": only, "report_only": report_only,
+        "runs": runs, "out": out,
+    }  # fmt: skip
+    if suite == "envs":
+        results_envs.make_results(**options)
+    else:
+        results_page.make_results(suite, **options)
 
 
 def show(

@@ -59,7 +59,7 @@ def load_suite(name: str) -> Suite:
     folder = files("rlsuite_zoo") / "suites"
     known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
     if name not in known:
-        raise unknown("suite", name, known)
+        raise unknown("suite", name, [*known, "envs"])
     data = parse_yaml((folder / f"{name}.yaml").read_text(encoding="utf-8"), f"suites/{name}.yaml")
     entries = [Entry(**entry) for entry in data.pop("entries")]
     steps, seeds = parse_count(str(data.pop("steps")), "steps"), parse_seeds(str(data.pop("seeds")))
@@ -141,7 +141,11 @@ def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root:
 def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, out: Path) -> None:
     """The page and one picture of learning curves."""
     out.mkdir(parents=True, exist_ok=True)
-    parts = [f"# {suite.title}", suite.about, _provenance(cells, steps)]
+    parts = [
+        f"# {suite.title}",
+        suite.about,
+        provenance([f for group in cells.values() for f in group], steps),
+    ]
     parts += ["## Returns", _note_evaluated(cells)]
     parts += [_returns(suite, env, cells) for env in environments]
     if suite.compare:
@@ -171,7 +175,7 @@ def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[st
     for first, second in suite.compare:
         for env in environments:
             row = [f"{first} minus {second}", env]
-            for value in (_evaluated, _trained):
+            for value in (_evaluated, trained):
                 groups = [[value(folder) for folder in cells[env, name]] for name in (first, second)]
                 row += _welch(*groups)
             lines.append(f"| {' | '.join(row)} |")
@@ -194,15 +198,13 @@ def _every_run(environments: list[str], cells: Cells) -> str:
     for (env, name), folders in cells.items():
         for folder in folders if env in environments else []:
             spec = folder.spec()
-            numbers = (
-                f"{spec.seed},{folder.status()['steps']},{_evaluated(folder):.2f},{_trained(folder):.2f}"
-            )
+            numbers = f"{spec.seed},{folder.status()['steps']},{_evaluated(folder):.2f},{trained(folder):.2f}"
             lines.append(f"{env},{name},{numbers}")
     return "\n".join(lines) + "\n"
 
 
-def _provenance(cells: Cells, steps: int) -> str:
-    folders = [folder for group in cells.values() for folder in group]
+def provenance(folders: list[RunFolder], steps: int) -> str:
+    """What produced the runs, as a list: commands, steps, seeds, versions, commit and dates."""
     seeds = sorted({folder.spec().seed for folder in folders})
     commands = sorted({_portable((f.path / "command.txt").read_text(encoding="utf-8")) for f in folders})
     where = [json.loads((f.path / "versions.json").read_text(encoding="utf-8")) for f in folders]
@@ -239,7 +241,8 @@ def _evaluated(folder: RunFolder) -> float:
     return float("nan") if record is None else float(record["mean"])
 
 
-def _trained(folder: RunFolder) -> float:
+def trained(folder: RunFolder) -> float:
+    """Mean training return of the last tenth of the steps; NaN if no episode ended."""
     if not _has_curve(folder):
         return float("nan")
     steps, values = read_curve(folder, "rollout/ep_rew_mean")
@@ -280,11 +283,11 @@ def _returns(suite: Suite, env: str, cells: Cells) -> str:
     lines = [f"### {env}", "", "| | trained policy | training, last tenth | source |", "|---|---:|---:|---|"]
     for entry in suite.entries:
         folders = cells[env, entry.name]
-        evaluated, trained = (
-            _cell([value(folder) for folder in folders]) for value in (_evaluated, _trained)
+        evaluated, training = (
+            _cell([value(folder) for folder in folders]) for value in (_evaluated, trained)
         )
         lines.append(
-            f"| **{entry.name}** | {evaluated} | {trained} | `{entry.algo}`, recipe `{entry.recipe}` |"
+            f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe}` |"
         )
     lines += [
         f"| {row['what']} | {row['value']} | | {row['source']} |" for row in suite.published.get(env, [])

@@ -19,6 +19,7 @@ from rlsuite_envs.single import TensorEnv
 from rlsuite_zoo.commands import safe_name
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.models import check_env, load_policy, quiet_mujoco
+from rlsuite_zoo.random_policy import RandomPolicy
 from rlsuite_zoo.recipe import parse_overrides
 from rlsuite_zoo.run_folder import find_runs
 from rlsuite_zoo.video import VideoError, check_video, drawable, even, follow
@@ -45,32 +46,6 @@ class Played:
     """Steps between frames."""
     end: str
     """ "terminated", "truncated", or "stopped" at the last step asked for."""
-
-
-class RandomPolicy:
-    """Samples the action space; of masked actions, the allowed ones."""
-
-    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
-        self.env = env
-        env.action_space.seed(seed)
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, None]:
-        """An action, whatever is observed."""
-        space = self.env.action_space
-        masks = (
-            self.env.get_wrapper_attr("action_masks") if self.env.has_wrapper_attr("action_masks") else None
-        )
-        mask = None if masks is None else masks()
-        if mask is None:
-            return space.sample(), None
-        mask = mask.astype(np.int8)
-        if isinstance(space, gym.spaces.MultiDiscrete):
-            return space.sample(mask=tuple(np.split(mask, np.cumsum(space.nvec)[:-1]))), None
-        if isinstance(space, gym.spaces.Discrete):
-            return space.sample(mask=mask), None
-        return space.sample(), None
 
 
 def show(

@@ -119,10 +119,7 @@ def _chosen(envs: tuple[str, ...]) -> list[str]:
 def _measure(id: str, copies: tuple[int, ...], seconds: float, compile: bool) -> dict[str, float]:
     rates = {}
     for num in copies:
-        env = gym.make_vec(id, num_envs=1, device="cpu", output="torch")
-        space = env.single_observation_space
-        size = num * int(np.prod(space.shape)) * space.dtype.itemsize if space.shape else 0
-        if size > LARGEST_OBS:
+        if num * _bytes(gym.make_vec(id, num_envs=1).single_observation_space) > LARGEST_OBS:
             continue
         rates[f"{num:,} copies"] = _kernel(id, num, seconds, compile)
     rates["single"] = _loop(gym.make(id), seconds)
@@ -131,6 +128,11 @@ def _measure(id: str, copies: tuple[int, ...], seconds: float, compile: bool) ->
         if importlib.util.find_spec(package) is not None:
             rates[package] = _loop(make(), seconds)
     return rates
+
+
+def _bytes(space: Any) -> int:
+    """Memory of one observation of a space with a shape; 0 for others."""
+    return int(np.prod(space.shape)) * space.dtype.itemsize if space.shape else 0
 
 
 def _kernel(id: str, num: int, seconds: float, compile: bool) -> float:
