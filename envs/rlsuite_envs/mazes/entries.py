@@ -36,4 +36,20 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Deceptive maze with a square border, accelerations.",
         preset="hard_textbook",
     ),
+    KernelEntry(
+        "rlsuite/SlipperyLake-v0",
+        "mazes.frozen_lake:SlipperyLake",
+        None,
+        "Cross a lake whose tiles push (PDPPO).",
+    ),
+    *(
+        KernelEntry(
+            f"rlsuite/SlipperyLake-{size}-v0",
+            "mazes.frozen_lake:SlipperyLake",
+            None,
+            f"Cross a small lake whose tiles push (map {size}).",
+            preset=size,
+        )
+        for size in ("4x4", "8x8")
+    ),
 )

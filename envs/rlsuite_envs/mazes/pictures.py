@@ -48,6 +48,7 @@ def episode_figure(
     goals: np.ndarray,
     rewards: np.ndarray,
     colors: dict[str, str] | None = None,
+    unit: str | None = None,
 ) -> tuple[Figure, Any, Any]:
     """A figure with the path in the maze, coloured by time, and the rewards over time.
 
@@ -58,16 +59,16 @@ def episode_figure(
         goals: [N, 2].
         rewards: [T].
         colors: as in `maze_canvas`.
+        unit: of the coordinates; None where they are cells, which then go without numbers.
 
     Returns:
         The figure, the axes of the maze, and empty axes over the same time for a curve of the caller's.
     """
     from matplotlib.collections import LineCollection
 
-    height, width = len(rows), len(rows[0])
+    half_x, half_y = len(rows[0]) * side / 2, len(rows) * side / 2
     drawn, axes = figure(1, 2, width=10.5, height=4.8, width_ratios=(1.3, 1.0))
     maze = axes[0, 0]
-    half_x, half_y = width * side / 2, height * side / 2
     picture = maze_canvas(rows, side, colors, pixels=960).array()
     maze.imshow(picture, extent=(-half_x, half_x, -half_y, half_y), interpolation="nearest")
     pieces = LineCollection(np.stack((path[:-1], path[1:]), 1), cmap="viridis", linewidths=2.0, zorder=3)
@@ -78,7 +79,12 @@ def episode_figure(
     maze.plot(*path[-1], "s", color="black", markersize=7, zorder=4, label="end")
     maze.plot(goals[:, 0], goals[:, 1], "*", color="#d62728", markersize=14, zorder=5, label="goal")
     maze.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
-    maze.set(xlabel="x", ylabel="y", aspect="equal")
+    maze.set_aspect("equal")
+    if unit is None:
+        maze.set(xticks=[], yticks=[])
+        maze.spines[["left", "bottom"]].set_visible(False)
+    else:
+        maze.set(xlabel=f"x, {unit}", ylabel=f"y, {unit}")
     box = axes[0, 1].get_subplotspec()
     axes[0, 1].remove()
     lines = box.subgridspec(2, 1)
@@ -86,6 +92,6 @@ def episode_figure(
     for ax in (upper, lower):
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_xlim(0, max(1, len(rewards)))
-    lower.plot(np.arange(1, len(rewards) + 1), np.cumsum(rewards), color="#ff7f0e")
+    lower.plot(np.concatenate(([0.0], np.cumsum(rewards))), color="#ff7f0e")
     lower.set(xlabel="step", ylabel="return so far")
     return drawn, maze, upper

@@ -312,7 +312,7 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
         path = torch.stack((s.x, s.y), -1).cpu().numpy()
         goals = torch.stack((s.goal_x, s.goal_y), -1).unique_consecutive(dim=0).cpu().numpy()
         drawn, maze, curves = episode_figure(
-            self.params.maze_map, self.params.maze_size_scaling, path, goals, rewards.cpu().numpy()
+            self.params.maze_map, self.params.maze_size_scaling, path, goals, rewards.cpu().numpy(), unit="m"
         )
         from matplotlib.patches import Circle
 
@@ -321,6 +321,7 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
         curves.plot(self.info(states)["distance"].cpu().numpy(), color="#1f77b4")
         curves.axhline(SUCCESS_DISTANCE, color="#d62728", linestyle=":", label="reached (0.45 m)")
         curves.set_ylabel("distance to the goal, m")
+        curves.set_ylim(0, 1.25 * max(curves.get_ylim()[1], SUCCESS_DISTANCE))
         curves.legend(frameon=False, loc="upper right")
         return figure_array(drawn)
 
