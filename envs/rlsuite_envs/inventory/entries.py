@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 from rlsuite_envs.entries import KernelEntry
 
 __all__ = ["ENTRIES"]
 
-ENTRIES: tuple[KernelEntry, ...] = ()
+
+def _hdpo() -> Iterator[KernelEntry]:
+    """HDPO's settings: each kernel's default, then its published instances."""
+
+    def entry(name: str, module: str, description: str, preset: str | None = None) -> KernelEntry:
+        id = f"rlsuite/{name}-v0" if preset is None else f"rlsuite/{name}-{preset}-v0"
+        return KernelEntry(id, f"inventory.{module}:{name}", None, description, preset=preset)
+
+    line = "Order for one store whose customers wait (HDPO)"
+    yield entry("SingleStore", "stores", f"{line}.")
+    for lead, p in product((1, 4, 7, 10, 15, 20), (4, 9, 19, 39)):
+        yield entry("SingleStore", "stores", f"{line}: lead time {lead}, penalty {p}.", f"L{lead}-p{p}")
+    line = "Order for one store whose customers leave (Zipkin, HDPO)"
+    yield entry("LostSales", "stores", f"{line}.")
+    for lead, p in product((1, 2, 3, 4), (4, 9, 19, 39)):
+        yield entry("LostSales", "stores", f"{line}: lead time {lead}, penalty {p}.", f"L{lead}-p{p}")
+
+
+ENTRIES: tuple[KernelEntry, ...] = (*_hdpo(),)
