@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from rlsuite_envs.coverage.gaussian_process import grid_points, sample_field
+from rlsuite_envs.coverage.gaussian_process import sample_field
 
 __all__ = ["DENSITIES", "density"]
 
@@ -48,7 +48,7 @@ def _density(name: str, rows: int, cols: int, instance: int) -> np.ndarray:
         return (1.0 / (1.0 + np.exp(-x * y))).ravel()
     rng = np.random.default_rng([DENSITIES.index(name), instance])
     if name == "gp":
-        field = sample_field(grid_points(rows, cols), rng)
+        field = sample_field(rows, cols, rng)
         return field + 3.0 if field.min() >= -3.0 else field - field.min()
     return _two_clusters(rows, cols, rng)
 

@@ -41,4 +41,32 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Cover a grid with a 3 x 3 sensor.",
         preset="large",
     ),
+    KernelEntry(
+        "rlsuite/TwoRooms-v0", "coverage.two_rooms:TwoRooms", None, "Cover two rooms joined by a corridor."
+    ),
+    KernelEntry(
+        "rlsuite/ItemCollection-v0",
+        "coverage.item_collection:ItemCollection",
+        None,
+        "Collect enough items of each of six groups.",
+    ),
+    KernelEntry(
+        "rlsuite/GPDesign-v0",
+        "coverage.design:GPDesign",
+        None,
+        "Measure a Gaussian process where it tells most (D-optimal design).",
+    ),
+    KernelEntry(
+        "rlsuite/PathPlanning-v0",
+        "coverage.path_planning:PathPlanning",
+        None,
+        "Informative path planning on maps drawn from a Gaussian process.",
+    ),
+    KernelEntry(
+        "rlsuite/PathPlanning-gorilla-v0",
+        "coverage.path_planning:PathPlanning",
+        None,
+        "Informative path planning on maps with two clusters.",
+        preset="gorilla",
+    ),
 )

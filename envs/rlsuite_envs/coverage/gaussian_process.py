@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 __all__ = ["condition", "grid_points", "matern52", "random_points", "sample_field"]
 
@@ -46,14 +48,30 @@ def condition(
     return 0.5 * (posterior + posterior.T)
 
 
-def sample_field(
-    points: np.ndarray, rng: np.random.Generator, *, length_scale: float = 1.0, variance: float = LN2
-) -> np.ndarray:
-    """A draw [n] of the process at points, given the value 0 at one random point of [0, 10]^2.
-
-    The posterior mean is 0, as all observed values are.
-    """
-    covariance = condition(points, random_points(1, rng), 1e-3, length_scale, variance)
+@lru_cache(maxsize=4)
+def _prior_root(rows: int, cols: int) -> np.ndarray:
+    points = grid_points(rows, cols)
     # The jitter keeps the factorisation of a smooth covariance definite, and is far below what a map shows.
-    root = np.linalg.cholesky(covariance + 1e-8 * np.eye(len(points)))
-    return root @ rng.standard_normal(len(points))
+    return np.linalg.cholesky(matern52(points, points) + 1e-8 * np.eye(len(points)))
+
+
+def sample_field(rows: int, cols: int, rng: np.random.Generator, *, noise: float = 1e-3) -> np.ndarray:
+    """A draw [rows * cols] of the process on a grid, given the value 0 at one random point of [0, 10]^2.
+
+    A draw of the prior is corrected by what it misses there (Matheron's rule), so that all draws share one
+    factorisation.
+
+    Args:
+        rows: of the grid.
+        cols: of the grid.
+        rng: what draws.
+        noise: variance of the measurement of that value.
+    """
+    root = _prior_root(rows, cols)
+    normal = rng.standard_normal(len(root))
+    place = random_points(1, rng)
+    cross = matern52(grid_points(rows, cols), place)[:, 0]
+    weights = solve_triangular(root, cross, lower=True)
+    spread = math.sqrt(max(LN2 - weights @ weights, 0.0))
+    there = weights @ normal + spread * rng.standard_normal() + math.sqrt(noise) * rng.standard_normal()
+    return root @ normal - cross * (there / (LN2 + noise))

@@ -138,7 +138,7 @@ def read_layout(text: str) -> dict[str, Any]:
     return {**found, "start": starts[0]} if starts else found
 
 
-def check_graph(name: str, graph: Any, nodes: int, *, least: int) -> None:
+def check_graph(name: str, graph: Any, nodes: int, *, least: int, distinct: bool = False) -> None:
     """Raise ValueError unless graph has one tuple of node numbers for each node, with at least `least`.
 
     Args:
@@ -146,6 +146,7 @@ def check_graph(name: str, graph: Any, nodes: int, *, least: int) -> None:
         graph: the graph.
         nodes: N, its number of nodes.
         least: smallest number of successors.
+        distinct: whether a node may name a successor once only.
     """
     if not isinstance(graph, tuple) or len(graph) != nodes:
         size = len(graph) if isinstance(graph, tuple | list) else type(graph).__name__
@@ -158,6 +159,8 @@ def check_graph(name: str, graph: Any, nodes: int, *, least: int) -> None:
             raise ValueError(
                 f"{name}[{node}]={row!r} must be a tuple of at least {least} node numbers in 0..{nodes - 1}."
             )
+        if distinct and len(set(row)) < len(row):
+            raise ValueError(f"{name}[{node}]={row!r} names a node twice; name each once.")
 
 
 def check_walls(params: Any) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from rlsuite_envs.checks import check_choice, check_integer, check_probability
 from rlsuite_envs.coverage.graphs import Graph, check_graph, check_walls, grid_moves
+from rlsuite_envs.coverage.grid_pictures import Layers, episode, frame
 from rlsuite_envs.kernel import Kernel
 
 __all__ = ["GraphWalk", "Slip", "WalkParams", "WalkPost", "WalkState"]
@@ -118,12 +119,13 @@ class Slip:
 class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
     """The walk; a subclass says what a set is and what a node adds to it.
 
-    It implements `empty_set`, `gain`, `include`, `node_value`, `set_size` and `write_set`.
+    It implements `empty_set`, `gain`, `include`, `node_value`, `set_size`, `write_set` and `layers`.
     """
 
     params_class: ClassVar[type] = WalkParams
     params: Any
     render_fps = 10
+    value_label: Any = "F(S)"
 
     def __init__(
         self, params: Any = None, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
@@ -137,6 +139,7 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         # One more row, for "no node yet" as index -1.
         self._padded_places = torch.cat((self.places, torch.full_like(self.places[:1], -1.0)))
         self._length = p.horizon + 1 if p.observation == "history" else 0
+        self._width = 3 + (self.set_size if p.observation == "covered" else 0)
 
     # --- What a subclass defines
 
@@ -178,7 +181,7 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         mode = self.params.observation
         if mode == "history":
             return spaces.Box(-1.0, 1.0, (1 + 2 * self._length,), np.float32)
-        return spaces.Box(0.0, 1.0, (3 + (self.set_size if mode == "covered" else 0),), np.float32)
+        return spaces.Box(0.0, 1.0, (self._width,), np.float32)
 
     def initial_state(self, num: int, rng: torch.Generator) -> WalkState:
         """At the start node, which is in the set already."""
@@ -235,7 +238,7 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         if self._length:
             trail = self._padded_places[state.history].flatten(1)
             return torch.cat((left.unsqueeze(1), trail), dim=1)
-        out = torch.empty((node.shape[0], *self.observation_space.shape), device=self.device)
+        out = torch.empty((node.shape[0], self._width), device=self.device)
         out[:, :2] = self.places[node]
         out[:, 2] = left
         if self.params.observation == "covered":
@@ -265,6 +268,22 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         targets = self.moves[state.node].unbind(1)
         return torch.stack([self.gain(state.seen, target, state.t + 1) for target in targets], dim=1)
 
-    def greedy_action(self, state: WalkState) -> Tensor:
-        """The action of the largest marginal gain [B], the first of equals: a baseline that looks one step ahead."""
-        return self.gains(state).argmax(1)
+    def greedy_action(self, state: WalkState, rng: torch.Generator) -> Tensor:
+        """An action of the largest marginal gain [B], equals at random: a baseline that looks one step ahead."""
+        gains = self.gains(state)
+        best = gains >= gains.amax(1, keepdim=True) - 1e-6
+        return torch.rand(gains.shape, generator=rng, device=self.device).masked_fill_(~best, -1.0).argmax(1)
+
+    # --- Pictures
+
+    @abstractmethod
+    def layers(self, state_row: WalkState) -> Layers:
+        """What to draw of a set, given a state of one row."""
+
+    def render(self, state_row: WalkState) -> np.ndarray:
+        """The map, what was covered, and the agent."""
+        return frame(self, state_row)
+
+    def render_episode(self, states: WalkState, actions: Tensor, rewards: Tensor) -> np.ndarray:
+        """The path coloured by time over what it covered, and F(S) beside the modular sum."""
+        return episode(self, states)

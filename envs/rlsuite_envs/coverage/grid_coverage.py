@@ -20,7 +20,8 @@ from rlsuite_envs.coverage.graphs import (
     padded,
     twice,
 )
-from rlsuite_envs.coverage.grid import GraphWalk, WalkParams
+from rlsuite_envs.coverage.grid import GraphWalk, WalkParams, WalkState
+from rlsuite_envs.coverage.grid_pictures import Layers
 
 __all__ = ["CoverageParams", "GridCoverage"]
 
@@ -49,7 +50,7 @@ class CoverageParams(WalkParams):
         check_choice(self, "density", DENSITIES)
         check_integer(self, "instance", 0)
         if self.sensing is not None:
-            check_graph("sensing", self.sensing, self.nodes, least=0)
+            check_graph("sensing", self.sensing, self.nodes, least=0, distinct=True)
         if self.weights is not None:
             check_weights(self.weights, self.nodes)
 
@@ -144,6 +145,19 @@ class GridCoverage(GraphWalk):
         weights = self._weights_of(cells) * real
         self.footprint_weights = torch.tensor(weights, dtype=self.dtype, device=self.device)
         self.footprint_sums = self.footprint_weights.sum(1)
+
+    @property
+    def value_label(self) -> str:
+        """What F measures."""
+        constant = self.params.weights is None and self.params.density == "constant"
+        return "cells seen" if constant else "weight seen"
+
+    def layers(self, state_row: WalkState) -> Layers:
+        """The weights and what was seen of them."""
+        weights = self.params.cell_weights
+        if self.value_label == "cells seen":
+            weights = np.zeros_like(weights)
+        return Layers(weights, state_row.seen[0].cpu().numpy())
 
     def _weights_of(self, cells: np.ndarray) -> np.ndarray:
         return self.params.cell_weights[cells]
