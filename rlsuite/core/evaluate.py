@@ -7,6 +7,7 @@ ones).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
 
-__all__ = ["Evaluation", "Predictor", "evaluate"]
+__all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument"]
 
 
 class Predictor(Protocol):
@@ -60,7 +61,7 @@ def evaluate(
 
     Args:
         policy: Anything with Stable-Baselines3's predict; it gets NumPy observations. A model's normalisers
-            stay frozen.
+            stay frozen. Action masks go to policies whose predict takes `action_masks`.
         env: Id, environment, or vector environment (SAME_STEP autoreset). Only one made here from an id is
             closed.
         episodes: E >= 1.
@@ -107,6 +108,14 @@ def _vector(env: Any, episodes: int) -> tuple[VectorEnv[Any, Any, Any], bool]:
     return env, False
 
 
+def mask_argument(policy: Predictor, info: dict[str, Any]) -> dict[str, np.ndarray]:
+    """{"action_masks": allowed actions [B, A'] bool} where the environment tells them and the policy asks for them."""
+    mask = info.get("action_mask")
+    if mask is None or "action_masks" not in inspect.signature(policy.predict).parameters:
+        return {}
+    return {"action_masks": np.asarray(_numpy(mask), dtype=bool)}
+
+
 def _numpy(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.cpu().numpy()
@@ -143,17 +152,20 @@ def _play(
     played, total, length = np.zeros(count, np.int64), np.zeros(count), np.zeros(count, np.int64)
     returns: list[float] = []
     lengths: list[int] = []
-    obs = _numpy(venv.reset(seed=seed)[0])
+    obs, info = venv.reset(seed=seed)
+    obs = _numpy(obs)
     state, start, step = None, np.ones(count, bool), 0
     _check_finite("observation", obs, step)
     while len(returns) < episodes:
-        action, state = policy.predict(obs, state=state, episode_start=start, deterministic=deterministic)
+        action, state = policy.predict(
+            obs, state=state, episode_start=start, deterministic=deterministic, **mask_argument(policy, info)
+        )
         _check_finite("action", action, step)
         if getattr(venv, "output", "numpy") == "torch":
             env_action: Any = torch.as_tensor(action, device=venv.device)  # type: ignore[attr-defined]
         else:
             env_action = action
-        obs, reward, terminated, truncated, _ = venv.step(env_action)
+        obs, reward, terminated, truncated, info = venv.step(env_action)
         obs, reward, start = _numpy(obs), _numpy(reward), _numpy(terminated) | _numpy(truncated)
         step += 1
         _check_finite("reward", reward, step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -163,3 +165,25 @@ def test_bad_arguments():
         evaluate(Constant(), 3, episodes=1)
     with pytest.raises((ValueError, gym.error.Error), match="NoSuchTask"):
         evaluate(Constant(), "NoSuchTask-v0", episodes=1)
+
+
+def test_masks_reach_policies_that_ask_for_them() -> None:
+    env = gym.make_vec("rlsuite/ProbeMask-v0", num_envs=4)
+    seen = []
+
+    class Masked:
+        def predict(
+            self,
+            observation: Any,
+            state: Any = None,
+            episode_start: Any = None,
+            deterministic: bool = False,
+            action_masks: Any = None,
+        ) -> tuple[np.ndarray, None]:
+            assert action_masks.dtype == bool
+            seen.append(action_masks)
+            return action_masks.argmax(1), None  # the first allowed action
+
+    result = evaluate(Masked(), env, episodes=40)
+    assert len(seen) >= 10
+    assert (result.returns >= 0).all()  # forbidden actions cost 10

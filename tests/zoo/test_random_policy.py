@@ -18,7 +18,7 @@ def test_only_allowed_actions_and_all_of_them() -> None:
     masks = env.action_masks()
     counts = np.zeros(masks.shape)
     for _ in range(60):
-        action, _ = policy.predict(obs)
+        action, _ = policy.predict(obs, action_masks=masks)
         assert masks[np.arange(500), action].all()
         counts[np.arange(500), action] += 1
     expected = masks / masks.sum(1, keepdims=True)
@@ -30,8 +30,8 @@ def test_only_allowed_actions_and_all_of_them() -> None:
 )
 def test_one_environment_gets_one_action(id: str) -> None:
     env = gym.make(id)
-    obs, _ = env.reset(seed=0)
-    action, _ = RandomPolicy(env, 1).predict(obs)
+    obs, info = env.reset(seed=0)
+    action, _ = RandomPolicy(env, 1).predict(obs, action_masks=info.get("action_mask"))
     assert env.action_space.contains(action)
-    again, _ = RandomPolicy(env, 1).predict(obs)
+    again, _ = RandomPolicy(env, 1).predict(obs, action_masks=info.get("action_mask"))
     np.testing.assert_array_equal(action, again)

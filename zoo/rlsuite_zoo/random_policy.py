@@ -17,39 +17,37 @@ class RandomPolicy:
     """Uniform actions for one environment or a vector of them; Stable-Baselines3's `predict`.
 
     Args:
-        env: whose actions to sample, and whose masks to obey (`action_masks`, as sb3-contrib names it).
+        env: whose actions to sample.
         seed: of the samples.
     """
 
     def __init__(self, env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], seed: int) -> None:
+        self._one = env.single_action_space if isinstance(env, VectorEnv) else env.action_space
         self._vector = isinstance(env, VectorEnv)
-        self._space = env.single_action_space if isinstance(env, VectorEnv) else env.action_space
-        self._batch = env.action_space
-        self._batch.seed(seed)
+        self._space = env.action_space
+        self._space.seed(seed)
         self._rng = np.random.default_rng(seed)
-        if isinstance(env, VectorEnv):
-            self._masks = getattr(env, "action_masks", None)
-        else:
-            self._masks = (
-                env.get_wrapper_attr("action_masks") if env.has_wrapper_attr("action_masks") else None
-            )
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[Any, None]:
-        """Actions [B, ...] (or one, for a single environment), whatever is observed."""
-        mask = None if self._masks is None else self._masks()
-        if mask is None or not isinstance(self._space, spaces.Discrete | spaces.MultiDiscrete):
-            return self._batch.sample(), None
-        allowed = np.asarray(mask, dtype=bool)
-        actions = self._allowed(allowed if self._vector else allowed[None])
+        """Actions [B, ...] (or one, for a single environment), whatever is observed; the mask is [B, A'] or [A']."""
+        if action_masks is None or not isinstance(self._one, spaces.Discrete | spaces.MultiDiscrete):
+            return self._space.sample(), None
+        mask = np.asarray(action_masks, dtype=bool)
+        actions = self._allowed(mask if self._vector else mask[None])
         return (actions if self._vector else actions[0]), None
 
     def _allowed(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """One allowed action [B] or [B, M] of each row of the mask [B, A]."""
+        """One allowed action [B] or [B, M] of each row of the mask [B, A']."""
         scores = np.where(mask, self._rng.random(mask.shape), -1.0)
-        if isinstance(self._space, spaces.Discrete):
-            return scores.argmax(1) + int(self._space.start)
-        assert isinstance(self._space, spaces.MultiDiscrete)
-        parts = np.split(scores, np.cumsum(self._space.nvec)[:-1], axis=1)
-        return np.stack([part.argmax(1) for part in parts], axis=1) + self._space.start
+        if isinstance(self._one, spaces.Discrete):
+            return scores.argmax(1) + int(self._one.start)
+        assert isinstance(self._one, spaces.MultiDiscrete)
+        parts = np.split(scores, np.cumsum(self._one.nvec)[:-1], axis=1)
+        return np.stack([part.argmax(1) for part in parts], axis=1) + self._one.start

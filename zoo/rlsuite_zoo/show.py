@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import rlsuite
+from rlsuite.core.evaluate import mask_argument
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.drawing import figure, figure_array
 from rlsuite_envs.kernel import Kernel, tree_map
@@ -135,7 +136,7 @@ def _play(
     env: gym.Env[Any, Any], policy: Predictor, seed: int, steps: int, *, deterministic: bool, frames: bool
 ) -> Played:
     """One episode, or its first `steps` steps."""
-    obs, _ = env.reset(seed=seed)
+    obs, info = env.reset(seed=seed)
     follow(env)
     inner = env.unwrapped
     kernel = isinstance(inner, TensorEnv)
@@ -147,8 +148,8 @@ def _play(
     rewards: list[Any] = []
     end = "stopped"
     while len(rewards) < limit:
-        action, _ = policy.predict(obs, deterministic=deterministic)
-        obs, reward, terminated, truncated, _ = env.step(action)
+        action, _ = policy.predict(obs, deterministic=deterministic, **mask_argument(policy, info))
+        obs, reward, terminated, truncated, info = env.step(action)
         actions.append(action)
         rewards.append(reward)
         if kernel:

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rlsuite.core.evaluate import mask_argument
 from rlsuite.sb3 import Predictor
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.models import EVAL_SEED
@@ -92,14 +93,14 @@ def _play(
     """Every `stride`-th picture of one episode, and its return."""
     frames, total, done, step = [], 0.0, False, 0
     try:
-        obs, _ = env.reset(seed=seed)
+        obs, info = env.reset(seed=seed)
         follow(env)
         while not done:
             if step % stride == 0:
                 frames.append(even(env.render()))
             step += 1
-            action, _ = policy.predict(obs, deterministic=deterministic)
-            obs, reward, terminated, truncated, _ = env.step(action)
+            action, _ = policy.predict(obs, deterministic=deterministic, **mask_argument(policy, info))
+            obs, reward, terminated, truncated, info = env.step(action)
             total += float(reward)
             done = terminated or truncated
     finally:
