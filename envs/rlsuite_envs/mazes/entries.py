@@ -52,4 +52,15 @@ ENTRIES: tuple[KernelEntry, ...] = (
         )
         for size in ("4x4", "8x8")
     ),
+    KernelEntry(
+        "rlsuite/RedundantArm-v0", "mazes.redundant_arm:RedundantArm", None, "Unroll a 20-link arm to a spot."
+    ),
+    KernelEntry("rlsuite/Point2D-v0", "mazes.point2d:Point2D", None, "Walk in a square, no reward."),
+    KernelEntry(
+        "rlsuite/Point2D-TwoAreas-v0",
+        "mazes.point2d:Point2D",
+        None,
+        "Walk in a square to one of two spots.",
+        preset="two-areas",
+    ),
 )
