@@ -69,4 +69,24 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Informative path planning on maps with two clusters.",
         preset="gorilla",
     ),
+    KernelEntry(
+        "rlsuite/ContinuousCoverage-v0",
+        "coverage.continuous:ContinuousCoverage",
+        None,
+        "Cover a square with a disc-shaped sensor.",
+    ),
+    KernelEntry(
+        "rlsuite/ContinuousCoverage-modular-v0",
+        "coverage.continuous:ContinuousCoverage",
+        None,
+        "The same, paid for every visit anew.",
+        preset="modular",
+    ),
+    KernelEntry(
+        "rlsuite/ContinuousCoverage-double_integrator-v0",
+        "coverage.continuous:ContinuousCoverage",
+        None,
+        "Cover a square with a sensor that has inertia.",
+        preset="double_integrator",
+    ),
 )

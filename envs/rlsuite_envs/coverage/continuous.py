@@ -1,0 +1,346 @@
+"""Coverage of the unit square by a disc-shaped sensor that moves freely over it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from rlsuite_envs.checks import check_choice, check_integer, check_positive
+from rlsuite_envs.drawing import Canvas, figure, figure_array
+from rlsuite_envs.kernel import Kernel
+
+__all__ = ["ContinuousCoverage", "ContinuousCoverageParams", "ContinuousCoverageState"]
+
+
+@dataclass(frozen=True)
+class ContinuousCoverageParams:
+    """Constants. Lengths are in sides of the square."""
+
+    horizon: int = 100
+    """Steps of an episode, >= 1."""
+    dynamics: str = "point"
+    """ "point": the action is the velocity; "double_integrator": it is the acceleration."""
+    radius: float = 0.1
+    """Of the sensor's disc, > 0, at most 1."""
+    cells: int = 50
+    """Area is measured in cells x cells squares, >= 1; one is covered when its centre is within the radius."""
+    dt: float = 0.1
+    """Time between steps, s, > 0."""
+    max_speed: float = 0.5
+    """Limit of the velocity along each axis, 1/s, > 0."""
+    max_acceleration: float = 2.0
+    """Acceleration along each axis by the largest action, 1/s^2, > 0; for the double integrator."""
+    start: tuple[float, float] | None = (0.5, 0.5)
+    """Where episodes start; None for anywhere, uniformly."""
+    observation: str = "covered"
+    """What the agent sees: "covered" (place, time and a coarse map of what is covered), "state_time", "history"."""
+    map_cells: int = 10
+    """The coarse map has map_cells x map_cells fields, >= 1; must divide cells."""
+    reward: str = "marginal"
+    """ "marginal" gains, or "modular": the area under the sensor, however often seen."""
+
+    def __post_init__(self) -> None:
+        check_integer(self, "horizon", 1)
+        check_choice(self, "dynamics", ("point", "double_integrator"))
+        check_positive(self, "radius", "dt", "max_speed", "max_acceleration")
+        if self.radius > 1:
+            raise ValueError(f"radius={self.radius!r} must lie in (0, 1]: the square has side 1.")
+        check_integer(self, "cells", 1, 1000)
+        check_integer(self, "map_cells", 1)
+        if self.cells % self.map_cells:
+            raise ValueError(f"map_cells={self.map_cells!r} must divide cells={self.cells!r}.")
+        check_choice(self, "observation", ("covered", "state_time", "history"))
+        check_choice(self, "reward", ("marginal", "modular"))
+        if self.start is not None:
+            inside = isinstance(self.start, tuple | list) and len(self.start) == 2
+            if not inside or not all(isinstance(x, int | float) and 0 <= x <= 1 for x in self.start):
+                raise ValueError(f"start={self.start!r} must be two numbers in [0, 1], or None for anywhere.")
+            object.__setattr__(self, "start", (float(self.start[0]), float(self.start[1])))
+
+
+@dataclass(frozen=True)
+class ContinuousCoverageState:
+    """The agent and what it has covered. C cells a side with a margin of M around them, G map fields a side."""
+
+    position: Tensor
+    """In the unit square, [B, 2] float."""
+    velocity: Tensor
+    """Of the last step, 1/s, [B, 2] float."""
+    t: Tensor
+    """Steps done, [B] int64."""
+    covered: Tensor
+    """Covered cells, row by row, [B, (C + 2 M)^2] bool; the margin counts as covered from the start."""
+    fields: Tensor
+    """Covered cells per field of the coarse map, [B, G^2] float32."""
+    area: Tensor
+    """Number of covered cells, [B] int64."""
+    modular: Tensor
+    """Sum over the visited places of the cells under the sensor, [B] int64."""
+    history: Tensor
+    """Visited places, the latest first, [B, horizon + 1, 2], -1 where there is none; [B, 0, 2] unless observed."""
+
+
+class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState, None]):
+    """Cover as much of the unit square as possible with a disc-shaped sensor.
+
+    ## Description
+    An agent moves in the unit square; its sensor sees the disc of radius 0.1 around it at the end of each step.
+    F(S) is the area of the union of the discs of all places visited, in percent of the square. It is a monotone
+    submodular function of the set of places: area that was seen already earns nothing.
+
+    Area is measured on a grid of 50 x 50 cells, by their centres. As a point, the agent moves by
+    dt max_speed action; as a double integrator it has v' = v + dt max_acceleration action, limited to
+    max_speed along each axis, and moves by dt (v + v') / 2. At a wall it stops, and loses that velocity.
+
+    ## Action Space
+    `Box(-1, 1, (2,))` float32: velocity or acceleration along x and y, in parts of the largest; values outside
+    are clipped.
+
+    ## Observation Space
+    `Box(-1, 1)` float32, by `observation`:
+
+    - "covered" (the default): x, y (scaled to [-1, 1]), the double integrator's velocities / max_speed, time left /
+      horizon, then the covered part of each of 10 x 10 fields in [0, 1], x varying slowest.
+    - "state_time": without the fields, a Markovian policy's view.
+    - "history": x, y, ... as before, then x, y in [0, 1] of the visited places, the latest first, -1 where
+      there is none yet.
+
+    ## Rewards
+    Newly covered area in percent of the square; the point covers at most about 1 in a step. With
+    `reward="modular"`, the area under the sensor (at most 3.1), however often it was seen.
+
+    ## Starting State
+    The centre (`start`), at rest. What is seen from there counts in F(S), but is not rewarded.
+
+    ## Episode End
+    Truncation after 100 steps (`horizon`); no termination.
+
+    `info`: "set_value" F(S), "modular_value" (sum over all visits of the area under the sensor), both in percent,
+    "place" [2].
+
+    ## Arguments
+    The fields of `ContinuousCoverageParams`. Presets: "modular", "double_integrator".
+
+    Source: an extension of ours to the coverage tasks of Submodular Reinforcement Learning (arXiv 2307.13372),
+    which are on grids: rewards and conventions are the same (see `grid`), motion and sensor are continuous.
+    """
+
+    params_class = ContinuousCoverageParams
+    params: ContinuousCoverageParams
+    presets: ClassVar[Mapping[str, Any]] = {
+        "modular": ContinuousCoverageParams(reward="modular"),
+        "double_integrator": ContinuousCoverageParams(dynamics="double_integrator"),
+    }
+    render_fps = 10
+
+    def __init__(
+        self,
+        params: ContinuousCoverageParams | None = None,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(params, device=device, dtype=dtype)
+        p = self.params
+        # A place sees cells of its window only: 2 M + 1 cells a side around its own. The margin makes every
+        # window whole, so that no index needs a bound.
+        self.margin = math.ceil(p.radius * p.cells)
+        self.width = p.cells + 2 * self.margin
+        shifts = np.arange(-self.margin, self.margin + 1)
+        near = np.maximum(np.abs(shifts) - 0.5, 0)  # from anywhere in the own cell to the other's centre
+        rows, cols = np.nonzero(near[:, None] ** 2 + near[None] ** 2 <= (p.radius * p.cells) ** 2)
+        self._rows, self._cols = self._index(rows), self._index(cols)
+        self._window = self._index(shifts[rows] * self.width + shifts[cols])
+        self._shifts = torch.tensor(shifts, dtype=self.dtype, device=self.device)
+        place = np.clip(np.arange(self.width) - self.margin, 0, p.cells - 1)
+        field = place // (p.cells // p.map_cells)
+        self._field = self._index((field[:, None] * p.map_cells + field[None]).reshape(-1))
+        real = np.zeros((self.width, self.width), dtype=bool)
+        real[self.margin : self.margin + p.cells, self.margin : self.margin + p.cells] = True
+        self._real = torch.tensor(real.reshape(-1), device=self.device)
+        self._history = p.horizon + 1 if p.observation == "history" else 0
+
+    def _index(self, values: np.ndarray) -> Tensor:
+        return torch.tensor(values, dtype=torch.int64, device=self.device)
+
+    @property
+    def observation_space(self) -> spaces.Box:
+        """Place, velocity of the double integrator, time left, then the map, the history or nothing."""
+        more = {"covered": self.params.map_cells**2, "state_time": 0, "history": 2 * self._history}
+        own = 5 if self.params.dynamics == "double_integrator" else 3
+        return spaces.Box(-1.0, 1.0, (own + more[self.params.observation],), dtype=np.float32)
+
+    @property
+    def action_space(self) -> spaces.Box:
+        """Velocity or acceleration along x and y."""
+        return spaces.Box(-1.0, 1.0, (2,), dtype=np.float32)
+
+    def initial_state(self, num: int, rng: torch.Generator) -> ContinuousCoverageState:
+        """At rest at the start, whose disc is covered."""
+        if self.params.start is None:
+            position = torch.rand((num, 2), generator=rng, device=self.device, dtype=self.dtype)
+        else:
+            x, y = self.params.start
+            position = torch.full((num, 2), x, device=self.device, dtype=self.dtype)
+            position[:, 1] = y
+        nothing = ContinuousCoverageState(
+            position,
+            torch.zeros_like(position),
+            torch.full((num,), -1, device=self.device),
+            (~self._real).repeat(num, 1),
+            torch.zeros((num, self.params.map_cells**2), device=self.device),
+            torch.zeros(num, dtype=torch.int64, device=self.device),
+            torch.zeros(num, dtype=torch.int64, device=self.device),
+            torch.full((num, self._history, 2), -1.0, device=self.device),
+        )
+        return self._visit(nothing, position, nothing.velocity)[0]
+
+    def _under(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """The cells [B, K] that a sensor at places [B, 2] may see, and whether it does, [B, K] bool."""
+        p = self.params
+        own = (position * p.cells).floor().clamp(0, p.cells - 1)
+        gap = own.unsqueeze(-1) + (self._shifts + 0.5) - position.unsqueeze(-1) * p.cells
+        gap = gap.square()
+        near = gap[:, 0].index_select(1, self._rows) + gap[:, 1].index_select(1, self._cols)
+        row, col = (own.long() + self.margin).unbind(1)
+        return (row * self.width + col).unsqueeze(1) + self._window, near <= (p.radius * p.cells) ** 2
+
+    def _visit(
+        self, state: ContinuousCoverageState, position: Tensor, velocity: Tensor
+    ) -> tuple[ContinuousCoverageState, Tensor]:
+        """The state after going to places [B, 2], and the step's reward [B]."""
+        cells, inside = self._under(position)
+        seen = state.covered.gather(1, cells)
+        new = inside & ~seen
+        gain, own = new.sum(1), (inside & self._real[cells]).sum(1)
+        fields = state.fields
+        if self.params.observation == "covered":
+            fields = fields.scatter_add(1, self._field[cells], new.to(torch.float32))
+        history = state.history
+        if self._history:
+            latest = position.to(torch.float32).unsqueeze(1)
+            history = torch.cat((latest, history[:, :-1]), dim=1)
+        after = ContinuousCoverageState(
+            position,
+            velocity,
+            state.t + 1,
+            state.covered.scatter(1, cells, seen | inside),
+            fields,
+            state.area + gain,
+            state.modular + own,
+            history,
+        )
+        paid = gain if self.params.reward == "marginal" else own
+        return after, self._percent(paid)
+
+    def _percent(self, cells: Tensor) -> Tensor:
+        return cells.to(self.dtype) * (100.0 / self.params.cells**2)
+
+    def post_decision(
+        self, state: ContinuousCoverageState, action: Tensor
+    ) -> tuple[ContinuousCoverageState, Tensor]:
+        """The next state and the reward: nothing here is random."""
+        p = self.params
+        push = action.clamp(-1.0, 1.0).to(self.dtype)
+        if p.dynamics == "point":
+            velocity = p.max_speed * push
+            move = p.dt * velocity
+        else:
+            velocity = (state.velocity + p.dt * p.max_acceleration * push).clamp(-p.max_speed, p.max_speed)
+            move = p.dt * (state.velocity + velocity) / 2
+        wanted = state.position + move
+        position = wanted.clamp(0.0, 1.0)
+        return self._visit(state, position, velocity.masked_fill(position != wanted, 0.0))
+
+    def transition(
+        self, post_state: ContinuousCoverageState, noise: None
+    ) -> tuple[ContinuousCoverageState, None, Tensor]:
+        """The state itself; the episode never terminates."""
+        return post_state, None, torch.zeros_like(post_state.t, dtype=torch.bool)
+
+    def observe(self, state: ContinuousCoverageState) -> Tensor:
+        """The observation of the mode chosen, float32."""
+        p = self.params
+        parts = [(2 * state.position - 1).to(torch.float32)]
+        if p.dynamics == "double_integrator":
+            parts.append((state.velocity / p.max_speed).to(torch.float32))
+        parts.append((1.0 - state.t.to(torch.float32) / p.horizon).clamp(min=0.0).unsqueeze(1))
+        if p.observation == "covered":
+            parts.append(state.fields / (p.cells // p.map_cells) ** 2)
+        elif p.observation == "history":
+            parts.append(state.history.flatten(1))
+        return torch.cat(parts, dim=1)
+
+    def observe_post(self, post_state: ContinuousCoverageState) -> Tensor:
+        """As `observe`: the post-decision state is the next state."""
+        return self.observe(post_state)
+
+    def info(self, state: ContinuousCoverageState) -> dict[str, Tensor]:
+        """F(S) and the modular sum in percent of the square, and the place."""
+        return {
+            "set_value": self._percent(state.area),
+            "modular_value": self._percent(state.modular),
+            "place": state.position.clone(),
+        }
+
+    def greedy_action(self, state: ContinuousCoverageState, directions: int = 16) -> Tensor:
+        """Of full pushes in so many directions, those with the largest gain [B, 2]: a baseline of one step."""
+        angles = 2 * math.pi * torch.arange(directions, device=self.device) / directions
+        pushes = torch.stack((angles.cos(), angles.sin()), dim=1)
+        gains = [self.post_decision(state, push.expand(len(state.t), 2))[0].area for push in pushes]
+        return pushes[torch.stack(gains).argmax(0)]
+
+    def grid(self, state: ContinuousCoverageState) -> Tensor:
+        """The covered cells as a map, [B, C, C] bool, x first."""
+        whole = state.covered.reshape(-1, self.width, self.width)
+        inner = slice(self.margin, self.margin + self.params.cells)
+        return whole[:, inner, inner]
+
+    def render(self, state_row: ContinuousCoverageState) -> np.ndarray:
+        """The covered cells and the sensor over them."""
+        size, side = self.params.cells, 1 / self.params.cells
+        canvas = Canvas(400, 400, (-0.03, 1.03), (-0.03, 1.03))
+        for i, column in enumerate(self.grid(state_row)[0].cpu().numpy()):
+            # One rectangle per run of covered cells.
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], column.astype(np.int8), [0]])))
+            for low, high in edges.reshape(-1, 2):
+                canvas.rect(i * side, low * side, (i + 1) * side, high * side, "#a6cee3")
+        canvas.rect(0, 0, 1, 1, None, outline="black")
+        x, y = state_row.position[0].tolist()
+        canvas.disc(x, y, self.params.radius, None, outline="#1f78b4")
+        canvas.disc(x, y, 0.6 / max(size, 40), "#e31a1c")
+        canvas.text(0.02, 0.98, f"{self._percent(state_row.area).item():.1f} % covered", size=14)
+        return canvas.array()
+
+    def render_episode(self, states: ContinuousCoverageState, actions: Any, rewards: Tensor) -> np.ndarray:
+        """The path over the covered area, coloured by when it was seen, beside F(S) over time."""
+        when = self.grid(states).sum(0).cpu().numpy().astype(float)  # how many states had it covered
+        first = np.where(when > 0, len(states.t) - when, np.nan)
+        path = states.position.cpu().numpy()
+        value = self._percent(states.area).cpu().numpy()
+        modular = self._percent(states.modular).cpu().numpy()
+        drawn, axes = figure(1, 2, width=10.0, height=4.6)
+        square, curve = axes[0]
+        seen = square.imshow(first.T, origin="lower", extent=(0, 1, 0, 1), cmap="Blues_r", vmin=0)
+        drawn.colorbar(seen, ax=square, label="first covered at step", shrink=0.8)
+        square.plot(*path.T, color="#e31a1c", lw=1.0)
+        square.plot(*path[0], "o", color="black", ms=5)
+        square.set(
+            aspect="equal", xlim=(0, 1), ylim=(0, 1), xlabel="x", ylabel="y", title="path from the dot"
+        )
+        curve.plot(value, label="F(S), area covered")
+        if modular[-1] <= 300:
+            curve.plot(modular, ls="--", label="modular sum of visits")
+        curve.set(xlabel="step", ylabel="percent of the square", ylim=(0, None))
+        curve.set_title(
+            f"{value[-1]:.1f} % covered; modular sum {modular[-1]:.0f} %; return {float(rewards.sum()):.1f}"
+        )
+        curve.legend(frameon=False)
+        return figure_array(drawn)
