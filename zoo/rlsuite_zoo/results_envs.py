@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv
+from PIL import Image
 from scipy import stats
 
 from rlsuite.core.evaluate import evaluate
@@ -33,11 +34,14 @@ from rlsuite_zoo.random_policy import RandomPolicy
 from rlsuite_zoo.recipe import parse_count, parse_seeds
 from rlsuite_zoo.results_page import provenance
 from rlsuite_zoo.run_folder import RunFolder, write_json, write_text
+from rlsuite_zoo.show import episode_picture
+from rlsuite_zoo.video import VideoError
 
 STEPS = 200_000
 EPISODES = 100
 RECIPE = "kernels"
 EPISODE_SEED = 77
+PICTURE_WIDTH = 800  # pixels
 FAMILIES = {
     "inventory": "Inventory",
     "cheap_talk": "Cheap talk",
@@ -182,6 +186,7 @@ def _write(
     families: dict[str, list[str]], rows: dict[str, Row], folders: list[RunFolder], steps: int, out: Path
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    pictures = _pictures(folders, out)
     better = sum(row.verdict == "better" for row in rows.values())
     parts = [
         "# PPO beside random play in every environment",
@@ -214,10 +219,33 @@ def _write(
                 f"{id},{row.random.mean():.6g},{row.sampled.mean():.6g},{row.mode.mean():.6g},{row.verdict}"
             )
         parts.append("\n".join(lines))
+        parts += [f"{id}:\n\n![an episode of {id}]({pictures[id]})" for id in ids if id in pictures]
     write_text(out / "envs.md", "\n\n".join(parts) + "\n")
     write_text(out / "envs.csv", "\n".join(csv) + "\n")
     _draw(families, rows, out / "envs.png")
     out_console().print(f"wrote {out / 'envs.md'}: PPO is better than random play in {better} of {len(rows)}")
+
+
+def _pictures(folders: list[RunFolder], out: Path) -> dict[str, str]:
+    """An episode of the trained policy in the first id of every kernel, by id; paths relative to the page."""
+    first = {entry.kernel: entry.id for entry in reversed(KERNELS)}.values()
+    pictures: dict[str, str] = {}
+    for folder in folders:
+        id = folder.spec().env
+        if id not in first or id in pictures or id.startswith("rlsuite/Probe"):
+            continue
+        try:
+            drawn = episode_picture(id, load_policy(folder, folder.last), EPISODE_SEED)
+        except VideoError as error:  # without graphics the page has its numbers still
+            out_console().print(f"no picture of {id}: {error}")
+            continue
+        image = Image.fromarray(drawn)
+        image.thumbnail((PICTURE_WIDTH, PICTURE_WIDTH))
+        path = out / "envs" / f"{safe_name(id.removeprefix('rlsuite/'))}.png"
+        path.parent.mkdir(exist_ok=True)
+        image.quantize(64).save(path, optimize=True)  # a few tens of kB each
+        pictures[id] = f"envs/{path.name}"
+    return pictures
 
 
 def _cell(returns: np.ndarray) -> str:

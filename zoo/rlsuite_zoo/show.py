@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from PIL import Image
 
 import rlsuite
 from rlsuite.core.evaluate import mask_argument
@@ -69,23 +71,30 @@ def show(
     assert not config
     quiet_mujoco(env)
     film = path.suffix == ".mp4"
-    with drawable(env):
-        made, whole = _make(env, env_kwargs, film)
-        try:
-            player = _player(policy, made, seed)
-            played = _play(made, player, seed, steps, deterministic=not stochastic, frames=film or not whole)
-        finally:
-            made.close()
+    made, whole = _make(env, env_kwargs, film)
+    with drawable(env), closing(made):
+        player = _player(policy, made, seed)
+        played = _play(made, player, seed, steps, deterministic=not stochastic, frames=film or not whole)
         path.parent.mkdir(parents=True, exist_ok=True)
         if film:
             _write_film(path, played, int(made.metadata.get("render_fps", 30)))
         else:
-            from PIL import Image
-
             picture = _episode(made.unwrapped, played) if whole else _strip(played, env)
             Image.fromarray(picture).save(path)
     total = np.array2string(played.rewards.sum(0), precision=2, suppress_small=True)
     print(f"{path}: {env}, {len(played.rewards)} steps ({played.end}), return {total}")
+
+
+def episode_picture(env: str, policy: Predictor, seed: int) -> np.ndarray:
+    """One episode of a policy that samples its actions as a picture [height, width, 3] uint8.
+
+    Raises:
+        UsageError, VideoError: the environment draws nothing, or cannot here.
+    """
+    made, whole = _make(env, {}, film=False)
+    with drawable(env), closing(made):
+        played = _play(made, policy, seed, 0, deterministic=False, frames=not whole)
+        return _episode(made.unwrapped, played) if whole else _strip(played, env)
 
 
 def _make(env: str, env_kwargs: dict[str, Any], film: bool) -> tuple[gym.Env[Any, Any], bool]:
