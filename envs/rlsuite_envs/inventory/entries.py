@@ -25,6 +25,25 @@ def _hdpo() -> Iterator[KernelEntry]:
     yield entry("LostSales", "stores", f"{line}.")
     for lead, p in product((1, 2, 3, 4), (4, 9, 19, 39)):
         yield entry("LostSales", "stores", f"{line}: lead time {lead}, penalty {p}.", f"L{lead}-p{p}")
+    line = "Order at every stage of a chain (Clark-Scarf, HDPO)"
+    yield entry("SerialSystem", "serial", f"{line}.")
+    for lead, p in product((1, 2, 3, 4), (4, 9, 19, 39)):
+        yield entry(
+            "SerialSystem", "serial", f"{line}: store lead time {lead}, penalty {p}.", f"L{lead}-p{p}"
+        )
+    line = "Order for a warehouse and its stores, lost sales (HDPO)"
+    yield entry("ManyStores", "warehouse", f"{line}.")
+    for stores in (3, 5, 10, 20, 30, 50):
+        yield entry("ManyStores", "warehouse", f"{line}: {stores} stores.", str(stores))
+    line = "Order from cheap and from quick warehouses, lost sales (HDPO)"
+    yield entry("ManyWarehouses", "warehouses", f"{line}.")
+    yield entry("ManyWarehouses", "warehouses", f"{line}: 2 warehouses, 10 stores.", "2x10")
+    line = "Order and divide among stores, nothing kept between (HDPO)"
+    yield entry("Transshipment", "transshipment", f"{line}.")
+    for stores, lead, p, corr in product((3, 5, 10), (2, 6), (4, 9), ("0", "0.5")):
+        instance = f"{stores} stores, lead time {lead}, penalty {p}, correlation {corr}"
+        preset = f"{stores}-L{lead}-p{p}-corr{corr}"
+        yield entry("Transshipment", "transshipment", f"{line}: {instance}.", preset)
 
 
 ENTRIES: tuple[KernelEntry, ...] = (*_hdpo(),)
