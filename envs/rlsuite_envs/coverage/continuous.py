@@ -67,7 +67,7 @@ class ContinuousCoverageParams:
 
 @dataclass(frozen=True)
 class ContinuousCoverageState:
-    """The agent and what it has covered. C cells a side with a margin of M around them, G map fields a side."""
+    """The agent and what it has covered, with C cells and G map fields a side."""
 
     position: Tensor
     """In the unit square, [B, 2] float."""
@@ -76,7 +76,7 @@ class ContinuousCoverageState:
     t: Tensor
     """Steps done, [B] int64."""
     covered: Tensor
-    """Covered cells, row by row, [B, (C + 2 M)^2] bool; the margin counts as covered from the start."""
+    """Covered cells, y fastest, [B, C^2 + 1] bool; the last one is a bin for what is not seen."""
     fields: Tensor
     """Covered cells per field of the coarse map, [B, G^2] float32."""
     area: Tensor
@@ -149,22 +149,17 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
     ) -> None:
         super().__init__(params, device=device, dtype=dtype)
         p = self.params
-        # A place sees cells of its window only: 2 M + 1 cells a side around its own. The margin makes every
-        # window whole, so that no index needs a bound.
-        self.margin = math.ceil(p.radius * p.cells)
-        self.width = p.cells + 2 * self.margin
-        shifts = np.arange(-self.margin, self.margin + 1)
+        # A place sees cells of its window only: the own cell's row and column, and `reach` more on either side.
+        reach = math.ceil(p.radius * p.cells)
+        shifts = np.arange(-reach, reach + 1)
         near = np.maximum(np.abs(shifts) - 0.5, 0)  # from anywhere in the own cell to the other's centre
         rows, cols = np.nonzero(near[:, None] ** 2 + near[None] ** 2 <= (p.radius * p.cells) ** 2)
         self._rows, self._cols = self._index(rows), self._index(cols)
-        self._window = self._index(shifts[rows] * self.width + shifts[cols])
+        self._window = self._index(shifts[rows] * p.cells + shifts[cols])
         self._shifts = torch.tensor(shifts, dtype=self.dtype, device=self.device)
-        place = np.clip(np.arange(self.width) - self.margin, 0, p.cells - 1)
-        field = place // (p.cells // p.map_cells)
-        self._field = self._index((field[:, None] * p.map_cells + field[None]).reshape(-1))
-        real = np.zeros((self.width, self.width), dtype=bool)
-        real[self.margin : self.margin + p.cells, self.margin : self.margin + p.cells] = True
-        self._real = torch.tensor(real.reshape(-1), device=self.device)
+        field = np.arange(p.cells) // (p.cells // p.map_cells)
+        fields = (field[:, None] * p.map_cells + field[None]).reshape(-1)
+        self._field = self._index(np.append(fields, 0))
         self._history = p.horizon + 1 if p.observation == "history" else 0
 
     def _index(self, values: np.ndarray) -> Tensor:
@@ -194,7 +189,7 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
             position,
             torch.zeros_like(position),
             torch.full((num,), -1, device=self.device),
-            (~self._real).repeat(num, 1),
+            torch.zeros((num, self.params.cells**2 + 1), dtype=torch.bool, device=self.device),
             torch.zeros((num, self.params.map_cells**2), device=self.device),
             torch.zeros(num, dtype=torch.int64, device=self.device),
             torch.zeros(num, dtype=torch.int64, device=self.device),
@@ -203,23 +198,27 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         return self._visit(nothing, position, nothing.velocity)[0]
 
     def _under(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """The cells [B, K] that a sensor at places [B, 2] may see, and whether it does, [B, K] bool."""
+        """Whether the K cells around places [B, 2] are seen from there, and which they are: [B, K] bool, int64.
+
+        The number of what is not seen is that of the bin, C^2.
+        """
         p = self.params
         own = (position * p.cells).floor().clamp(0, p.cells - 1)
-        gap = own.unsqueeze(-1) + (self._shifts + 0.5) - position.unsqueeze(-1) * p.cells
-        gap = gap.square()
+        cell = own.unsqueeze(-1) + self._shifts
+        gap = (cell + 0.5 - position.unsqueeze(-1) * p.cells).square()
+        gap = gap.masked_fill((cell < 0) | (cell >= p.cells), math.inf)
         near = gap[:, 0].index_select(1, self._rows) + gap[:, 1].index_select(1, self._cols)
-        row, col = (own.long() + self.margin).unbind(1)
-        return (row * self.width + col).unsqueeze(1) + self._window, near <= (p.radius * p.cells) ** 2
+        inside = near <= (p.radius * p.cells) ** 2
+        row, col = own.long().unbind(1)
+        return inside, ((row * p.cells + col).unsqueeze(1) + self._window).masked_fill(~inside, p.cells**2)
 
     def _visit(
         self, state: ContinuousCoverageState, position: Tensor, velocity: Tensor
     ) -> tuple[ContinuousCoverageState, Tensor]:
         """The state after going to places [B, 2], and the step's reward [B]."""
-        cells, inside = self._under(position)
-        seen = state.covered.gather(1, cells)
-        new = inside & ~seen
-        gain, own = new.sum(1), (inside & self._real[cells]).sum(1)
+        inside, cells = self._under(position)
+        new = inside & ~state.covered.gather(1, cells)
+        gain, own = new.sum(1), inside.sum(1)
         fields = state.fields
         if self.params.observation == "covered":
             fields = fields.scatter_add(1, self._field[cells], new.to(torch.float32))
@@ -231,14 +230,13 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
             position,
             velocity,
             state.t + 1,
-            state.covered.scatter(1, cells, seen | inside),
+            state.covered.scatter(1, cells, True),
             fields,
             state.area + gain,
             state.modular + own,
             history,
         )
-        paid = gain if self.params.reward == "marginal" else own
-        return after, self._percent(paid)
+        return after, self._percent(gain if self.params.reward == "marginal" else own)
 
     def _percent(self, cells: Tensor) -> Tensor:
         return cells.to(self.dtype) * (100.0 / self.params.cells**2)
@@ -299,9 +297,7 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
 
     def grid(self, state: ContinuousCoverageState) -> Tensor:
         """The covered cells as a map, [B, C, C] bool, x first."""
-        whole = state.covered.reshape(-1, self.width, self.width)
-        inner = slice(self.margin, self.margin + self.params.cells)
-        return whole[:, inner, inner]
+        return state.covered[:, :-1].reshape(-1, self.params.cells, self.params.cells)
 
     def render(self, state_row: ContinuousCoverageState) -> np.ndarray:
         """The covered cells and the sensor over them."""
