@@ -21,6 +21,30 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "rlsuite/PointMaze-v0", "mazes.point_maze:PointMaze", None, "Push a ball through a U (sparse reward)."
     ),
     *(_point_maze(layout, reward) for layout in LAYOUTS for reward in ("sparse", "dense")),
+    KernelEntry(
+        "rlsuite/GridMaze-v0", "mazes.grid_maze:GridMaze", None, "Find the goal of a grid maze (9x9)."
+    ),
+    *(
+        KernelEntry(
+            f"rlsuite/GridMaze-{size}-v0",
+            "mazes.grid_maze:GridMaze",
+            None,
+            f"Find the goal of a grid maze ({size}).",
+            preset=size,
+        )
+        for size in ("5x5", "9x9", "13x13", "21x21")
+    ),
+    KernelEntry("rlsuite/KeyDoor-v0", "mazes.key_door:KeyDoor", None, "Key, locked door, goal (6x6)."),
+    *(
+        KernelEntry(
+            f"rlsuite/KeyDoor-{size}-v0",
+            "mazes.key_door:KeyDoor",
+            None,
+            f"Key, locked door, goal ({size}).",
+            preset=size,
+        )
+        for size in ("5x5", "6x6", "8x8", "16x16")
+    ),
     KernelEntry("rlsuite/HardMaze-v0", "mazes.hard_maze:HardMaze", None, "Deceptive maze, range finders."),
     KernelEntry(
         "rlsuite/HardMaze-Medium-v0",

@@ -286,12 +286,11 @@ class SlipperyLake(Kernel[LakeState, LakePost, LakeNoise]):
 
     def render_episode(self, states: LakeState, actions: Tensor, rewards: Tensor) -> np.ndarray:
         """The path across the lake, coloured by time, and distance and reward over time."""
-        from rlsuite_envs.mazes.pictures import episode_figure, figure_array
+        from rlsuite_envs.mazes.pictures import drifting, episode_figure, figure_array
 
+        path = drifting(self._centres(states.cell))
         goals = self._centres(self.goal.nonzero()[:, 0])
-        drawn, _, curve = episode_figure(
-            self.rows, 1.0, self._centres(states.cell), goals, rewards.cpu().numpy(), COLORS
-        )
+        drawn, _, curve = episode_figure(self.rows, 1.0, path, goals, rewards.cpu().numpy(), COLORS)
         curve.step(
             np.arange(len(states.cell)),
             self.distance[states.cell].cpu().numpy(),

@@ -11,7 +11,7 @@ from rlsuite_envs.drawing import Canvas, figure, figure_array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["WALL", "episode_figure", "figure_array", "maze_canvas"]
+__all__ = ["WALL", "drifting", "episode_figure", "figure_array", "maze_canvas"]
 
 WALL = "#59636e"
 """Colour of walls."""
@@ -39,6 +39,11 @@ def maze_canvas(
                 x, y = j * side - half_x, half_y - i * side
                 canvas.rect(x, y, x + side, y - side, color)
     return canvas
+
+
+def drifting(path: np.ndarray) -> np.ndarray:
+    """A path [T + 1, 2] between centres of unit cells, moved across them in time, so that returns show."""
+    return path + np.linspace(-0.25, 0.25, len(path))[:, None]
 
 
 def episode_figure(
