@@ -6,6 +6,7 @@ that learners bootstrap there. No period is discounted here, and no time is obse
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,7 +83,11 @@ def check_row(
         raise ValueError(f"{name}={value!r} must be a sequence of {wanted} number{'s' * (length != 1)}.")
     kinds = int if whole else (int, float)
     for entry in entries:
-        fits = isinstance(entry, kinds) and not isinstance(entry, bool) and np.isfinite(entry)
+        fits = (
+            isinstance(entry, kinds)
+            and not isinstance(entry, bool)
+            and (isinstance(entry, int) or math.isfinite(entry))
+        )
         if not fits or entry < low or (strict and entry == low):
             kind = "integers" if whole else "finite numbers"
             bound = f"above {low:g}" if strict else f"of at least {low:g}"
