@@ -25,7 +25,7 @@ COLORS = {
     KEY: "#e0b000",
     OPEN: "#fff3c4",
     CLOSED: "#d9a441",
-    LOCKED: "#a05a00",
+    LOCKED: "#d08a3a",
 }
 
 
