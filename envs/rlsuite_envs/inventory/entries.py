@@ -46,4 +46,30 @@ def _hdpo() -> Iterator[KernelEntry]:
         yield entry("Transshipment", "transshipment", f"{line}: {instance}.", preset)
 
 
-ENTRIES: tuple[KernelEntry, ...] = (*_hdpo(),)
+def _supply_networks() -> Iterator[KernelEntry]:
+    """gym-invmgmt's 22 core scenarios, its 4 multi-agent rows, and its other networks."""
+
+    def entry(line: str, scenario: str | None = None) -> KernelEntry:
+        id = "rlsuite/SupplyNetwork-v0" if scenario is None else f"rlsuite/SupplyNetwork-{scenario}-v0"
+        return KernelEntry(id, "inventory.supply_network:SupplyNetwork", None, line, preset=scenario)
+
+    yield entry("Order on every link of a supply network (gym-invmgmt; scenario=...).")
+    demands = {
+        "stationary": "steady demand",
+        "seasonal": "trend and season",
+        "shock": "trend, season and shock",
+    }
+    for topology, (demand, words) in product(("divergent", "serial"), demands.items()):
+        for goodwill in ("",) if demand == "stationary" else ("", "-goodwill"):
+            line = f"Supply network, {topology}: {words}{', goodwill' if goodwill else ''}"
+            yield entry(f"{line}, backlog.", f"{topology}-{demand}{goodwill}-backlog")
+            yield entry(f"{line}, lost sales.", f"{topology}-{demand}{goodwill}-lost")
+        if demand != "stationary":
+            yield entry(f"{line[: -len(', goodwill')]}, multi-agent row.", f"{topology}-{demand}-marl")
+    for topology in ("divergent", "serial"):
+        yield entry(f"Supply network, {topology}: Walmart sales (M5), backlog.", f"{topology}-m5-backlog")
+    for topology in ("assembly", "diamond", "tree", "w"):
+        yield entry(f"Supply network, {topology}: steady demand, backlog.", topology)
+
+
+ENTRIES: tuple[KernelEntry, ...] = (*_hdpo(), *_supply_networks())
