@@ -89,4 +89,31 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Cover a square with a sensor that has inertia.",
         preset="double_integrator",
     ),
+    KernelEntry(
+        "rlsuite/CarRacing-v0",
+        "coverage.car_racing:CarRacing",
+        None,
+        "Drive a 1:43 car around a track, paid for newly reached track.",
+    ),
+    KernelEntry(
+        "rlsuite/CarRacing-progress-v0",
+        "coverage.car_racing:CarRacing",
+        None,
+        "The same, paid for the change of place.",
+        preset="progress",
+    ),
+    KernelEntry(
+        "rlsuite/CarRacing-modular-v0",
+        "coverage.car_racing:CarRacing",
+        None,
+        "The same, paid for the place itself.",
+        preset="modular",
+    ),
+    KernelEntry(
+        "rlsuite/CarRacing-preview-v0",
+        "coverage.car_racing:CarRacing",
+        None,
+        "CarRacing with the curvature ahead in the observation.",
+        preset="preview",
+    ),
 )
