@@ -59,7 +59,7 @@ def test_steps_follow_the_differential_equation(throttle: float, steering: float
     k = straight()
     x0 = [3.0, -0.02, 0.05, speed, 0.03, 0.6]
     got, wanted = after(k, x0, throttle, steering, 4), exact(k, x0, throttle, steering, 0.12)
-    np.testing.assert_allclose(got, wanted, rtol=0.02, atol=2e-3)  # 0.55 m/s is nearly too stiff
+    np.testing.assert_allclose(got, wanted, rtol=0.02, atol=6e-3)  # 0.55 m/s is nearly too stiff
     fine = straight(substeps=20)
     np.testing.assert_allclose(after(fine, x0, throttle, steering, 4), wanted, rtol=1e-7, atol=1e-7)
 
