@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -81,9 +82,12 @@ class DesignSet:
 
     visited: Tensor
     """Measured nodes in order, [B, horizon + 1] int64, N where there is none yet."""
-    factor: tuple[Tensor, ...]
-    """Lower Cholesky factor of I + K / s^2 of the measurements, float64, in blocks of rows without the zeros above:
-    block i is [B, rows, columns up to its last]. Rows not yet used are the identity's."""
+    below: tuple[Tensor, ...]
+    """Lower Cholesky factor of I + K / s^2 of the measurements, float64, in blocks of rows: what stands left of the
+    blocks on the diagonal, [B, rows, rows above] each. Rows not yet used are 0."""
+    inverse: tuple[Tensor, ...]
+    """Inverses of the factor's blocks on the diagonal, [B, rows, rows] each (a product is faster than a solution).
+    Rows not yet used are the identity's."""
 
 
 class GPDesign(GraphWalk):
@@ -93,7 +97,7 @@ class GPDesign(GraphWalk):
     At every node the agent measures the process there with noise of standard deviation s. F(S) is the mutual
     information I(y_S; f) = 1/2 logdet(I + K_S / s^2): one measurement per visit, so that a revisit counts (fresh
     noise), but little: 1/2 ln 2 at most after the first. K is a Matern-5/2 covariance given five earlier
-    measurements. A visit adds 1/2 ln(1 + v / s^2), v the posterior variance at the node: one triangular solve and
+    measurements. A visit adds 1/2 ln(1 + v / s^2), v the posterior variance at the node: one triangular system and
     one row more of the Cholesky factor, never a factorisation anew. This is done in double precision always.
 
     ## Action Space
@@ -147,7 +151,8 @@ class GPDesign(GraphWalk):
         self.alone = (0.5 * torch.log1p(self.signal) + self.bonus).to(self.dtype)
         self.size = p.horizon + 1
         rows = max(8, -(-self.size // 4))
-        self.edges = [*range(0, self.size, rows), self.size]
+        # First row and last row + 1 of each block of the factor.
+        self._blocks = list(itertools.pairwise([*range(0, self.size, rows), self.size]))
         self.order = torch.arange(self.size, device=self.device)
 
     def layers(self, state_row: WalkState) -> Layers:
@@ -177,22 +182,20 @@ class GPDesign(GraphWalk):
     def empty_set(self, num: int, rng: torch.Generator) -> DesignSet:
         """No measurement."""
         visited = torch.full((num, self.size), self.params.nodes, device=self.device)
-        identity = torch.eye(self.size, dtype=torch.float64, device=self.device)
-        bounds = zip(self.edges, self.edges[1:], strict=False)
-        factor = tuple(identity[low:high, :high].expand(num, -1, -1).clone() for low, high in bounds)
-        return DesignSet(visited, factor)
+        double: dict[str, Any] = {"dtype": torch.float64, "device": self.device}
+        below = tuple(torch.zeros((num, high - low, low), **double) for low, high in self._blocks)
+        inverse = tuple(torch.eye(high - low, **double).repeat(num, 1, 1) for low, high in self._blocks)
+        return DesignSet(visited, below, inverse)
 
     def _explained(self, seen: DesignSet, node: Tensor) -> tuple[Tensor, Tensor]:
         """The new row [B, horizon + 1] of the factor but for its diagonal, and the posterior variance / s^2 [B]."""
         cross = self.scaled[node.unsqueeze(1), seen.visited]
         row = cross[:, :0]
-        for low, block in zip(self.edges, seen.factor, strict=False):
-            high = block.shape[2]
+        for (low, high), left, inverse in zip(self._blocks, seen.below, seen.inverse, strict=True):
             right = cross[:, low:high].unsqueeze(2)
             if low:
-                right = torch.baddbmm(right, block[:, :, :low], row.unsqueeze(2), alpha=-1)
-            part = torch.linalg.solve_triangular(block[:, :, low:], right, upper=False)
-            row = torch.cat((row, part.squeeze(2)), dim=1)
+                right = torch.baddbmm(right, left, row.unsqueeze(2), alpha=-1)
+            row = torch.cat((row, torch.bmm(inverse, right).squeeze(2)), dim=1)
         # Rounding may leave a tiny negative variance, and a negative gain with it.
         return row, (self.signal[node] - row.square().sum(1)).clamp_(min=0.0)
 
@@ -208,13 +211,17 @@ class GPDesign(GraphWalk):
         """One row more of the factor."""
         row, variance = self._explained(seen, node)
         now = self.order == t.unsqueeze(1)
-        row = torch.where(now, (1.0 + variance).sqrt_().unsqueeze(1), row)
-        factor = []
-        for low, block in zip(self.edges, seen.factor, strict=False):
-            high = block.shape[2]
-            factor.append(torch.where(now[:, low:high].unsqueeze(2), row[:, None, :high], block))
+        corner = (1.0 + variance).rsqrt_().unsqueeze(1)
+        unit = now.to(torch.float64)
+        below, inverse = [], []
+        for (low, high), left, square in zip(self._blocks, seen.below, seen.inverse, strict=True):
+            here = now[:, low:high].unsqueeze(2)
+            below.append(torch.where(here, row[:, None, :low], left))
+            # [[L, 0], [r, c]] has the inverse [[L^-1, 0], [-r L^-1 / c, 1 / c]].
+            last = unit[:, low:high] - torch.bmm(row[:, None, low:high], square).squeeze(1)
+            inverse.append(torch.where(here, (last * corner).unsqueeze(1), square))
         visited = torch.where(now, node.unsqueeze(1), seen.visited)
-        return DesignSet(visited, tuple(factor)), self._information(variance, t)
+        return DesignSet(visited, tuple(below), tuple(inverse)), self._information(variance, t)
 
     def node_value(self, seen: DesignSet, node: Tensor) -> Tensor:
         """Information of a measurement there, had there been none before."""

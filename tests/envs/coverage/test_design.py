@@ -58,8 +58,10 @@ def test_carried_factor_is_the_cholesky_factor() -> None:
     kernel = make_kernel(GPDesign, noise_std=0.1, horizon=17, dtype="float64")
     nodes, _, state = walk(kernel, torch.randint(0, 5, (17, 2), generator=torch.Generator().manual_seed(2)))
     factor = torch.zeros(18, 18, dtype=torch.float64)
-    for low, block in zip(kernel.edges, state.seen.factor, strict=False):
-        factor[low : low + block.shape[1], : block.shape[2]] = block[0]
+    for left, inverse in zip(state.seen.below, state.seen.inverse, strict=True):
+        rows, low = left.shape[1:]
+        factor[low : low + rows, :low] = left[0]
+        factor[low : low + rows, low : low + rows] = torch.linalg.inv(inverse[0])
     among = kernel.params.covariance[np.ix_(nodes[:, 0], nodes[:, 0])]
     np.testing.assert_allclose(factor, np.linalg.cholesky(np.eye(18) + among / 0.01), atol=1e-9)
 
