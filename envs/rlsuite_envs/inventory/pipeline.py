@@ -16,6 +16,9 @@ from torch import Tensor
 
 __all__ = ["advance", "place", "serve", "share_all", "share_out", "slot_masks"]
 
+NOTHING = 1e-9
+"""Orders of fewer units than this altogether have no meaningful proportions, and wild gradients: they count as none."""
+
 
 def slot_masks(lead_times: Tensor, slots: int) -> Tensor:
     """Where orders go: [*lead_times.shape, slots] bool, True in slot L of a location with lead time L < slots."""
@@ -87,6 +90,6 @@ def share_all(wanted: Tensor, available: Tensor, fallback: Tensor) -> Tensor:
         [..., K, W]; its sum over K is `available`.
     """
     total = wanted.sum(-2, keepdim=True)
-    some = total > 0
+    some = total > NOTHING
     shares = torch.where(some, wanted / torch.where(some, total, 1.0), fallback)
     return shares * available.clamp_min(0).unsqueeze(-2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ def draw_stock(places: Mapping[str, np.ndarray], units: Mapping[str, float], cos
         cost: of the last period.
     """
     width = len(places)
-    canvas = Canvas(640, 400, (-0.06 * width, 1.02 * width), (RANGE[0] - 1.2, RANGE[1] + 1.0))
+    canvas = Canvas(640, 400, (-0.06 * width, 1.02 * width), (RANGE[0] - 1.2, RANGE[1] + 1.2))
     for level in range(int(RANGE[0]), int(RANGE[1]) + 1):
         canvas.line([(0, level), (width, level)], "black" if level == 0 else "#e8e8e8", 1)
         canvas.text(-0.01 * width, level, str(level), "gray", 11, anchor="rm")
@@ -35,12 +36,20 @@ def draw_stock(places: Mapping[str, np.ndarray], units: Mapping[str, float], cos
         for k, amount in enumerate(slots / units[name]):
             color = ON_ITS_WAY if k else (ON_HAND if amount >= 0 else OWED)
             left = place + 0.05 + k * bar
-            canvas.rect(left, 0, left + 0.85 * bar, float(np.clip(amount, *RANGE)), color)
+            end = float(np.clip(amount, *RANGE))
+            if amount:
+                canvas.rect(left, 0, left + 0.85 * bar, end, color)
+            if amount != end and width <= MANY:
+                canvas.text(
+                    left + 0.4 * bar, end, f"{amount:.1f}", "black", 11, anchor="mb" if end > 0 else "mt"
+                )
         if width <= 16 or place % 5 == 0:
             short = name if width <= 6 else name.replace("store ", "s").replace("warehouse", "w")
             canvas.text(place + 0.5, RANGE[0] - 0.6, short, "black", 13, anchor="mm")
-    title = f"stock and pipeline, in mean demands        cost of the period {cost:.2f}"
-    canvas.text(0.0, RANGE[1] + 0.6, title, "black", 14)
+    title = (
+        f"in mean demands: on hand, arriving in 1, 2, ... periods, owed      cost of the period {cost:.2f}"
+    )
+    canvas.text(0.0, RANGE[1] + 0.75, title, "black", 13)
     return canvas.array()
 
 
@@ -83,8 +92,10 @@ def draw_history(
 
 def _gathered(series: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The series, with those of more than MANY stores added up."""
-    stores = [name for name in series if name.startswith("store ")]
-    if len(stores) <= MANY:
+    if sum(name.startswith("store ") for name in series) <= MANY:
         return dict(series)
-    rest = {name: value for name, value in series.items() if name not in stores}
-    return {f"{len(stores)} stores": np.sum([series[name] for name in stores], axis=0), **rest}
+    gathered: dict[str, Any] = {}
+    for name, value in series.items():
+        kind = re.sub(r"^store \d+", "all stores", name)  # "store 3 from 1" becomes "all stores from 1"
+        gathered[kind] = gathered.get(kind, 0.0) + value
+    return gathered
