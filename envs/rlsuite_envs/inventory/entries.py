@@ -25,6 +25,9 @@ def _hdpo() -> Iterator[KernelEntry]:
     yield entry("LostSales", "stores", f"{line}.")
     for lead, p in product((1, 2, 3, 4), (4, 9, 19, 39)):
         yield entry("LostSales", "stores", f"{line}: lead time {lead}, penalty {p}.", f"L{lead}-p{p}")
+    yield entry(
+        "TracedStore", "traced_store", "Order for one store whose demand is read from recorded series (HDPO)."
+    )
     line = "Order at every stage of a chain (Clark-Scarf, HDPO)"
     yield entry("SerialSystem", "serial", f"{line}.")
     for lead, p in product((1, 2, 3, 4), (4, 9, 19, 39)):
