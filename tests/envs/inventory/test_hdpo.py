@@ -16,10 +16,11 @@ from rlsuite_envs.inventory.instances import published_stores
 from rlsuite_envs.inventory.pipeline import advance, place, serve, share_all, share_out, slot_masks
 from rlsuite_envs.inventory.serial import SerialState, SerialSystem
 from rlsuite_envs.inventory.stores import LostSales, SingleStore, StoreState
+from rlsuite_envs.inventory.traced_store import TracedStore
 from rlsuite_envs.inventory.transshipment import Transshipment
 from rlsuite_envs.inventory.warehouse import ManyStores, NetworkState
 from rlsuite_envs.inventory.warehouses import ManyWarehouses
-from rlsuite_envs.kernel import make_kernel, tree_items
+from rlsuite_envs.kernel import make_kernel, tree_items, tree_map
 
 KERNELS: list[Any] = [SingleStore, LostSales, SerialSystem, ManyStores, ManyWarehouses, Transshipment]
 
@@ -310,6 +311,25 @@ def test_start_states_are_as_described(kernel: Any) -> None:
     torch.testing.assert_close(
         started.mean(0), (means[:, None] / 2).expand(-1, filled).double(), rtol=0.02, atol=0
     )
+
+
+@pytest.mark.parametrize("kernel", [*KERNELS, TracedStore])
+def test_pictures(kernel: Any) -> None:
+    made = make_kernel(kernel)
+    rng = torch.Generator().manual_seed(1)
+    state: Any = made.initial_state(1, rng)
+    states, actions, rewards = [state], [], []
+    for _ in range(12):
+        actions.append(torch.rand(1, *made.action_space.shape, generator=rng) * 2 - 1)
+        state, reward, _ = made.advance(state, actions[-1], made.sample_exogenous(state, rng))
+        states.append(state)
+        rewards.append(reward)
+    episode = tree_map(lambda *parts: torch.cat(parts), *states)
+    pictures = [made.render(state), made.render_episode(episode, torch.cat(actions), torch.cat(rewards))]
+    for picture in pictures:
+        assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+    assert (made.render(state) != made.render(states[0])).any()
 
 
 # --- Demand
