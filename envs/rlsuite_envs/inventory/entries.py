@@ -75,4 +75,19 @@ def _supply_networks() -> Iterator[KernelEntry]:
         yield entry(f"Supply network, {topology}: steady demand, backlog.", topology)
 
 
-ENTRIES: tuple[KernelEntry, ...] = (*_hdpo(), *_supply_networks())
+def _lot_sizing() -> Iterator[KernelEntry]:
+    """PDPPO's plants."""
+    line = "Tell machines what to make, before demand is known (PDPPO)"
+    yield KernelEntry("rlsuite/LotSizing-v0", "inventory.lot_sizing:LotSizing", None, f"{line}.")
+    for preset in ("15x5", "20x10", "25x10", "25x15"):
+        items, machines = preset.split("x")
+        yield KernelEntry(
+            f"rlsuite/LotSizing-{preset}-v0",
+            "inventory.lot_sizing:LotSizing",
+            None,
+            f"{line}: {items} items, {machines} machines.",
+            preset=preset,
+        )
+
+
+ENTRIES: tuple[KernelEntry, ...] = (*_lot_sizing(), *_hdpo(), *_supply_networks())
