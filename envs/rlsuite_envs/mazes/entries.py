@@ -87,4 +87,13 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Walk in a square to one of two spots.",
         preset="two-areas",
     ),
+    KernelEntry(
+        "rlsuite/Curling-v0",
+        "mazes.curling:Curling",
+        None,
+        "Push a ball with an arm so that it stops in a disc.",
+    ),
+    KernelEntry(
+        "rlsuite/Billiard-v0", "mazes.billiard:Billiard", None, "Push a ball with an arm into a hole."
+    ),
 )

@@ -155,6 +155,7 @@ class Point2D(Kernel[Point2DState, Point2DState, None]):
         draw_areas(square, self.params.areas)
         draw_path(drawn, square, torch.stack((states.x, states.y), 1).cpu().numpy(), "point")
         square.set(xlim=(-1.03, 1.03), ylim=(-1.03, 1.03), xlabel="x", ylabel="y", aspect="equal")
+        square.set(xticks=(-1, -0.5, 0, 0.5, 1), yticks=(-1, -0.5, 0, 0.5, 1))
         square.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
         earned.step(
             np.arange(1, len(rewards) + 1), rewards.cumsum(0).cpu().numpy(), where="post", color="#ff7f0e"

@@ -245,7 +245,7 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         points = torch.stack(self.joints(state_row.angles), -1)[:, 0].cpu().numpy()
         canvas.line(points, "#1f77b4", 4.0)
         for x, y in points[1:-1]:
-            canvas.disc(x, y, 0.006, "white")
+            canvas.disc(x, y, 0.0035, "white")
         canvas.disc(*points[0], 0.014, "#333333")
         canvas.disc(*points[-1], 0.014, "#d62728" if state_row.stopped.item() else "#2ca02c")
         return canvas.array()
@@ -276,6 +276,7 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
             extent=(0, len(actions), 0.5, self.params.num_links + 0.5),
         )  # fmt: skip
         drawn.colorbar(image, ax=pushed, label="torque", shrink=0.8)
+        pushed.set_yticks(range(5, self.params.num_links + 1, 5))
         pushed.set(xlabel="step", ylabel="joint", title=f"return {float(rewards.sum()):.3f}")
         return figure_array(drawn)
 
