@@ -68,7 +68,9 @@ class ManyWarehousesParams(NetworkParams):
         for entry in (entry for row in rows for entry in row):
             fits = type(entry) is kind
             if not fits or (kind is int and entry < 1):
-                raise ValueError(f"{name}={value!r}: {entry!r} is not allowed; its entries must be {allowed}.")
+                raise ValueError(
+                    f"{name}={value!r}: {entry!r} is not allowed; its entries must be {allowed}."
+                )
         object.__setattr__(self, name, tuple(tuple(row) for row in rows))
 
     def sourcing(self) -> Sourcing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,6 +34,14 @@ SETTINGS: list[tuple[Any, dict[str, Any]]] = [
     (ManyWarehouses, {**SMALL, "lead_times": ((1, 2), (2, 1), (1, 3)), "warehouse_lead_times": (1, 2)}),
     (Transshipment, {**SMALL, "lead_times": (1, 2, 1), "warehouse_lead_time": 1}),
 ]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def setting(kernel: Any, params: dict[str, Any], actions: str) -> tuple[Any, Any, list[Tensor], Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,14 @@ from rlsuite_envs.inventory.serial import SerialSystem
 from rlsuite_envs.inventory.stores import LostSales, SingleStore
 from rlsuite_envs.inventory.transshipment import Transshipment
 from rlsuite_envs.kernel import make_kernel
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def mean_cost(
