@@ -175,15 +175,15 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         """Arm, goal, and the disc of possible goals."""
         first = state_row.angles[0, 0].item()
         elbow = (math.cos(first), math.sin(first))
-        tip = hand(state_row.angles)[0].tolist()
-        goal = state_row.goal[0].tolist()
+        tip_x, tip_y = hand(state_row.angles)[0].tolist()
+        goal_x, goal_y = state_row.goal[0].tolist()
         canvas = Canvas(360, 360, (-2.4, 2.4), (-2.4, 2.4))
         canvas.disc(0, 0, REACH, "#f4f4f4", outline="#d0d0d0")
-        canvas.disc(*goal, self.params.goal_radius, "#b6dbb6", outline="#55a868")
-        canvas.line([(0, 0), elbow, tip], "#4c72b0", 8)
+        canvas.disc(goal_x, goal_y, self.params.goal_radius, "#b6dbb6", outline="#55a868")
+        canvas.line([(0, 0), elbow, (tip_x, tip_y)], "#4c72b0", 8)
         canvas.disc(0, 0, 0.08, "black")
-        canvas.disc(*elbow, 0.07, "#2f4a75")
-        canvas.disc(*tip, 0.07, "#c44e52")
+        canvas.disc(elbow[0], elbow[1], 0.07, "#2f4a75")
+        canvas.disc(tip_x, tip_y, 0.07, "#c44e52")
         return canvas.array()
 
     def render_episode(self, states: TwoLinkReacherState, actions: Any, rewards: Tensor) -> np.ndarray:

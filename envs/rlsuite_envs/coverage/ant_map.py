@@ -81,7 +81,7 @@ class CoverageMap:
 
     def outside(self, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether places [n, 2] lie outside the square."""
-        return (np.abs(xy) > self.params.half_side).any(axis=1)
+        return np.abs(xy).max(axis=1) > self.params.half_side
 
     def visit(self, rows: NDArray[np.intp], xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Cover the blocks at places xy [n, 2] in the rows [n]; returns the gains [n] in value."""

@@ -51,23 +51,21 @@ def draw_car(track: Track, s: float, d: float, mu: float, speed: float) -> np.nd
 
 def draw_lap(
     track: Track,
-    s: np.ndarray,
-    d: np.ndarray,
-    speed: np.ndarray,
-    reached: np.ndarray,
-    modular: np.ndarray,
+    states: dict[str, np.ndarray],
     controls: np.ndarray,
     earned: float,
     dt: float,
 ) -> np.ndarray:
-    """Path, F(S) and controls of an episode; states [T + 1], controls [T, 2]; a picture [H, W, 3] uint8."""
+    """Path, F(S) and controls of an episode; states' fields [T + 1], controls [T, 2]; a picture [H, W, 3] uint8."""
+    s, d, speed, reached, modular = (states[name] for name in ("s", "d", "vx", "reached", "modular"))
     drawn, axes = figure(2, 2, width=11.0, height=5.2, width_ratios=(1.15, 1))
     for ax in axes[:, 0]:
         ax.remove()
     plane = drawn.add_subplot(axes[0, 0].get_gridspec()[:, 0])
     for edge in _edges(track):
         plane.plot(*edge.T, color="#404040", lw=1)
-    path = plane.scatter(*to_world(track, s, d).T, c=speed, s=6, cmap="viridis", vmin=0)
+    x, y = to_world(track, s, d).T
+    path = plane.scatter(x, y, c=speed, s=6, cmap="viridis", vmin=0)
     drawn.colorbar(path, ax=plane, label="speed [m/s]", shrink=0.8)
     plane.plot(
         *to_world(track, np.zeros(2), track.half_width[0] * np.array([-1, 1])).T, color="#e31a1c", lw=2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -332,10 +332,9 @@ class CarRacing(Kernel[CarRacingState, CarRacingState, None]):
 
     def render_episode(self, states: CarRacingState, actions: Any, rewards: Tensor) -> np.ndarray:
         """The path coloured by speed, F(S) over time, and the controls."""
-        cpu = replace(states, **{n: getattr(states, n).cpu() for n in ("s", "d", "vx", "reached", "modular")})
         return draw_lap(
             self.track,
-            *(x.numpy() for x in (cpu.s, cpu.d, cpu.vx, cpu.reached, cpu.modular)),
+            {name: getattr(states, name).cpu().numpy() for name in ("s", "d", "vx", "reached", "modular")},
             actions.clamp(-1, 1).cpu().numpy(),
             float(rewards.sum()),
             self.params.dt,

@@ -31,7 +31,7 @@ def test_a_pendulum_step_by_hand() -> None:
     after, reward, terminated = kernel.advance(state, f64([ATANH_HALF], [0.0], [100.0]))
     # angle + 0.05 old velocity; acceleration 14.7 sin(angle) + 3 tanh(u): 7.35 + 1.5; 0; 3 tanh(4)
     expected = [math.pi / 6 + 0.1, math.pi - 0.05, 0.0]
-    np.testing.assert_allclose(after.theta, expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(after.theta.numpy(), expected, rtol=0, atol=1e-14)
     np.testing.assert_allclose(after.theta_dot, [2.4425, -1.0, 0.15 * math.tanh(4)], rtol=0, atol=1e-14)
     np.testing.assert_allclose(reward, [(math.sqrt(3) / 2 + 1) / 2, 0.0, 1.0], rtol=0, atol=1e-14)
     assert not terminated.any()
@@ -51,8 +51,10 @@ def test_a_reacher_step_by_hand() -> None:
         f64([0.0, math.pi / 2], [0.0, 0.0]), f64([1.0, -2.0], [0.0, 0.0]), f64([0.0, 0.0], [2.0, 0.2])
     )
     after, reward, terminated = kernel.advance(state, f64([ATANH_HALF, -ATANH_HALF], [0.0, 0.0]))
-    np.testing.assert_allclose(after.angles, [[0.1, math.pi / 2 - 0.2], [0, 0]], rtol=0, atol=1e-14)
-    np.testing.assert_allclose(after.velocities, [[0.95, -1.85], [0, 0]], rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        after.angles.numpy(), [[0.1, math.pi / 2 - 0.2], [0.0, 0.0]], rtol=0, atol=1e-14
+    )
+    np.testing.assert_allclose(after.velocities.numpy(), [[0.95, -1.85], [0.0, 0.0]], rtol=0, atol=1e-14)
     # hands at (1, 1) and (2, 0): squared distances 2 and 0.04; torques cost 0.25 each
     np.testing.assert_allclose(reward, [-2.5, -0.04], rtol=0, atol=1e-14)
     assert terminated.tolist() == [False, True]

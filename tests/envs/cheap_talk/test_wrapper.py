@@ -192,7 +192,7 @@ def test_messages_are_bounded_and_repeat(
 
 def test_gymnasiums_own_environments_take_the_wrapper() -> None:
     plain, talk = gym.make("CartPole-v1"), CheapTalkWrapper(gym.make("CartPole-v1"), message_seed=4)
-    ours = gym.make("rlsuite/CheapTalk-v0", message_seed=4).unwrapped
+    ours: Any = gym.make("rlsuite/CheapTalk-v0", message_seed=4).unwrapped
     seen, _ = plain.reset(seed=1)
     heard, _ = talk.reset(seed=1)
     for step in range(12):
@@ -221,7 +221,7 @@ def test_mujoco_takes_the_wrapper() -> None:
 
 
 def test_pictures() -> None:
-    env = gym.make("rlsuite/CheapTalk-Pendulum-v0", render_mode="rgb_array")
+    env: Any = gym.make("rlsuite/CheapTalk-Pendulum-v0", render_mode="rgb_array")
     env.reset(seed=0)
     assert env.render().shape == (360 + 2 * 18, 360, 3)
     silent: Any = gym.make("rlsuite/CheapTalk-Pendulum-v0", render_mode="rgb_array", message="none")

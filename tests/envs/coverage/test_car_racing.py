@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -23,9 +24,10 @@ def kernel(**params: Any) -> CarRacing:
 
 
 def state(*values: float) -> CarRacingState:
-    numbers = [torch.tensor([v], dtype=torch.float64) for v in values]
+    numbers: Any = [torch.tensor([v], dtype=torch.float64) for v in values]
     zero = torch.zeros(1, dtype=torch.float64)
-    return CarRacingState(*numbers, torch.zeros(1, dtype=torch.int64), zero, zero)
+    more: Any = (torch.zeros(1, dtype=torch.int64), zero, zero)
+    return CarRacingState(*numbers, *more)
 
 
 def straight(**params: Any) -> CarRacing:
@@ -186,7 +188,7 @@ def test_too_fast_a_car_leaves_the_track() -> None:
 
 def test_going_back_earns_nothing_and_modular_pays_the_place() -> None:
     back = state(3.0, 0.0, math.pi, 1.0, 0.0, 0.0)
-    back = CarRacingState(*[getattr(back, n) for n in (*FIELDS, "t")], back.s, back.s)
+    back = dataclasses.replace(back, reached=back.s, modular=back.s)
     action = torch.tensor([[0.2, 0.0]], dtype=torch.float64)
     after_, earned, _ = kernel().advance(back, action)
     assert after_.s < 3.0
@@ -234,7 +236,7 @@ def test_single_and_vector_agree(preset: str) -> None:
     np.testing.assert_array_equal(twin.reset(seed=3)[0][0], obs)
     env.action_space.seed(0)
     for _ in range(50):
-        action = env.action_space.sample() * np.float32([1.0, 0.1])
+        action = env.action_space.sample() * np.array([1.0, 0.1], np.float32)
         obs, reward, terminated, _, _ = env.step(action)
         obs2, reward2, terminated2, _, info2 = twin.step(action[None])
         assert (reward2[0], terminated2[0]) == (reward, terminated)

@@ -170,7 +170,7 @@ def test_single_and_vector_agree(id: str) -> None:
 
 
 def test_pictures() -> None:
-    env = gym.make("rlsuite/ContinuousCoverage-v0", render_mode="rgb_array")
+    env: Any = gym.make("rlsuite/ContinuousCoverage-v0", render_mode="rgb_array")
     env.reset(seed=0)
     assert env.render().shape == (400, 400, 3)
 
