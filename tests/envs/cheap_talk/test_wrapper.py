@@ -290,3 +290,19 @@ def test_bad_arguments_of_the_wrapper(env: str, kwargs: dict[str, Any], message:
 def test_ids_are_listed() -> None:
     listed = dict(rlsuite_envs.list_envs())
     assert {"rlsuite/CheapTalk-v0", "rlsuite/CheapTalk-Reacher-v0", "rlsuite/TanhPendulum-v0"} <= set(listed)
+
+
+def test_rows_in_any_order_hear_their_own_network() -> None:
+    talk = CheapTalk(CheapTalkParams(networks=3, message_dim=4))
+    obs = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    regular = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2])
+    order = torch.tensor([8, 0, 3, 4, 7, 1, 2, 6, 5])
+    said = talk.speak(obs, regular)
+    torch.testing.assert_close(talk.speak(obs[order], regular[order]), said[order], rtol=1e-5, atol=1e-5)
+    for p in range(3):
+        weights = tuple(w[p : p + 1] for w in random_weights(4, 4, networks=3))
+        alone = CheapTalk(CheapTalkParams(message_dim=4), network=weights)
+        rows = regular == p
+        torch.testing.assert_close(
+            alone.speak(obs[rows], torch.zeros(3, dtype=torch.int64)), said[rows], rtol=1e-5, atol=1e-5
+        )
