@@ -167,26 +167,26 @@ class GridCoverage(GraphWalk):
         """N: one number per cell."""
         return self.params.nodes
 
-    def empty_set(self, num: int, rng: torch.Generator) -> Tensor:
+    def empty_set(self, num: int, rng: torch.Generator) -> Any:
         """No cell seen, [B, N] bool."""
         return torch.zeros((num, self.params.nodes), dtype=torch.bool, device=self.device)
 
-    def gain(self, seen: Tensor, node: Tensor, t: Tensor) -> Tensor:
+    def gain(self, seen: Any, node: Tensor, t: Tensor) -> Tensor:
         """Weight of the footprint's cells that were not seen."""
         return self._new_weight(seen, self.cells[node], node)
 
     def _new_weight(self, seen: Tensor, cells: Tensor, node: Tensor) -> Tensor:
         return self.footprint_weights[node].masked_fill(seen.gather(1, cells), 0.0).sum(1)
 
-    def include(self, seen: Tensor, node: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def include(self, seen: Any, node: Tensor, t: Tensor) -> tuple[Any, Tensor]:
         """The footprint's cells are seen."""
         cells = self.cells[node]
         return seen.scatter(1, cells, True), self._new_weight(seen, cells, node)
 
-    def node_value(self, seen: Tensor, node: Tensor) -> Tensor:
+    def node_value(self, seen: Any, node: Tensor) -> Tensor:
         """Weight of the footprint."""
         return self.footprint_sums[node]
 
-    def write_set(self, seen: Tensor, out: Tensor) -> None:
+    def write_set(self, seen: Any, out: Tensor) -> None:
         """1 where seen."""
         out.copy_(seen.view(torch.uint8))  # torch converts bytes several times faster than booleans

@@ -51,7 +51,7 @@ def frame(kernel: Any, state_row: Any) -> np.ndarray:
         fill = WALL if node in closed else tuple(int(c) for c in color)
         canvas.rect(col, -row, col + 1, -row - 1, fill, outline="white" if scale > 12 else None)
         if layers.items is not None and layers.items[node] >= 0:
-            _item(canvas, col + 0.5, -row - 0.5, GROUPS[layers.items[node] % len(GROUPS)], layers.taken[node])  # type: ignore[index]
+            _item(canvas, col + 0.5, -row - 0.5, GROUPS[layers.items[node] % len(GROUPS)], layers.taken[node])
     row, col = divmod(int(state_row.node[0]), p.cols)
     canvas.disc(col + 0.5, -row - 0.5, 0.38, AGENT, outline="white")
     return canvas.array()
@@ -97,7 +97,7 @@ def _map(drawn: Any, ax: Any, p: Any, layers: Layers) -> None:
                 *_xy(nodes[taken], p), s=70, marker="s", facecolors="none", edgecolors=color, linewidths=2
             )
         ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=6, fontsize=7, title="open: collected"
+            loc="upper center", bbox_to_anchor=(0.5, -0.28), ncol=6, fontsize=7, title="open: collected"
         )
     ax.set(xlabel="column", ylabel="row")
 
