@@ -12,7 +12,6 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs import drawing
 from rlsuite_envs.checks import check_choice, check_finite, check_flag, check_integer, check_positive
 from rlsuite_envs.kernel import Kernel
 from rlsuite_envs.mazes import robot_pictures
@@ -143,7 +142,8 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
     of bearing + heading where the release takes bearing - heading: a slip of that code, kept as an option.
 
     ## Rewards
-    - reward="terminal" (as released): 0, and minus the distance to the goal in the last step.
+    - reward="terminal" (as released): 0, and minus the distance to the goal in the last step. A learner needs
+      a long horizon to see it: PPO improves with gamma 0.999, hardly with 0.99.
     - "dense": the distance gained in this step, whose sum is the start's distance minus the last one.
     - "success": 1 in the step that first reaches the goal, else 0.
 
@@ -151,7 +151,9 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
     At `start` with heading 0, at rest.
 
     ## Episode End
-    Termination: never, or at the goal where `terminate_at_goal`. Truncation: 400 steps.
+    After 400 steps: with reward="terminal" a termination, since the payoff is final and nothing after it counts
+    (a truncation would let a learner add the value of going on, that is of one more payoff); with the other
+    rewards a truncation. Also a termination: the goal, where `terminate_at_goal`.
 
     ## Info
     "behaviour" [B, 2]: position (at the end the behaviour descriptor of novelty search); "distance" [B] to
@@ -262,16 +264,17 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
             return self._goal_distance(before.x, before.y) - distance
         if p.reward == "success":
             return (after.reached & ~before.reached).to(self.dtype)
-        last = after.t >= p.horizon
-        if p.terminate_at_goal:
-            last = last | after.reached
-        return torch.where(last, -distance, 0.0)
+        return torch.where(self._terminated(after), -distance, 0.0)
+
+    def _terminated(self, state: HardMazeState) -> Tensor:
+        """Whether the payoff or the goal has ended the episode [B]."""
+        p = self.params
+        paid = state.t >= p.horizon if p.reward == "terminal" else torch.zeros_like(state.reached)
+        return paid | state.reached if p.terminate_at_goal else paid
 
     def transition(self, post_state: HardMazeState, noise: None) -> tuple[HardMazeState, None, Tensor]:
-        """The state itself, and whether the goal ends the episode."""
-        if self.params.terminate_at_goal:
-            return post_state, None, post_state.reached.clone()
-        return post_state, None, torch.zeros_like(post_state.reached)
+        """The state itself, and whether the episode has ended."""
+        return post_state, None, self._terminated(post_state)
 
     def ranges(self, state: HardMazeState) -> Tensor:
         """Distances to the walls [6, B] along the range finders, in units, `sensor_range` at most."""
@@ -332,19 +335,19 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
         p = self.params
         x, y = states.x.numpy(force=True), states.y.numpy(force=True)
         distance = self._goal_distance(states.x, states.y).numpy(force=True)
-        drawn, axes = drawing.figure(1, 2, width=11.0, height=5.2, width_ratios=[1.3, 1.0])
-        ax, below = axes[0]
-        for x1, y1, x2, y2 in p.walls:
-            ax.plot([x1, x2], [y1, y2], color=robot_pictures.WALL, linewidth=2.0)
         goal = (*p.goal, "*", robot_pictures.GOAL, "goal")
-        steps = robot_pictures.draw_path(ax, x, y, [goal])
-        robot_pictures.frame_maze(ax, *self._extent(), title="Path")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False, fontsize=9)
-        drawn.colorbar(steps, ax=ax, label="step", shrink=0.8)
-        below.plot(distance, color=robot_pictures.ROBOT)
-        below.axhline(p.success_radius, color=robot_pictures.GOAL, linestyle="--", label="success radius")
-        below.set(xlabel="step", ylabel="distance to the goal (map units)", ylim=(0, None))
-        collisions, total = int(states.collisions[-1]), float(rewards.sum())
-        below.set_title(f"Return {total:.1f}, collisions {collisions}", fontsize=10)
-        below.legend(frameon=False, fontsize=9)
-        return drawing.figure_array(drawn)
+        title = f"Return {float(rewards.sum()):.1f}, collisions {int(states.collisions[-1])}"
+        return robot_pictures.path_figure(
+            self._draw_walls,
+            self._extent(),
+            x,
+            y,
+            [goal],
+            distance,
+            "distance to the goal (map units)",
+            title,
+        )
+
+    def _draw_walls(self, ax: Any) -> None:
+        for x1, y1, x2, y2 in self.params.walls:
+            ax.plot([x1, x2], [y1, y2], color=robot_pictures.WALL, linewidth=2.0)

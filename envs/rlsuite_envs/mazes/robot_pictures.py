@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlsuite_envs.drawing import Canvas
+from rlsuite_envs.drawing import Canvas, figure, figure_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["GOAL", "PATH", "RAY", "ROBOT", "WALL", "draw_path", "draw_robot", "frame_maze", "maze_canvas"]
+__all__ = ["GOAL", "PATH", "RAY", "ROBOT", "WALL", "draw_path", "draw_robot", "maze_canvas", "path_figure"]
 
 WALL = "#333333"
 GOAL = "#2ca02c"
@@ -48,13 +48,6 @@ def draw_robot(
     canvas.line([(x, y), (x + radius * np.cos(angle), y + radius * np.sin(angle))], "white", 2.0)
 
 
-def frame_maze(ax: Axes, x_range: tuple[float, float], y_range: tuple[float, float], title: str) -> None:
-    """Limits, labels and title of a map, y downwards."""
-    ax.set(xlim=x_range, ylim=(y_range[1], y_range[0]), xlabel="x (map units)", ylabel="y (map units)")
-    ax.set_aspect("equal")
-    ax.set_title(title, fontsize=10)
-
-
 def draw_path(ax: Axes, x: np.ndarray, y: np.ndarray, marks: Sequence[Any] = ()) -> Any:
     """A path [T+1] coloured by time, with its start, its end and further marks.
 
@@ -74,3 +67,43 @@ def draw_path(ax: Axes, x: np.ndarray, y: np.ndarray, marks: Sequence[Any] = ())
     for mark_x, mark_y, marker, color, label in marks:
         ax.plot(mark_x, mark_y, marker, color=color, linestyle="none", label=label, zorder=5)
     return steps
+
+
+def path_figure(
+    draw_map: Callable[[Axes], object],
+    extent: tuple[tuple[float, float], tuple[float, float]],
+    x: np.ndarray,
+    y: np.ndarray,
+    marks: Sequence[Any],
+    curve: np.ndarray,
+    label: str,
+    title: str,
+) -> np.ndarray:
+    """A figure of an episode: the path in the map, and a curve over time beside it.
+
+    Args:
+        draw_map: draws the walls.
+        extent: ranges of x and y.
+        x: [T+1].
+        y: [T+1].
+        marks: as `draw_path` takes them.
+        curve: [T+1].
+        label: of the curve's axis.
+        title: of the curve.
+
+    Returns:
+        The picture, [H, W, 3] uint8.
+    """
+    drawn, axes = figure(1, 2, width=11.0, height=5.2, width_ratios=[1.3, 1.0])
+    ax, beside = axes[0]
+    draw_map(ax)
+    steps = draw_path(ax, x, y, marks)
+    ax.set(xlim=extent[0], ylim=(extent[1][1], extent[1][0]), xlabel="x (map units)", ylabel="y (map units)")
+    ax.set_aspect("equal")
+    ax.set_title("Path", fontsize=10)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=5, frameon=False, fontsize=9)
+    drawn.colorbar(steps, ax=ax, label="step", shrink=0.8)
+    beside.plot(curve, color=ROBOT)
+    beside.set(xlabel="step", ylabel=label, ylim=(0, max(1.05 * float(curve.max()), 1.0)))
+    beside.set_title(title, fontsize=10)
+    return figure_array(drawn)

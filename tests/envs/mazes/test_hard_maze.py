@@ -157,7 +157,7 @@ def test_the_terminal_reward_comes_in_the_last_of_400_steps() -> None:
     env.reset(seed=0)
     for step in range(1, 401):
         _, reward, terminated, truncated, info = env.step(np.zeros(2, np.float32))
-        assert (terminated, truncated) == (False, step == 400)
+        assert (terminated, truncated) == (step == 400, step == 400)
         assert reward == (0.0 if step < 400 else pytest.approx(-164.076, abs=1e-3))  # it never moved
     assert info["distance"] == pytest.approx(math.dist((36, 184), (31, 20)), abs=1e-3)
     assert (info["success"], info["collisions"]) == (False, 0)
