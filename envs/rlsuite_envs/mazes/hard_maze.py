@@ -15,7 +15,16 @@ from torch import Tensor
 from rlsuite_envs.checks import check_choice, check_finite, check_flag, check_integer, check_positive
 from rlsuite_envs.kernel import Kernel
 from rlsuite_envs.mazes import robot_pictures
-from rlsuite_envs.mazes.hard_maze_maps import HARD, MEDIUM, TEXTBOOK, Wall, as_point, as_walls, check_drivable
+from rlsuite_envs.mazes.hard_maze_maps import (
+    HARD,
+    MEDIUM,
+    TEXTBOOK,
+    Wall,
+    as_point,
+    as_walls,
+    check_drivable,
+    extent,
+)
 from rlsuite_envs.mazes.ray_casting import Segments, cast_rays, wall_distance
 
 __all__ = ["HardMaze", "HardMazeParams", "HardMazeState"]
@@ -311,16 +320,10 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
             "collisions": state.collisions.clone(),
         }
 
-    def _extent(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """The map's ranges of x and y, with a margin."""
-        ends = np.array(self.params.walls).reshape(-1, 2)
-        low, high = ends.min(0) - 3.0, ends.max(0) + 3.0
-        return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
-
     def render(self, state_row: HardMazeState) -> np.ndarray:
         """The maze from above with the robot, its range finders and the goal; y downwards."""
         p = self.params
-        canvas = robot_pictures.maze_canvas(*self._extent())
+        canvas = robot_pictures.maze_canvas(*extent(self.params.walls))
         canvas.disc(*p.goal, p.success_radius, robot_pictures.GOAL)
         x, y, heading = (part.item() for part in (state_row.x, state_row.y, state_row.heading))
         lengths = self.ranges(state_row)[:, 0].tolist()
@@ -339,7 +342,7 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
         title = f"Return {float(rewards.sum()):.1f}, collisions {int(states.collisions[-1])}"
         return robot_pictures.path_figure(
             self._draw_walls,
-            self._extent(),
+            extent(self.params.walls),
             x,
             y,
             [goal],

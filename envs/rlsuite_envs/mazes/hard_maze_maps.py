@@ -123,6 +123,13 @@ def distance_to_walls(points: np.ndarray, walls: Iterable[Wall]) -> np.ndarray:
     return nearest
 
 
+def extent(walls: Iterable[Wall], margin: float = 3.0) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The map's ranges of x and of y, with a margin."""
+    ends = np.array(list(walls)).reshape(-1, 2)
+    low, high = ends.min(0) - margin, ends.max(0) + margin
+    return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+
+
 @lru_cache(maxsize=256)
 def check_drivable(
     walls: tuple[Wall, ...],
