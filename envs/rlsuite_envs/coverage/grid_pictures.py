@@ -84,10 +84,10 @@ def _map(drawn: Any, ax: Any, p: Any, layers: Layers) -> None:
         drawn.colorbar(image, ax=ax, label=layers.label, shrink=0.7, location="left")
     covered = np.ma.masked_equal(layers.covered.reshape(shape).astype(float), 0.0)
     ax.imshow(covered, cmap=ListedColormap(["#1f77b4"]), alpha=0.3, vmin=0, vmax=1)
-    walls = np.ma.masked_all(shape)
+    walls = np.zeros(shape)
     for row, col in p.walls:
         walls[row, col] = 1.0
-    ax.imshow(walls, cmap=ListedColormap([WALL]), vmin=0, vmax=1)
+    ax.imshow(np.ma.masked_equal(walls, 0.0), cmap=ListedColormap([WALL]), vmin=0, vmax=1)
     if layers.items is not None and layers.taken is not None:
         for group in range(layers.items.max() + 1):
             nodes = np.flatnonzero(layers.items == group)
