@@ -48,14 +48,13 @@ class NetworkMatrices:
 
         A supplier's links are served in order, each from what the ones before leave.
         """
-        available = (
-            torch.minimum(stock * self.product_yield, self.capacity)[:, self.supplier] + self.unlimited
-        )
+        goods = torch.minimum(stock * self.product_yield, self.capacity)
+        available = goods.index_select(1, self.supplier) + self.unlimited
         return _promise(order, available, self.promised_before, self.promise_rounds)
 
     def sell(self, wanted: Tensor, stock: Tensor) -> Tensor:
         """What of the demand [B, M] the retailers can meet from stock [B, N]: [B, M]."""
-        return _promise(wanted, stock[:, self.retailer], self.sold_before, self.sale_rounds)
+        return _promise(wanted, stock.index_select(1, self.retailer), self.sold_before, self.sale_rounds)
 
     def _floats(self, values: Sequence[float]) -> Tensor:
         return torch.tensor([float(v) for v in values], dtype=self._dtype, device=self._device)

@@ -203,10 +203,10 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         net, order = self.net, self.orders(action)
         filled = net.fill(order, state.stock)
         under_way = torch.cat((state.pipeline, filled), dim=1)
-        pipeline = under_way[:, net.staying]
+        pipeline = under_way.index_select(1, net.staying)
         # Orders leave the stock of the start of the period: nothing that arrives now is passed on.
         left = torch.addmm(state.stock, filled, net.used, alpha=-1.0).clamp_min(0.0)
-        stock = torch.addmm(left, under_way[:, net.arriving], net.received)
+        stock = torch.addmm(left, under_way.index_select(1, net.arriving), net.received)
         cost = filled @ net.order_cost + pipeline @ net.pipeline_holding + stock @ net.upstream_holding
         if net.has_fixed_cost:
             cost = cost + (filled > 0).to(self.dtype) @ net.fixed_cost
@@ -225,7 +225,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
     def mean_demand(self, state: SupplyNetworkState) -> Tensor:
         """Mean of the demand this period brings [B, M], known before the orders (fixed demand: itself)."""
         p = self.params
-        mean = self.demand_table[state.t.clamp_max(p.horizon - 1)]
+        mean = self.demand_table.index_select(0, state.t.clamp_max(p.horizon - 1))
         if p.goodwill:
             mean = mean * self._sentiment(state)[:, None]
         if p.fixed_demand is not None:
@@ -281,7 +281,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         last = torch.stack((state.t.to(self.dtype), state.sentiment), dim=1)
         vector = torch.cat((state.demand, state.unmet, state.stock, state.pipeline, last), dim=1)
         if self.params.observation == "scaled":
-            vector = vector * self.observation_scale
+            vector = vector.mul_(self.observation_scale)
         return vector.to(torch.float32)
 
     def observe_post(self, post_state: OrdersPlaced) -> Tensor:
@@ -291,22 +291,24 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
     def info(self, state: SupplyNetworkState) -> dict[str, Tensor]:
         """Key figures of the episode so far."""
         totals, periods = state.totals, state.t.clamp_min(1).to(self.dtype)
-        none_yet = state.t == 0
         average = totals.stock / (periods * self.net.num_nodes)
         all_orders = totals.orders.sum(1)
-        demand_variance, demand_cv = _spread(totals.demand, totals.demand_squares, periods)
-        order_variance, _ = _spread(all_orders, totals.total_order_squares, periods)
-        _, order_cv = _spread(totals.orders, totals.order_squares, periods[:, None])
+        order_spread = _squared_variation(all_orders, totals.total_order_squares, periods)
+        demand_spread = _squared_variation(totals.demand, totals.demand_squares, periods)
+        # Largest over the links: T sum x^2 / (sum x)^2 is 1 + the squared coefficient of variation.
+        shares = (totals.order_squares / totals.orders.square()).nan_to_num(0.0).amax(1)
+        link_spread = _above_rounding(shares * periods - 1.0)
+        amplified = order_spread * all_orders.square() / (demand_spread * totals.demand.square())
         return {
             "profit": totals.profit,
             "fill_rate": torch.where(totals.demand > 0, totals.sold / totals.demand, 1.0),
-            "service_level": torch.where(none_yet, 1.0, totals.served / periods),
+            "service_level": torch.where(state.t == 0, 1.0, totals.served / periods),
             "average_inventory": average,
             "inventory_turns": torch.where(average > 0, totals.sold / average, 0.0),
             "unfulfilled": totals.unmet,
             "unmet": state.unmet.sum(1),
-            "bullwhip": torch.where(demand_variance > 0, order_variance / demand_variance, 0.0),
-            "bullwhip_cv": torch.where(demand_variance > 0, order_cv.amax(1) / demand_cv, 0.0),
+            "bullwhip": torch.where(demand_spread > 0, amplified, 0.0),
+            "bullwhip_cv": torch.where(demand_spread > 0, (link_spread / demand_spread).sqrt(), 0.0),
             "sentiment": state.sentiment,
         }
 
@@ -323,7 +325,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         return draw_episode(self, states, actions, rewards)
 
     def _discounted(self, amount: Tensor, t: Tensor) -> Tensor:
-        return amount if self.params.alpha == 1.0 else amount * self.params.alpha**t
+        return amount if self.params.alpha == 1.0 else amount * self.params.alpha ** t.to(self.dtype)
 
     def _sentiment(self, state: SupplyNetworkState) -> Tensor:
         """Sentiment [B] in this period, after the last one's unmet demand."""
@@ -337,9 +339,11 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         return torch.where(state.t > 0, moved, old)
 
 
-def _spread(total: Tensor, squares: Tensor, periods: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance and coefficient of variation from sums; 0 where it is lost in rounding (or nothing happened)."""
-    mean, mean_square = total / periods, squares / periods
-    variance = mean_square - mean.square()
-    variance = torch.where(variance > 1e-5 * mean_square, variance, 0.0)
-    return variance, torch.where(mean > 0, variance.sqrt() / mean, 0.0)
+def _squared_variation(total: Tensor, squares: Tensor, periods: Tensor) -> Tensor:
+    """Squared coefficient of variation from sums [B]: T sum x^2 / (sum x)^2 - 1, 0 where nothing happened."""
+    return _above_rounding((squares / total.square()).nan_to_num(0.0) * periods - 1.0)
+
+
+def _above_rounding(variation: Tensor) -> Tensor:
+    """0 where a difference of nearly equal sums is lost in rounding."""
+    return torch.where(variation > 1e-5, variation, 0.0)
