@@ -201,5 +201,6 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         curve.axhline(self.params.goal_radius, color="#55a868", ls="--", lw=1, label="near enough")
         curve.plot(torch.tanh(actions).cpu().numpy(), lw=0.8, alpha=0.7, label=["torque 1", "torque 2"])
         curve.set(xlabel="step", title=f"return {rewards.sum().item():.1f}")
-        curve.legend(frameon=False, fontsize="small")
+        curve.set_ylim(-1.1, 1.5 * max(1.0, float(distance.max())))
+        curve.legend(frameon=False, fontsize="small", loc="upper center", ncols=2)
         return figure_array(drawn)

@@ -324,19 +324,14 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         modular = self._percent(states.modular).cpu().numpy()
         drawn, axes = figure(1, 2, width=10.0, height=4.6)
         square, curve = axes[0]
-        seen = square.imshow(first.T, origin="lower", extent=(0, 1, 0, 1), cmap="Blues_r", vmin=0)
+        seen = square.imshow(first.T, origin="lower", extent=(0, 1, 0, 1), cmap="viridis", vmin=0)
         drawn.colorbar(seen, ax=square, label="first covered at step", shrink=0.8)
-        square.plot(*path.T, color="#e31a1c", lw=1.0)
-        square.plot(*path[0], "o", color="black", ms=5)
+        square.plot(*path.T, color="white", lw=1.2)
+        square.plot(*path[0], "o", color="#e31a1c", ms=6)
         square.set(
             aspect="equal", xlim=(0, 1), ylim=(0, 1), xlabel="x", ylabel="y", title="path from the dot"
         )
-        curve.plot(value, label="F(S), area covered")
-        if modular[-1] <= 300:
-            curve.plot(modular, ls="--", label="modular sum of visits")
-        curve.set(xlabel="step", ylabel="percent of the square", ylim=(0, None))
-        curve.set_title(
-            f"{value[-1]:.1f} % covered; modular sum {modular[-1]:.0f} %; return {float(rewards.sum()):.1f}"
-        )
-        curve.legend(frameon=False)
+        curve.plot(value)
+        curve.set(xlabel="step", ylabel="F(S), area covered [% of the square]", ylim=(0, None))
+        curve.set_title(f"F(S) = {value[-1]:.1f} %; modular sum {modular[-1]:.0f} %")
         return figure_array(drawn)
