@@ -22,7 +22,7 @@ ENTRIES: tuple[KernelEntry, ...] = (
     ),
     *(_point_maze(layout, reward) for layout in LAYOUTS for reward in ("sparse", "dense")),
     KernelEntry(
-        "rlsuite/GridMaze-v0", "mazes.grid_maze:GridMaze", None, "Find the goal of a grid maze (9x9)."
+        "rlsuite/GridMaze-v0", "mazes.grid_maze:GridMaze", None, "Find the goal of a grid maze (7x7)."
     ),
     *(
         KernelEntry(
@@ -32,7 +32,7 @@ ENTRIES: tuple[KernelEntry, ...] = (
             f"Find the goal of a grid maze ({size}).",
             preset=size,
         )
-        for size in ("5x5", "9x9", "13x13", "21x21")
+        for size in ("5x5", "7x7", "9x9", "13x13", "21x21")
     ),
     KernelEntry("rlsuite/KeyDoor-v0", "mazes.key_door:KeyDoor", None, "Key, locked door, goal (6x6)."),
     *(

@@ -26,13 +26,13 @@ class GridMazeParams(GridWorldParams):
 
     maze_map: Any = None
     """Map of 1, 0, "r", "g", "c" (see `map_format`); None draws a pool of mazes from the next five."""
-    size: int = 9
+    size: int = 7
     """Rows and columns of drawn mazes, odd, 5..31, walls included."""
     generator: str = "dfs"
     """"dfs", "wilson" or "kruskal", see `generation`."""
     loops: float = 0.0
     """Probability with which each wall left between two rooms is opened as well, in [0, 1]; 0 for none."""
-    num_layouts: int = 64
+    num_layouts: int = 16
     """Mazes in the pool, of which each episode takes one at random, 1..4096."""
     layout_seed: int = 0
     """Seed of the pool."""
@@ -68,8 +68,10 @@ class GridMaze(GridWorld[GridState]):
     `actions="minigrid"`: `Discrete(7)`: 0 turn left, 1 turn right, 2 forward, 3 to 6 without effect here.
 
     ## Observation Space
-    `observation="planes"`: `Box(0, 1, (P * H * W,))` float32: planes of H x W cells, one after the other: walls;
-    the agent (four planes, one per direction it looks in, for MiniGrid's actions); the goal.
+    `observation="planes"`: `Box(-1, 1, (P * H * W + 6,))` float32: planes of H x W cells, one after the other:
+    walls; the agent (four planes, one per direction it looks in, for MiniGrid's actions); the goal. Then four
+    numbers, 1 where a wall is left of, below, right of, above the agent, and how many rows and columns the goal
+    lies further down and right, divided by H and W.
     `observation="coordinates"`: `Box(-1, 1, (4,))` float32: row and column of agent and goal, each from -1 to
     1 (and two numbers, down and right, for where the agent looks, with MiniGrid's actions); walls are unseen.
     `observation="symbolic"`: `Box(0, 255, (W, H, 3))` uint8: MiniGrid's (object, colour, state) of every cell
@@ -90,7 +92,7 @@ class GridMaze(GridWorld[GridState]):
     `success` [B] bool; `distance` [B], moves to the goal on a shortest path; `behaviour` [B, 2], row and column.
 
     ## Arguments
-    The fields of `GridMazeParams`. Presets: 5x5, 9x9, 13x13, 21x21.
+    The fields of `GridMazeParams`. Presets: 5x5, 7x7, 9x9, 13x13, 21x21.
 
     Source: in the manner of MiniGrid (Chevalier-Boisvert et al. 2023, arXiv 2306.13831), whose views,
     actions and rewards these are.
@@ -178,7 +180,8 @@ def _drawn(
 
 GridMaze.presets = {
     "5x5": GridMazeParams(size=5),
-    "9x9": GridMazeParams(),
+    "7x7": GridMazeParams(),
+    "9x9": GridMazeParams(size=9),
     "13x13": GridMazeParams(size=13),
-    "21x21": GridMazeParams(size=21, num_layouts=16),
+    "21x21": GridMazeParams(size=21),
 }

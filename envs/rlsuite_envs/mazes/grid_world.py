@@ -129,7 +129,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
         turns = 1 if self.params.actions == "moves" else 4
         if kind == "planes":
             planes = 1 + turns + len(self.object_planes)
-            return spaces.Box(0.0, 1.0, (planes * self.height * self.width,), np.float32)
+            return spaces.Box(-1.0, 1.0, (planes * self.height * self.width + 6,), np.float32)
         numbers = 2 + 2 * len(self.object_planes) + self._extra_coordinates + (turns > 1) * 2
         return spaces.Box(-1.0, 1.0, (numbers,), np.float32)
 
@@ -186,18 +186,27 @@ class GridWorld(Kernel[StateT, StateT, None]):
         return grid
 
     def _planes(self, state: StateT) -> Tensor:
-        """One-hot planes, one after the other."""
+        """One-hot planes, one after the other, and what lies next to the agent."""
         cells, turns = self.height * self.width, 1 if self.params.actions == "moves" else 4
         agent = cells + state.cell if turns == 1 else cells * (1 + state.direction) + state.cell
         places, values = [agent], [torch.ones_like(agent)]
         for number, (cell, code, present) in enumerate(self._objects(state)):
             places.append((1 + turns + number) * cells + cell.clamp_min(0))
             values.append(self._plane_value(code, present, cell))
-        planes = torch.zeros(
-            len(agent), (1 + turns + len(self.object_planes)) * cells, device=self.device, dtype=torch.float32
-        )
+        ends = (1 + turns + len(self.object_planes)) * cells
+        planes = torch.zeros(len(agent), ends + 6, device=self.device, dtype=torch.float32)
         planes[:, :cells] = self.wall_planes[state.layout]
-        return planes.scatter_(1, torch.stack(places, 1), torch.stack(values, 1).to(torch.float32))
+        planes.scatter_(1, torch.stack(places, 1), torch.stack(values, 1).to(torch.float32))
+        around = state.cell[:, None] + self.strides[self._direction_of_move]
+        planes[:, ends : ends + 4] = self._wall_at(state, around)
+        (row, column), (goal_row, goal_column) = map(self._row_and_column, (state.cell, state.goal))
+        planes[:, ends + 4] = (goal_row - row) / self.height
+        planes[:, ends + 5] = (goal_column - column) / self.width
+        return planes
+
+    def _wall_at(self, state: StateT, cells: Tensor) -> Tensor:
+        """Whether there are walls or closed doors at the cells [B, N], bool."""
+        return self.walls[state.layout[:, None], cells]
 
     def _plane_value(self, code: Tensor | int, present: Tensor | None, cell: Tensor) -> Tensor:
         """What stands in an object's plane: 1; for a door 0 open, 1/2 closed, 1 locked; 0 where it is gone."""

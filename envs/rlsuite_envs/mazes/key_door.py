@@ -154,6 +154,10 @@ class KeyDoor(GridWorld[KeyDoorState]):
             (state.door, state.door_code, None),
         ]
 
+    def _wall_at(self, state: KeyDoorState, cells: Tensor) -> Tensor:
+        way = (cells == state.door[:, None]) & (state.door_code == OPEN)[:, None]
+        return super()._wall_at(state, cells) & ~way
+
     def _held(self, state: KeyDoorState) -> Tensor:
         return torch.where(state.key < 0, KEY, EMPTY)
 

@@ -123,7 +123,7 @@ def test_following_the_distance_reaches_the_goal_in_that_many_moves() -> None:
         returns += reward * running
         reached = torch.where(running & terminated, step, reached)
     assert torch.equal(reached, expected)
-    torch.testing.assert_close(returns, 1 - 0.9 * expected.double() / 324)
+    torch.testing.assert_close(returns, 1 - 0.9 * expected.double() / 196)
 
 
 def test_moves_and_walls_by_hand() -> None:
@@ -159,7 +159,9 @@ def test_planes_and_coordinates_by_hand() -> None:
     for actions, turns in (("moves", 1), ("minigrid", 4)):
         kernel = make_kernel(GridMaze, maze_map=maze_map, actions=actions)
         state = GridState(*(torch.tensor([n]) for n in (7, 1, 13, 0, 0)))  # in the middle above, looking down
-        planes = kernel.observe(state).reshape(2 + turns, 4, 5)
+        numbers = kernel.observe(state)[0]
+        planes = numbers[:-6].reshape(2 + turns, 4, 5)
+        np.testing.assert_allclose(numbers[-6:], [0, 0, 0, 1, 1 / 4, 1 / 5])
         assert planes[0].tolist() == [[float(symbol == "1") for symbol in row] for row in maze_map]
         agent = planes[1 if turns == 1 else 2]
         assert agent[1, 2] == 1 and planes[1 : 1 + turns].sum() == 1
@@ -262,11 +264,14 @@ def test_the_door_needs_the_key() -> None:
     start = KeyDoorState(*(torch.tensor([n]) for n in (6, 0, 18, 0, 0, 11, 7, LOCKED)))
     (blocked, _, _) = kernel.advance(start, torch.tensor([RIGHT]))
     assert (blocked.cell.item(), blocked.door_code.item()) == (6, LOCKED)
-    state, moves = start, []
+    state, moves, walls = start, [], []
     for action in (DOWN, UP, RIGHT, RIGHT, DOWN):
         moves.append(kernel.info(state)["distance"].item())
+        walls.append(kernel.observe(state)[0, -6:-2].tolist())
         state, reward, terminated = kernel.advance(state, torch.tensor([action]))
     assert moves == [6, 5, 4, 3, 2]
+    # Left, below, right, above; the open door is no wall.
+    assert walls == [[1, 0, 1, 1], [1, 0, 1, 0], [1, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 1]]
     info = kernel.info(state)
     assert info["has_key"].item() and info["door_open"].item() and not terminated.item()
     _, reward, terminated = kernel.advance(state, torch.tensor([DOWN]))
