@@ -1,4 +1,4 @@
-"""Maps of the robot mazes, and the check that a disc can drive from the start to the goal.
+"""Maps and constants of the hard maze, and the check that a disc can drive from the start to the goal.
 
 The hard and the medium maze come from Lehman and Stanley (2011, "Abandoning Objectives", Evol. Comput. 19(2));
 the segments are those of the Uber release (deep-neuroevolution, `hard_maze.txt`), the tidy variant those of
@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+
+from rlsuite_envs.checks import check_choice, check_finite, check_flag, check_integer, check_positive
 
 __all__ = [
     "HARD",
     "MEDIUM",
     "TEXTBOOK",
+    "HardMazeParams",
     "Wall",
     "as_point",
     "as_walls",
     "check_drivable",
     "distance_to_walls",
+    "extent",
 ]
 
 Wall = tuple[float, float, float, float]
@@ -180,4 +185,66 @@ def check_drivable(
         raise ValueError(
             f"goal={goal} cannot be reached from start={start} by a disc of robot_radius={radius} (to within "
             f"success_radius={success_radius}); move the goal, open the walls or shrink the robot."
+        )
+
+
+@dataclass(frozen=True)
+class HardMazeParams:
+    """Constants; the defaults are the Uber release's hard maze. Lengths are the map's units."""
+
+    observations: ClassVar[tuple[str, ...]] = ("release", "textbook")
+
+    walls: tuple[Wall, ...] = HARD
+    """Wall segments (x1, y1, x2, y2), at least one; any array of such rows is taken."""
+    start: tuple[float, float] = (36.0, 184.0)
+    """Start (x, y), at least `robot_radius` from every wall."""
+    start_heading: float = 0.0
+    """Start heading, degrees, in [0, 360]; 0 is the direction of growing x, 90 that of growing y."""
+    goal: tuple[float, float] = (31.0, 20.0)
+    """Goal (x, y), which the robot must be able to reach."""
+    robot_radius: float = 8.0
+    """Radius of the robot, > 0."""
+    success_radius: float = 5.0
+    """Distance of the robot's centre to the goal below which it is reached, > 0 (Lehman and Stanley: 5; the
+    Uber release's header says 10)."""
+    sensor_range: float = 100.0
+    """Range of the range finders, > 0."""
+    max_speed: float = 3.0
+    """Limit of the speed (units per step) and of the angular velocity (degrees per step), > 0."""
+    max_change: float = 0.2
+    """Limit of their change per step where motion="velocity", > 0."""
+    motion: str = "velocity"
+    """What the outputs o in [0, 1] set: "velocity" (Uber: velocities drift towards 6 (o - 0.5)) or
+    "acceleration" (Lehman and Stanley, textbook: velocities change by o - 0.5)."""
+    action: str = "scaled"
+    """The action space: "scaled" is [-1, 1] with o = (a + 1) / 2, "raw01" is [0, 1] with o = a, "network" is
+    [-0.5, 0.5] with o = a + 0.5, as the release treats its networks' outputs."""
+    observation: str = "release"
+    """ "release" (11 numbers in [0, 1]) or "textbook" (10 numbers, ranges in units, radar turned the other
+    way)."""
+    reward: str = "terminal"
+    """ "terminal", "dense" or "success"; see `HardMaze`."""
+    fragile: bool = False
+    """Whether the first collision stops the robot for good."""
+    terminate_at_goal: bool = False
+    """Whether reaching the goal ends the episode."""
+    horizon: int = 400
+    """Steps per episode, at least 1."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "walls", as_walls(self.walls))
+        object.__setattr__(self, "start", as_point("start", self.start))
+        object.__setattr__(self, "goal", as_point("goal", self.goal))
+        check_finite(self, "start_heading")
+        if not 0 <= self.start_heading <= 360:
+            raise ValueError(f"start_heading={self.start_heading!r} must lie in [0, 360] degrees.")
+        check_positive(self, "robot_radius", "success_radius", "sensor_range", "max_speed", "max_change")
+        check_choice(self, "motion", ("velocity", "acceleration"))
+        check_choice(self, "action", ("scaled", "raw01", "network"))
+        check_choice(self, "observation", self.observations)
+        check_choice(self, "reward", ("terminal", "dense", "success"))
+        check_flag(self, "fragile", "terminate_at_goal")
+        check_integer(self, "horizon", 1)
+        check_drivable(
+            self.walls, self.start, self.goal, float(self.robot_radius), float(self.success_radius)
         )
