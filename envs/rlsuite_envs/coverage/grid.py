@@ -168,6 +168,10 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
     def write_set(self, seen: Any, out: Tensor) -> None:
         """Write the set into out [B, F] float32, scaled to [0, 1]."""
 
+    def blank(self, seen: Any, num: int) -> Tensor:
+        """A new tensor [num, width of the observation] float32 for `write_set` and others to fill."""
+        return torch.empty((num, self._width), device=self.device)
+
     # --- The kernel
 
     @property
@@ -238,7 +242,7 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         if self._length:
             trail = self._padded_places[state.history].flatten(1)
             return torch.cat((left.unsqueeze(1), trail), dim=1)
-        out = torch.empty((node.shape[0], self._width), device=self.device)
+        out = self.blank(state.seen, node.shape[0])
         out[:, :2] = self.places[node]
         out[:, 2] = left
         if self.params.observation == "covered":

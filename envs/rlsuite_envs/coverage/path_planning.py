@@ -103,7 +103,9 @@ class PathPlanning(GridCoverage):
         closed = [row * p.cols + col for row, col in p.walls]
         maps[:, closed] = 0.0
         self.maps = torch.tensor(maps, dtype=self.dtype, device=self.device)
-        self.shown = (self.maps / self.maps.max()).to(torch.float32)
+        # Rows of observations with the untouched map, so that a step copies each row once.
+        shown = (self.maps / self.maps.max()).to(torch.float32)
+        self.shown = torch.nn.functional.pad(shown, (max(0, self._width - p.nodes), 0))
         # The weights of GridCoverage's footprints were those of one map; here they only say which cells are real.
         self.real = self.footprint_weights > 0
         self.map_sums = (self.maps[:, self.cells] * self.real).sum(-1)
@@ -138,6 +140,13 @@ class PathPlanning(GridCoverage):
         """Weight of the footprint."""
         return self.map_sums[seen.instance, node]
 
+    def blank(self, seen: MapSet, num: int) -> Tensor:
+        """With the whole map written already, where it is shown."""
+        if self.params.observation != "covered":
+            return super().blank(seen, num)
+        return self.shown.index_select(0, seen.instance)
+
     def write_set(self, seen: MapSet, out: Tensor) -> None:
         """The weight left, as a fraction of the largest."""
-        out.copy_(self.shown[seen.instance]).masked_fill_(seen.seen, 0.0)
+        # w - w * 1 where seen: exactly 0, and twice as fast as filling under a mask.
+        out.addcmul_(out, seen.seen.view(torch.uint8).to(torch.float32), value=-1)
