@@ -61,6 +61,12 @@ ENTRIES: tuple[KernelEntry, ...] = (
         preset="hard_textbook",
     ),
     KernelEntry(
+        "rlsuite/ImageHardMaze-v0",
+        "mazes.image_hard_maze:ImageHardMaze",
+        None,
+        "Deceptive maze seen from above, 84x84 pixels.",
+    ),
+    KernelEntry(
         "rlsuite/SlipperyLake-v0",
         "mazes.frozen_lake:SlipperyLake",
         None,
