@@ -9,7 +9,13 @@ from torch import Tensor
 
 from rlsuite_envs.inventory.topology import Link, Topology
 
-__all__ = ["NetworkMatrices"]
+__all__ = ["NetworkMatrices", "relative_orders"]
+
+
+def relative_orders(action: Tensor, share: Tensor, reach: float) -> Tensor:
+    """Units [B, E] of actions [B, E]: -1 nothing, 0 the share [E] of mean demand, 1 reach times it."""
+    action = action.clamp(-1.0, 1.0)
+    return share * (1.0 + action + (reach - 2.0) * action.relu())
 
 
 class NetworkMatrices:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from rlsuite_envs.drawing import Canvas, figure, figure_array
-from rlsuite_envs.inventory.topology import Link, NodeId, Topology
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from rlsuite_envs.inventory.supply_network import SupplyNetwork, SupplyNetworkState
+from rlsuite_envs.inventory.network_matrices import NetworkMatrices
+from rlsuite_envs.inventory.topology import NodeId, Topology
 
 __all__ = ["draw_episode", "draw_network"]
 
 WIDTH, HEIGHT = 760, 440
 BOX = 0.15
 STOCK, WAY, SHORT, EDGE = "#3b7dd8", "#e8963a", "#c8372d", "#c8ccd2"
+CURVES = (*(f"C{i}" for i in range(10)), "black", "#bbbb00", "#00aa88")
 
 
 def _places(graph: Topology) -> dict[NodeId, tuple[float, float]]:
@@ -41,19 +39,58 @@ def _places(graph: Topology) -> dict[NodeId, tuple[float, float]]:
     return places
 
 
-def draw_network(kernel: SupplyNetwork, state: SupplyNetworkState) -> np.ndarray:
-    """The network of a state of one row: stock as bars, goods under way as the links' widths."""
-    graph, net = kernel.params.graph, kernel.net
+def draw_network(
+    graph: Topology,
+    net: NetworkMatrices,
+    *,
+    stock: Sequence[float],
+    pipeline: Sequence[float],
+    demand: Sequence[float],
+    unmet: Sequence[float],
+    title: str,
+) -> np.ndarray:
+    """The network in one period: stock as bars, goods under way as the links' widths.
+
+    Args:
+        graph: the network.
+        net: its matrices, for the scales.
+        stock: units at each stock node [N].
+        pipeline: units in each slot [P].
+        demand: of each market [M], in the last period.
+        unmet: of it, or of all demand so far [M].
+        title: one line.
+    """
     places = _places(graph)
     canvas = Canvas(WIDTH, HEIGHT, (-0.14, 1.14), (-0.08, 1.16))
-    stock, full = state.stock[0].tolist(), (2.0 * net.stock_scale).tolist()
-    under_way, nominal = [0.0] * net.num_orders, [1e-9] * net.num_orders
-    slots = zip(net.slot_link.tolist(), state.pipeline[0].tolist(), net.pipeline_scale.tolist(), strict=True)
-    for link, units, scale in slots:
-        under_way[link] += units
-        nominal[link] += scale
     for link in graph.market_links:
         canvas.line([places[link.source], places[link.target]], EDGE, 2)
+    _draw_links(canvas, graph, net, places, pipeline)
+    full = (2.0 * net.stock_scale).tolist()
+    for id, place in places.items():
+        if id in graph.index:
+            number = graph.index[id]
+            _draw_stock(canvas, place, id, stock[number], min(1.0, stock[number] / full[number]))
+        else:
+            _draw_end(canvas, place, id, raw=id in graph.raw)
+    for number, link in enumerate(graph.market_links):
+        _draw_market(canvas, places[link.target], demand[number], unmet[number])
+    canvas.text(-0.12, 1.11, title, "black", 16)
+    canvas.text(1.12, 1.11, "blue: stock    orange: under way    (units)", "#555555", 13, anchor="rm")
+    return canvas.array()
+
+
+def _draw_links(
+    canvas: Canvas,
+    graph: Topology,
+    net: NetworkMatrices,
+    places: dict[NodeId, tuple[float, float]],
+    pipeline: Sequence[float],
+) -> None:
+    under_way, nominal = [0.0] * net.num_orders, [1e-9] * net.num_orders
+    slots = zip(net.slot_link.tolist(), pipeline, net.pipeline_scale.tolist(), strict=True)
+    for number, units, scale in slots:
+        under_way[number] += units
+        nominal[number] += scale
     labels = []
     for number, link in enumerate(graph.order_links):
         (x0, y0), (x1, y1) = places[link.source], places[link.target]
@@ -70,21 +107,6 @@ def draw_network(kernel: SupplyNetwork, state: SupplyNetworkState) -> np.ndarray
         half = 0.010 + 0.006 * len(text)
         canvas.rect(x - half, y - 0.025, x + half, y + 0.025, "white")
         canvas.text(x, y, text, "#8a4b00", 13, anchor="mm")
-    demand, unmet = state.demand[0].tolist(), state.unmet[0].tolist()
-    for id, place in places.items():
-        if id in graph.index:
-            number = graph.index[id]
-            _draw_stock(canvas, place, id, stock[number], min(1.0, stock[number] / full[number]))
-        else:
-            _draw_end(canvas, place, id, raw=id in graph.raw)
-    for number, link in enumerate(graph.market_links):
-        _draw_market(canvas, places[link.target], demand[number], unmet[number])
-    title = f"period {int(state.t)} of {kernel.params.horizon}     profit {float(state.totals.profit):.0f}"
-    if kernel.params.goodwill:
-        title += f"     sentiment {float(state.sentiment):.2f}"
-    canvas.text(-0.12, 1.11, title, "black", 16)
-    canvas.text(1.12, 1.11, "blue: stock    orange: under way    (units)", "#555555", 13, anchor="rm")
-    return canvas.array()
 
 
 def _draw_stock(canvas: Canvas, place: tuple[float, float], id: NodeId, units: float, filled: float) -> None:
@@ -111,49 +133,54 @@ def _draw_market(canvas: Canvas, place: tuple[float, float], demand: float, unme
         canvas.text(x, y - 0.13, f"unmet {unmet:.0f}", SHORT, 13, anchor="mm")
 
 
-def _name(link: Link) -> str:
-    return f"{link.source} to {link.target}"
-
-
 def draw_episode(
-    kernel: SupplyNetwork, states: SupplyNetworkState, actions: Tensor, rewards: Tensor
+    graph: Topology,
+    *,
+    stock: np.ndarray,
+    orders: np.ndarray,
+    demand: np.ndarray,
+    sold: np.ndarray,
+    unmet: np.ndarray,
+    rewards: np.ndarray,
+    backlog: bool,
+    headline: str,
 ) -> np.ndarray:
-    """Stock, orders, demand and profit over the periods of an episode."""
-    graph = kernel.params.graph
+    """Stock, orders, markets and profit over the periods of an episode.
+
+    Args:
+        graph: the network.
+        stock: [T + 1, N] units.
+        orders: [T, E] units.
+        demand: of all markets, [T].
+        sold: to all markets, [T].
+        unmet: of all markets, [T].
+        rewards: [T].
+        backlog: whether unmet demand waits.
+        headline: one line.
+    """
     drawn, axes = figure(2, 2, width=11.0, height=6.8)
     periods = np.arange(1, len(rewards) + 1)
-    colours = [*(f"C{i}" for i in range(10)), "black", "#bbbb00", "#00aa88"]
     panel = axes[0, 0]
     for number, node in enumerate(graph.stock_nodes):
-        panel.plot(states.stock[:, number].cpu().numpy(), label=f"node {node.id}", color=colours[number % 13])
+        panel.plot(stock[:, number], label=f"node {node.id}", color=CURVES[number % len(CURVES)])
     _finish(panel, "Stock on hand", "units", columns=2)
     panel = axes[0, 1]
-    orders = kernel.orders(actions).cpu().numpy()
     for number, link in enumerate(graph.order_links):
-        panel.step(
-            periods, orders[:, number], where="mid", label=_name(link), color=colours[number % 13], lw=1.2
-        )
-    _finish(
-        panel, "Orders", "units per period", columns=6, room=0.12 * (1 + (len(graph.order_links) - 1) // 6)
-    )
+        color, label = CURVES[number % len(CURVES)], f"{link.source} to {link.target}"
+        panel.step(periods, orders[:, number], where="mid", label=label, color=color, lw=1.2)
+    legend_rows = 1 + (len(graph.order_links) - 1) // 6
+    _finish(panel, "Orders", "units per period", columns=6, room=0.12 * legend_rows)
     panel = axes[1, 0]
-    sold = np.diff(states.totals.sold.cpu().numpy())
     panel.bar(periods, sold, color="#9fc5e8", label="sold")
-    panel.plot(periods, states.demand[1:].sum(1).cpu().numpy(), "k.-", lw=1, label="demand")
-    waits = "waiting demand" if kernel.params.backlog else "lost demand"
-    panel.plot(periods, states.unmet[1:].sum(1).cpu().numpy(), color=SHORT, label=waits)
+    panel.plot(periods, demand, "k.-", lw=1, label="demand")
+    panel.plot(periods, unmet, color=SHORT, label="waiting demand" if backlog else "lost demand")
     _finish(panel, "Markets", "units per period")
     panel = axes[1, 1]
-    panel.plot(states.totals.profit.cpu().numpy(), color="#2e7d32", label="profit so far")
-    panel.bar(periods, rewards.cpu().numpy(), color="#a5d6a7", label="of the period")
+    panel.plot(np.concatenate(([0.0], np.cumsum(rewards))), color="#2e7d32", label="profit so far")
+    panel.bar(periods, rewards, color="#a5d6a7", label="of the period")
     panel.axhline(0, color="black", lw=0.8)
-    figures = {name: float(value[-1]) for name, value in kernel.info(states).items()}
     _finish(panel, "Profit", "money")
-    drawn.suptitle(
-        f"Profit {figures['profit']:.0f}, fill rate {figures['fill_rate']:.1%}, service level "
-        f"{figures['service_level']:.1%}, average stock {figures['average_inventory']:.0f}, "
-        f"bullwhip {figures['bullwhip']:.3g}"
-    )
+    drawn.suptitle(headline)
     return figure_array(drawn)
 
 

@@ -11,37 +11,12 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.inventory.network_matrices import NetworkMatrices
+from rlsuite_envs.inventory.key_figures import Totals, key_figures
+from rlsuite_envs.inventory.network_matrices import NetworkMatrices, relative_orders
 from rlsuite_envs.inventory.scenarios import SCENARIOS, SupplyNetworkParams
 from rlsuite_envs.kernel import Kernel
 
 __all__ = ["OrdersPlaced", "SupplyNetwork", "SupplyNetworkParams", "SupplyNetworkState", "Totals"]
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Sums over the periods of an episode, for the key figures."""
-
-    profit: Tensor
-    """Rewards so far, [B]."""
-    demand: Tensor
-    """Units demanded, [B]."""
-    demand_squares: Tensor
-    """Squares of the units demanded per period, [B]."""
-    sold: Tensor
-    """Units sold, [B]."""
-    unmet: Tensor
-    """Unmet demand at the ends of the periods, [B]."""
-    served: Tensor
-    """Periods without unmet demand, [B]."""
-    stock: Tensor
-    """Stock of all nodes at the ends of the periods, [B]."""
-    orders: Tensor
-    """Units ordered (not: filled), [B, E]."""
-    order_squares: Tensor
-    """Squares of the units ordered per period, [B, E]."""
-    total_order_squares: Tensor
-    """Squares of all links' orders per period, [B]."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +155,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         def zeros(*shape: int) -> Tensor:
             return torch.zeros((num, *shape), dtype=self.dtype, device=self.device)
 
-        totals = Totals(*[zeros() for _ in range(7)], zeros(net.num_orders), zeros(net.num_orders), zeros())
+        totals = Totals.none(zeros(), zeros(net.num_orders))
         return SupplyNetworkState(
             torch.zeros(num, dtype=torch.int64, device=self.device),
             net.start_stock.repeat(num, 1),
@@ -195,8 +170,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         """Units ordered on each link [B, E] by actions [B, E]."""
         if self.params.action == "orders":
             return action.to(self.dtype).clamp(0.0, self.max_order)
-        relative = action.to(self.dtype).clamp(-1.0, 1.0)
-        return self.net.order_scale * (1.0 + relative + (self.params.order_reach - 2.0) * relative.relu())
+        return relative_orders(action.to(self.dtype), self.net.order_scale, self.params.order_reach)
 
     def post_decision(self, state: SupplyNetworkState, action: Tensor) -> tuple[OrdersPlaced, Tensor]:
         """Fill the orders, move the goods, and pay for both and for the stock of nodes without a market."""
@@ -290,25 +264,9 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
 
     def info(self, state: SupplyNetworkState) -> dict[str, Tensor]:
         """Key figures of the episode so far."""
-        totals, periods = state.totals, state.t.clamp_min(1).to(self.dtype)
-        average = totals.stock / (periods * self.net.num_nodes)
-        all_orders = totals.orders.sum(1)
-        order_spread = _squared_variation(all_orders, totals.total_order_squares, periods)
-        demand_spread = _squared_variation(totals.demand, totals.demand_squares, periods)
-        # Largest over the links: T sum x^2 / (sum x)^2 is 1 + the squared coefficient of variation.
-        shares = (totals.order_squares / totals.orders.square()).nan_to_num(0.0).amax(1)
-        link_spread = _above_rounding(shares * periods - 1.0)
-        amplified = order_spread * all_orders.square() / (demand_spread * totals.demand.square())
         return {
-            "profit": totals.profit,
-            "fill_rate": torch.where(totals.demand > 0, totals.sold / totals.demand, 1.0),
-            "service_level": torch.where(state.t == 0, 1.0, totals.served / periods),
-            "average_inventory": average,
-            "inventory_turns": torch.where(average > 0, totals.sold / average, 0.0),
-            "unfulfilled": totals.unmet,
+            **key_figures(state.totals, state.t, self.net.num_nodes),
             "unmet": state.unmet.sum(1),
-            "bullwhip": torch.where(demand_spread > 0, amplified, 0.0),
-            "bullwhip_cv": torch.where(demand_spread > 0, (link_spread / demand_spread).sqrt(), 0.0),
             "sentiment": state.sentiment,
         }
 
@@ -316,13 +274,33 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         """The network with the stock of its nodes as bars and the goods under way as the links' widths."""
         from rlsuite_envs.inventory.network_pictures import draw_network
 
-        return draw_network(self, state_row)
+        p, s = self.params, state_row
+        title = f"period {int(s.t)} of {p.horizon}     profit {float(s.totals.profit):.0f}"
+        if p.goodwill:
+            title += f"     sentiment {float(s.sentiment):.2f}"
+        rows = {name: getattr(s, name)[0].tolist() for name in ("stock", "pipeline", "demand", "unmet")}
+        return draw_network(p.graph, self.net, **rows, title=title)
 
     def render_episode(self, states: SupplyNetworkState, actions: Any, rewards: Tensor) -> np.ndarray:
         """Stock, orders, demand and sales, and profit, period by period."""
         from rlsuite_envs.inventory.network_pictures import draw_episode
 
-        return draw_episode(self, states, actions, rewards)
+        figures = {name: float(value[-1]) for name, value in self.info(states).items()}
+        return draw_episode(
+            self.params.graph,
+            stock=states.stock.numpy(force=True),
+            orders=self.orders(actions).numpy(force=True),
+            demand=states.demand[1:].sum(1).numpy(force=True),
+            sold=states.totals.sold.diff().numpy(force=True),
+            unmet=states.unmet[1:].sum(1).numpy(force=True),
+            rewards=rewards.numpy(force=True),
+            backlog=self.params.backlog,
+            headline=(
+                f"Profit {figures['profit']:.0f}, fill rate {figures['fill_rate']:.1%}, service level "
+                f"{figures['service_level']:.1%}, average stock {figures['average_inventory']:.0f}, "
+                f"bullwhip {figures['bullwhip']:.3g}"
+            ),
+        )
 
     def _discounted(self, amount: Tensor, t: Tensor) -> Tensor:
         return amount if self.params.alpha == 1.0 else amount * self.params.alpha ** t.to(self.dtype)
@@ -337,13 +315,3 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
             state.unmet.sum(1) > 0, worse.clamp_min(p.goodwill_floor), better.clamp_max(p.goodwill_cap)
         )
         return torch.where(state.t > 0, moved, old)
-
-
-def _squared_variation(total: Tensor, squares: Tensor, periods: Tensor) -> Tensor:
-    """Squared coefficient of variation from sums [B]: T sum x^2 / (sum x)^2 - 1, 0 where nothing happened."""
-    return _above_rounding((squares / total.square()).nan_to_num(0.0) * periods - 1.0)
-
-
-def _above_rounding(variation: Tensor) -> Tensor:
-    """0 where a difference of nearly equal sums is lost in rounding."""
-    return torch.where(variation > 1e-5, variation, 0.0)
