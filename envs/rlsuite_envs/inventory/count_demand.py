@@ -145,28 +145,52 @@ DISTRIBUTIONS: dict[str, tuple[tuple[str, ...], Callable[..., np.ndarray]]] = {
 
 
 class CountDemand:
-    """Independent demands in whole units.
+    """Independent demands in whole units, drawn by Walker's alias method: one number and two look-ups each.
 
     Args:
         table: probabilities [I, V], or [1, V] for items that are alike; see `count_table`.
         num_items: I.
         device: where demands are drawn.
         dtype: of the demands.
+
+    Source: M. D. Vose, "A linear algorithm for generating random numbers with a given distribution", 1991.
     """
 
     def __init__(
         self, table: np.ndarray, num_items: int, *, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.num_items = num_items
-        # The last bound would be 1, above every draw, but for rounding: without it no draw can miss the table.
-        self._bounds = torch.tensor(table.cumsum(1)[:, :-1], device=device).to(torch.float32)
+        self._values = table.shape[1]
+        cells = [_alias_cells(row) for row in table]
+        thresholds, others = (np.concatenate(part) for part in zip(*cells, strict=True))
+        self._thresholds = torch.tensor(thresholds, device=device, dtype=torch.float32)
+        self._others = torch.tensor(others, device=device, dtype=torch.int32)
+        rows = torch.arange(len(table), device=device, dtype=torch.int32) * self._values
+        self._first_cells = None if len(table) == 1 else rows
         self._dtype = dtype
 
     def sample(self, num: int, rng: torch.Generator) -> Tensor:
         """Demands [num, I]."""
-        bounds = self._bounds
-        if len(bounds) == 1:
-            draws = torch.rand((num, self.num_items), generator=rng, device=bounds.device)
-            return torch.bucketize(draws, bounds[0], right=True, out_int32=True).to(self._dtype)
-        draws = torch.rand((self.num_items, num), generator=rng, device=bounds.device)
-        return torch.searchsorted(bounds, draws, right=True, out_int32=True).T.to(self._dtype)
+        shape = (num, self.num_items)
+        # u < 1 is a multiple of 2^-24, so that u V rounds to less than V: there is no cell V.
+        place = torch.rand(shape, generator=rng, device=self._thresholds.device).mul_(self._values)
+        own = place.to(torch.int32)
+        cells = (own if self._first_cells is None else own + self._first_cells).flatten()
+        threshold = self._thresholds.index_select(0, cells).view(shape)
+        other = self._others.index_select(0, cells).view(shape)
+        return torch.where(place < threshold, own, other).to(self._dtype)
+
+
+def _alias_cells(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """V cells of equal probability, [k, k + 1): below the threshold in it value k is drawn, above the other one."""
+    share = probabilities * len(probabilities)
+    thresholds, others = np.arange(1.0, len(share) + 1.0), np.arange(len(share))
+    poor, rich = list(np.flatnonzero(share < 1)), list(np.flatnonzero(share >= 1))
+    while poor and rich:
+        cell, giver = poor.pop(), rich[-1]
+        thresholds[cell], others[cell] = cell + share[cell], giver
+        share[giver] -= 1.0 - share[cell]
+        if share[giver] < 1:
+            poor.append(rich.pop())
+    # What is left differs from a full cell by rounding only, for the shares left add up to their number.
+    return thresholds, others

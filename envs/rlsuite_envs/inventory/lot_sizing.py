@@ -202,11 +202,17 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
             torch.cat((idle.to(t), t), dim=1).flatten() for t in tables
         )
         self._first_row = torch.arange(self.num_machines, device=self.device) * (self.num_items + 1)
-        self._productive = tables[0] > 0
+        productive = np.array(p.production) > 0
+        machines, items = productive.nonzero()
+        self._choices = torch.tensor(items + 1, device=self.device)
+        self._num_choices = torch.tensor(productive.sum(1), device=self.device)
+        self._first_choice = torch.tensor(
+            np.searchsorted(machines, range(len(productive))), device=self.device
+        )
         self._lost_sales_costs = self._numbers(p.lost_sales_costs)
         self._holding_costs = self._numbers(p.holding_costs)
-        allowed = torch.nn.functional.pad(self._productive, (1, 0), value=True)
-        self._allowed = None if p.mask == "all" else allowed.flatten()
+        allowed = torch.tensor(np.insert(productive, 0, True, axis=1).ravel(), device=self.device)
+        self._allowed = None if p.mask == "all" else allowed
         self.demand_table = count_table(p.demand, p.demand_parameters, self.num_items)
         """Probabilities of the demands 0, 1, ... [I, V], or [1, V] where items are alike."""
         self._demand = CountDemand(self.demand_table, self.num_items, device=self.device, dtype=self.dtype)
@@ -245,9 +251,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         else:
             shape = (num, self.num_items)
             inventory = torch.randint(p.capacity, shape, generator=rng, device=device).to(self.dtype)
-            # The largest of independent keys falls on each productive item with the same probability.
-            keys = torch.rand((num, self.num_machines, self.num_items), generator=rng, device=device)
-            setups = keys.masked_fill(~self._productive, -1.0).argmax(-1) + 1
+            draws = torch.rand((num, self.num_machines), generator=rng, device=device)
+            setups = self._choices[(draws * self._num_choices).long() + self._first_choice]
         zeros = torch.zeros_like(inventory)
         return LotSizingState(inventory, setups, zeros, zeros, zeros[:, 0])
 

@@ -91,7 +91,7 @@ def draw_run(
     money.set_ylabel("cost per period")
     money.set_xlabel("period")
     shares = [f"{label}: {costs[name].sum():.0f}" for name, label, _ in COSTS]
-    money.legend(shares, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    money.legend(shares, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False, fontsize=9)
     for ax in (chart, heat, money):
         ax.set_xlim(-0.5, periods + 0.5)
     return figure_array(drawn)
@@ -110,7 +110,9 @@ def _draw_gantt(ax: Any, setups: np.ndarray, items: int) -> None:
                 machine, end - first, 0.85, first - 0.5, color=colors[item], edgecolor="white", linewidth=0.5
             )
             if end - first >= 2 and item:
-                ax.text((first + end - 1) / 2, machine, str(item), ha="center", va="center", fontsize=7)
+                ink = "black" if colors[item] @ (0.3, 0.6, 0.1) > 0.45 else "white"
+                middle = (first + end - 1) / 2
+                ax.text(middle, machine, str(item), ha="center", va="center", fontsize=7, color=ink)
     ax.set_ylim(machines - 0.5, -0.5)
     ax.set_yticks(range(machines), [str(m + 1) for m in range(machines)], fontsize=8)
     ax.set_ylabel("machine")
@@ -125,7 +127,7 @@ def _draw_stock(drawn: Any, ax: Any, stock: np.ndarray, lost: np.ndarray, capaci
     ax.set_ylim(stock.shape[1] - 0.5, -0.5)
     ax.set_yticks(range(stock.shape[1]), [str(i + 1) for i in range(stock.shape[1])], fontsize=7)
     ax.set_ylabel("item")
-    missed = f"{100 * (lost > 0).mean():.0f} % of them"
-    ax.set_title(f"Stock at the start of each period (red: demand just lost, {missed})", loc="left")
+    missed = f"{100 * (lost > 0).mean():.0f} % of all items and periods"
+    ax.set_title(f"Stock at the start of each period (red: demand lost before it, in {missed})", loc="left")
     bar = drawn.colorbar(shades, ax=ax, pad=0.01, fraction=0.03)
     bar.set_label("units")
