@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
 
     params: Any
     render_fps = 8
-    object_planes = ("goal",)
+    object_planes: ClassVar[tuple[str, ...]] = ("goal",)
     """Names of the planes after those of walls and agent."""
 
     def _lay_out(self, walls: np.ndarray, horizon: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ class KeyDoor(GridWorld[KeyDoorState]):
 
     params_class = KeyDoorParams
     params: KeyDoorParams
-    object_planes = ("goal", "key", "door")
+    object_planes: ClassVar[tuple[str, ...]] = ("goal", "key", "door")
     _extra_coordinates = 2
 
     def __init__(
