@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer, check_positive
+from rlsuite_envs.checks import check_choice, check_integer, check_non_negative, check_positive
 from rlsuite_envs.inventory.count_demand import CountDemand, count_table
 from rlsuite_envs.inventory.lot_sizing_instances import INSTANCES, LotSizingInstance
 from rlsuite_envs.inventory.lot_sizing_pictures import draw_plant, draw_run
@@ -63,8 +63,9 @@ class LotSizingParams:
         machines, items = self._check_tables()
         check_row(self, "lost_sales_costs", items)
         if isinstance(self.holding_costs, int | float):
-            object.__setattr__(self, "holding_costs", (self.holding_costs,) * items)
-        check_row(self, "holding_costs", items)
+            check_non_negative(self, "holding_costs")
+        else:
+            check_row(self, "holding_costs", items)
         check_integer(self, "capacity", 1)
         object.__setattr__(self, "demand_parameters", _tuples(self.demand_parameters))
         count_table(self.demand, self.demand_parameters, items)
@@ -210,7 +211,7 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
             np.searchsorted(machines, range(len(productive))), device=self.device
         )
         self._lost_sales_costs = self._numbers(p.lost_sales_costs)
-        self._holding_costs = self._numbers(p.holding_costs)
+        self._holding_costs = self._numbers(p.holding_costs).expand(self.num_items)
         allowed = torch.tensor(np.insert(productive, 0, True, axis=1).ravel(), device=self.device)
         self._allowed = None if p.mask == "all" else allowed
         self.demand_table = count_table(p.demand, p.demand_parameters, self.num_items)
