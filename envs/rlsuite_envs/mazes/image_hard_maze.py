@@ -53,12 +53,17 @@ class ImageHardMazeParams(HardMazeParams):
 
 @dataclass(frozen=True)
 class ImageHardMazeState:
-    """The robot, and where it was in the earlier pictures."""
+    """The robot, and the piece that it covers of each stacked picture, the newest first.
+
+    Only that piece differs from the empty maze: S x S pixels instead of `size` x `size`, drawn once.
+    """
 
     robot: HardMazeState
     """The hard maze's state, fields [B]."""
-    poses: Tensor
-    """x, y and heading (degrees) of the last `frames` steps [B, frames, 3], the newest first."""
+    corner: Tensor
+    """Index of the piece's first pixel in the flat picture, [B, frames] int64."""
+    patch: Tensor
+    """Its pixels, row by row, [B, frames, S * S] uint8."""
 
 
 class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
@@ -122,7 +127,7 @@ class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
             HardMazeParams(**{**shared, "observation": "release"}), device=self.device, dtype=self.dtype
         )
         self._background = torch.from_numpy(_background(p)).to(self.device)
-        # Offsets of a patch that holds the disc wherever its centre lies in the patch's middle pixel.
+        # A piece that holds the disc wherever its centre lies in the middle pixel.
         reach = min(int(np.ceil(p.robot_radius * p.size / p.view)) + 1, (p.size - 1) // 2)
         self._side = 2 * reach + 1
         index = torch.arange(self._side**2, device=self.device)
@@ -147,14 +152,16 @@ class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
     def initial_state(self, num: int, rng: torch.Generator) -> ImageHardMazeState:
         """At the start, where it has always been."""
         robot = self.maze.initial_state(num, rng)
-        pose = torch.stack((robot.x, robot.y, robot.heading), 1)
-        return ImageHardMazeState(robot, pose.unsqueeze(1).repeat(1, self.params.frames, 1))
+        corner, patch = self._stamp(robot)
+        frames = self.params.frames
+        return ImageHardMazeState(robot, corner.repeat(1, frames), patch.repeat(1, frames, 1))
 
     def post_decision(self, state: ImageHardMazeState, action: Tensor) -> tuple[ImageHardMazeState, Tensor]:
         """The next state and the reward: nothing here is random."""
         robot, reward = self.maze.post_decision(state.robot, action)
-        pose = torch.stack((robot.x, robot.y, robot.heading), 1).unsqueeze(1)
-        return ImageHardMazeState(robot, torch.cat((pose, state.poses[:, :-1]), 1)), reward
+        corner, patch = self._stamp(robot)
+        corner = torch.cat((corner, state.corner[:, :-1]), 1)
+        return ImageHardMazeState(robot, corner, torch.cat((patch, state.patch[:, :-1]), 1)), reward
 
     def transition(
         self, post_state: ImageHardMazeState, noise: None
@@ -162,27 +169,31 @@ class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
         """The state itself, and whether the episode has ended."""
         return post_state, None, self.maze.transition(post_state.robot, None)[2]
 
-    def observe(self, state: ImageHardMazeState) -> Tensor:
-        """The stack of pictures, uint8: the map, and the robot on a patch of it."""
+    def _stamp(self, robot: HardMazeState) -> tuple[Tensor, Tensor]:
+        """The piece of the picture around a robot: its corner [B, 1], its pixels [B, 1, S * S]."""
         p = self.params
         scale = p.size / p.view
-        num = state.poses.shape[0]
-        x, y, heading = state.poses.reshape(-1, 3).unbind(1)
-        # Pixel units: pixel k covers [k, k + 1). The patch is kept inside the picture, so that no index repeats.
-        x, y = x * scale, y * scale
+        # In pixels: number k covers [k, k + 1). The piece stays inside the picture.
+        x, y = (robot.x * scale).unsqueeze(1), (robot.y * scale).unsqueeze(1)
         left = (x.floor().long() - self._side // 2).clamp(0, p.size - self._side)
         top = (y.floor().long() - self._side // 2).clamp(0, p.size - self._side)
-        rows, columns = top.unsqueeze(1) + self._row, left.unsqueeze(1) + self._column
-        off_x, off_y = columns + 0.5 - x.unsqueeze(1), rows + 0.5 - y.unsqueeze(1)
-        angle = torch.deg2rad(heading).unsqueeze(1)
-        along, across = off_x * angle.cos() + off_y * angle.sin(), off_y * angle.cos() - off_x * angle.sin()
+        off_x, off_y = left + self._column + 0.5 - x, top + self._row + 0.5 - y
+        angle = torch.deg2rad(robot.heading).unsqueeze(1)
+        cos, sin = angle.cos(), angle.sin()
+        tick = (off_x * cos + off_y * sin >= 0) & ((off_y * cos - off_x * sin).abs() <= 0.71)
         inside = off_x.square() + off_y.square() <= (p.robot_radius * scale) ** 2
-        tick = (along >= 0) & (across.abs() <= 0.71)
-        place = rows * p.size + columns
-        below = self._background[place]
-        robot = torch.where(tick, HEADING, ROBOT).to(torch.uint8)
-        patch = torch.where(inside & (below != WALL), robot, below)
-        images = self._background.expand(x.shape[0], -1).clone().scatter_(1, place, patch)
+        corner = top * p.size + left
+        below = self._background[corner + self._row * p.size + self._column]
+        drawn = torch.where(tick, HEADING, ROBOT).to(torch.uint8)
+        return corner, torch.where(inside & (below != WALL), drawn, below).unsqueeze(1)
+
+    def observe(self, state: ImageHardMazeState) -> Tensor:
+        """The stack of pictures, uint8: the empty maze, and the robot's piece of it."""
+        p = self.params
+        num = state.corner.shape[0]
+        images = self._background.repeat(num * p.frames, 1)
+        place = state.corner.reshape(-1, 1) + (self._row * p.size + self._column)
+        images.scatter_(1, place, state.patch.reshape(num * p.frames, -1))
         return images.reshape(num, p.frames, p.size, p.size)
 
     def observe_post(self, post_state: ImageHardMazeState) -> Tensor:
