@@ -50,7 +50,7 @@ def _hdpo() -> Iterator[KernelEntry]:
 
 
 def _supply_networks() -> Iterator[KernelEntry]:
-    """gym-invmgmt's 22 core scenarios, its 4 multi-agent rows, and its other networks."""
+    """gym-invmgmt's 22 core scenarios, its 4 multi-agent rows and its other networks; OR-Gym's chain."""
 
     def entry(line: str, scenario: str | None = None) -> KernelEntry:
         id = "rlsuite/SupplyNetwork-v0" if scenario is None else f"rlsuite/SupplyNetwork-{scenario}-v0"
@@ -73,6 +73,11 @@ def _supply_networks() -> Iterator[KernelEntry]:
         yield entry(f"Supply network, {topology}: Walmart sales (M5), backlog.", f"{topology}-m5-backlog")
     for topology in ("assembly", "diamond", "tree", "w"):
         yield entry(f"Supply network, {topology}: steady demand, backlog.", topology)
+    kernel, line = "inventory.orgym:SerialInventory", "Order at every stage of a production chain (OR-Gym)"
+    yield KernelEntry("rlsuite/SerialInventory-v0", kernel, None, f"{line}.")
+    for preset, words in (("backlog", "orders wait"), ("lost", "orders are lost")):
+        id = f"rlsuite/SerialInventory-{preset}-v0"
+        yield KernelEntry(id, kernel, None, f"{line}: unfilled {words}.", preset=preset)
 
 
 def _lot_sizing() -> Iterator[KernelEntry]:
