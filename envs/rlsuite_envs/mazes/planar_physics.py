@@ -4,8 +4,8 @@ What is as in Box2D 2.3, and tested against recordings of it: damping, by pybox2
 versions: v' = v / (1 + dt c), an option); skins and slops of shapes; contacts found at the beginning of a step and
 solved by sequential impulses, friction before normal, with restitution above 1 m/s only; ball against wall inside a
 step (continuous collision), here in closed form; correction of overlaps without change of velocity. A ball among
-the walls keeps within 2 mm of Box2D's for two seconds; after a hit by the arm its velocity is within 0.01 m/s and
-1 %. Later hits of the same ball grow the difference, as they do any.
+the walls keeps within 2 mm of Box2D's for two seconds; after a hit by the arm its velocity is within 0.5 % and its
+place within 15 mm. Later hits of the same ball grow the difference, as they do any.
 
 What is simplified:
 
