@@ -87,7 +87,7 @@ class DesignSet:
     blocks on the diagonal, [B, rows, rows above] each. Rows not yet used are 0."""
     inverse: tuple[Tensor, ...]
     """Inverses of the factor's blocks on the diagonal, [B, rows, rows] each (a product is faster than a solution).
-    Rows not yet used are the identity's."""
+    Rows not yet used are 0: nothing stands in them to be solved for."""
 
 
 class GPDesign(GraphWalk):
@@ -184,7 +184,7 @@ class GPDesign(GraphWalk):
         visited = torch.full((num, self.size), self.params.nodes, device=self.device)
         double: dict[str, Any] = {"dtype": torch.float64, "device": self.device}
         below = tuple(torch.zeros((num, high - low, low), **double) for low, high in self._blocks)
-        inverse = tuple(torch.eye(high - low, **double).repeat(num, 1, 1) for low, high in self._blocks)
+        inverse = tuple(torch.zeros((num, high - low, high - low), **double) for low, high in self._blocks)
         return DesignSet(visited, below, inverse)
 
     def _explained(self, seen: DesignSet, node: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,11 +215,12 @@ class GPDesign(GraphWalk):
         unit = now.to(torch.float64)
         below, inverse = [], []
         for (low, high), left, square in zip(self._blocks, seen.below, seen.inverse, strict=True):
-            here = now[:, low:high].unsqueeze(2)
-            below.append(torch.where(here, row[:, None, :low], left))
+            here = unit[:, low:high].unsqueeze(2)
+            # The row was 0, so that adding writes it, in one pass.
+            below.append(torch.addcmul(left, here, row[:, None, :low]))
             # [[L, 0], [r, c]] has the inverse [[L^-1, 0], [-r L^-1 / c, 1 / c]].
             last = unit[:, low:high] - torch.bmm(row[:, None, low:high], square).squeeze(1)
-            inverse.append(torch.where(here, (last * corner).unsqueeze(1), square))
+            inverse.append(torch.addcmul(square, here, (last * corner).unsqueeze(1)))
         visited = torch.where(now, node.unsqueeze(1), seen.visited)
         return DesignSet(visited, tuple(below), tuple(inverse)), self._information(variance, t)
 
