@@ -179,7 +179,8 @@ class GridWorld(Kernel[StateT, StateT, None]):
         grid = self.codes[state.layout]
         for cell, code, present in self._objects(state):
             place = cell.clamp_min(0)[:, None]
-            codes = torch.as_tensor(code, device=self.device).to(torch.uint8).expand(len(grid))[:, None]
+            codes = torch.full_like(place, code) if isinstance(code, int) else code[:, None]
+            codes = codes.to(torch.uint8)
             if present is not None:
                 codes = torch.where(present[:, None], codes, grid.gather(1, place))
             grid = grid.scatter(1, place, codes)

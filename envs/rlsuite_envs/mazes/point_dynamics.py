@@ -71,71 +71,101 @@ class Walls:
     def __init__(self, rows: tuple[str, ...], cell: float, device: torch.device, dtype: torch.dtype) -> None:
         height, width = len(rows), len(rows[0])
         self.cell = cell
-        self.width, self.height = width, height
-        # One ring of walls around the map keeps every look-up of a neighbour inside the table.
-        padded = ["1" * (width + 2), *("1" + row + "1" for row in rows), "1" * (width + 2)]
-        blocked = [[symbol == "1" for symbol in row] for row in padded]
-        self.blocked = torch.tensor(blocked, device=device).flatten().to(dtype)
+        self.cells = height * width
+        # Row 4 cell + quadrant: is there a wall beside the ball, above or below it, across the corner? Cells are
+        # counted downwards, quadrants by the sides (left, right) and (above, below) that are near.
+        near = [
+            [
+                (
+                    self._is_wall(rows, i, j + dx),
+                    self._is_wall(rows, i + dy, j),
+                    self._is_wall(rows, i + dy, j + dx),
+                )
+                for dx in (-1, 1)
+                for dy in (-1, 1)
+            ]
+            for i in range(height)
+            for j in range(width)
+        ]
+        self.near = torch.tensor(near, device=device, dtype=dtype).reshape(-1, 3).T.contiguous()
 
-    def step(self, ball: Ball, throttle_x: Tensor, throttle_y: Tensor) -> Ball:
+        def column(*numbers: float) -> Tensor:
+            return torch.tensor(numbers, device=device, dtype=dtype)[:, None]
+
+        self.scale, self.middle = column(1 / cell, -1 / cell), column(width / 2, height / 2)
+        self.strides, self.quadrant = column(4.0, 4.0 * width), column(1.0, 0.5)
+        self.fold = column(1.0, -1.0)
+
+    @staticmethod
+    def _is_wall(rows: tuple[str, ...], i: int, j: int) -> bool:
+        inside = 0 <= i < len(rows) and 0 <= j < len(rows[0])
+        return not inside or rows[i][j] == "1"
+
+    def step(self, ball: Ball, throttle: Tensor) -> Ball:
         """The ball 10 ms later.
 
         Args:
             ball: now.
-            throttle_x: [B], in [-1, 1].
-            throttle_y: [B], in [-1, 1].
+            throttle: x and y, [B, 2], in [-1, 1].
         """
-        vx, vy = ball.vx.clamp(-MAX_SPEED, MAX_SPEED), ball.vy.clamp(-MAX_SPEED, MAX_SPEED)
-        ax = (throttle_x * GEAR - DAMPING * vx) / MASS
-        ay = (throttle_y * GEAR - DAMPING * vy) / MASS
-        ax, ay = self._with_contacts(ball.x, ball.y, vx, vy, ax, ay)
-        gain = TIME_STEP * MASS / (MASS + TIME_STEP * DAMPING)
-        vx, vy = vx + gain * ax, vy + gain * ay
-        return Ball(ball.x + TIME_STEP * vx, ball.y + TIME_STEP * vy, vx, vy)
+        velocity = torch.stack((ball.vx, ball.vy)).clamp_(-MAX_SPEED, MAX_SPEED)
+        pull = (throttle.T * (GEAR / MASS)).sub_(velocity, alpha=DAMPING / MASS)
+        position = torch.stack((ball.x, ball.y))
+        pull = self._with_contacts(position, velocity, pull)
+        velocity = torch.add(velocity, pull, alpha=TIME_STEP * MASS / (MASS + TIME_STEP * DAMPING))
+        position = torch.add(position, velocity, alpha=TIME_STEP)
+        return Ball(*position.unbind(), *velocity.unbind())
 
-    def _with_contacts(
-        self, x: Tensor, y: Tensor, vx: Tensor, vy: Tensor, ax: Tensor, ay: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The acceleration [B], [B] with the walls' forces."""
+    def _with_contacts(self, position: Tensor, velocity: Tensor, free: Tensor) -> Tensor:
+        """The acceleration [2, B] with the walls' forces; position, velocity and free acceleration [2, B]."""
         # Folded: the axes turned such that the nearest vertical and horizontal sides of the ball's cell lie at
-        # positive coordinates, away_x and away_y metres from its centre.
-        column, side_x, away_x = self._place(x, self.width)
-        row, side_y, away_y = self._place(-y, self.height)
-        side_rows = side_y * (self.width + 2)
-        here = row * (self.width + 2) + column
-        fold_x, fold_y = side_x.to(ax.dtype), -side_y.to(ax.dtype)
-        blocked = self.blocked[torch.stack((here + side_x, here + side_rows, here + side_x + side_rows))]
-        # Unit vectors c towards the three blocks [3, B], and the distances of the ball's surface.
-        corner = torch.hypot(away_x, away_y).clamp_min(1e-9)
-        one, zero = torch.ones_like(x), torch.zeros_like(x)
-        cx = torch.stack((one, zero, away_x / corner))
-        cy = torch.stack((zero, one, away_y / corner))
-        depth = (MARGIN + RADIUS) - torch.stack((away_x, away_y, corner))  # -p
-        inside = ((depth > 0) * blocked) > 0
-        share = (depth * (1.0 / IMPEDANCE_WIDTH)).clamp(0.0, 1.0)
-        rise = torch.where(share < 0.5, 2 * share.square(), 1 - 2 * (1 - share).square())
-        impedance = IMPEDANCE_LOW + (IMPEDANCE_HIGH - IMPEDANCE_LOW) * rise
-        # In units of the mass: D / m.
-        strength = impedance / (1 - impedance)
-        pull = cx * (vx * fold_x) + cy * (vy * fold_y)
-        pull = CONTACT_DAMPING * pull + CONTACT_STIFFNESS * impedance * depth
-        free_x, free_y = ax * fold_x, ay * fold_y
-        new_x, new_y = free_x, free_y
-        for _ in range(NEWTON_STEPS):
-            active = strength * ((cx * new_x + cy * new_y + pull > 0) & inside)
-            xx, yy, xy = ((active * c).sum(0) for c in (cx * cx, cy * cy, cx * cy))
-            to_x, to_y = free_x - (active * pull * cx).sum(0), free_y - (active * pull * cy).sum(0)
-            determinant = (1 + xx) * (1 + yy) - xy * xy
-            new_x, new_y = (
-                ((1 + yy) * to_x - xy * to_y) / determinant,
-                ((1 + xx) * to_y - xy * to_x) / determinant,
-            )
-        return new_x * fold_x, new_y * fold_y
+        # positive coordinates, `away` metres from its centre.
+        scaled = torch.addcmul(self.middle, position, self.scale)
+        number = scaled.floor()
+        beyond = scaled.sub_(number).sub_(0.5)
+        side = torch.copysign(torch.ones_like(beyond), beyond)
+        away = beyond.abs_().mul_(-self.cell).add_(0.5 * self.cell)
+        place = number.mul_(self.strides).addcmul_(side, self.quadrant).sum(0).add_(1.5)
+        walls = self.near.index_select(1, place.clamp_(0, 4 * self.cells - 1).long())
+        # Of the three blocks, rows of [3, B]: the distance, and how strongly it acts, D / m.
+        corner = torch.hypot(away[0], away[1]).clamp_min(1e-9)
+        unit = away / corner
+        depth = torch.cat((away, corner[None])).neg_().add_(MARGIN + RADIUS)
+        strength, impedance = self._strength(depth)
+        strength = strength.mul_(walls)
+        # The rest is in units of the mass.
+        fold = side * self.fold
+        toward = velocity * fold
+        wanted = torch.cat((toward, (toward * unit).sum(0, keepdim=True))).mul_(CONTACT_DAMPING)
+        wanted.addcmul_(impedance, depth, value=CONTACT_STIFFNESS)
+        free = free * fold
+        return self._solve(free, unit, strength, wanted).mul_(fold)
 
-    def _place(self, coordinate: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Along one axis of count cells: the padded cell's number, the nearest side (+-1), the distance to it."""
-        position = coordinate * (1 / self.cell) + 0.5 * count
-        number = position.floor()
-        beyond = position - number - 0.5
-        side = torch.where(beyond >= 0, 1, -1)
-        return number.clamp(0, count - 1).long() + 1, side, (0.5 - beyond.abs()) * self.cell
+    @staticmethod
+    def _strength(depth: Tensor) -> tuple[Tensor, Tensor]:
+        """Strength d / (1 - d), 0 where there is no contact, and the impedance d, by the depth -p [3, B]."""
+        # d rises from its low to its high value along two parabolas, which meet at half the width.
+        half = (depth * (1.0 / IMPEDANCE_WIDTH)).clamp_(0.0, 1.0).sub_(0.5)
+        rise = half - half * half.abs()
+        spread = IMPEDANCE_HIGH - IMPEDANCE_LOW
+        impedance = rise.mul_(2 * spread).add_(IMPEDANCE_LOW + 0.5 * spread)
+        return (1.0 / (1.0 - impedance)).sub_(1.0).mul_(depth > 0), impedance
+
+    @staticmethod
+    def _solve(free: Tensor, unit: Tensor, strength: Tensor, wanted: Tensor) -> Tensor:
+        """The acceleration a [2, B]: a = free - sum of c max(0, strength (c . a + wanted)).
+
+        The vectors c are (1, 0), (0, 1) and unit [2, B]; strength and wanted are [3, B].
+        """
+        square, product = unit.square(), unit[0] * unit[1]
+        new = free
+        for _ in range(NEWTON_STEPS):
+            along = torch.cat((new, (new * unit).sum(0, keepdim=True)))
+            active = strength * (along.add_(wanted) > 0)
+            forces = active * wanted
+            matrix = torch.addcmul(active[:2], active[2], square).add_(1.0)
+            mixed = active[2] * product
+            right = (free - forces[:2]).addcmul_(forces[2], unit, value=-1.0)
+            determinant = torch.addcmul(matrix[0] * matrix[1], mixed, mixed, value=-1.0)
+            new = (matrix.flip(0) * right).addcmul_(right.flip(0), mixed, value=-1.0).div_(determinant)
+        return new

@@ -116,6 +116,27 @@ def test_mirrored_mazes_mirror_the_motion() -> None:
         torch.testing.assert_close(_mirrored(mirrored, *signs).y, states[0].y, rtol=0, atol=1e-8)
 
 
+def test_gradients_reach_back_through_walls() -> None:
+    kernel = make_kernel(PointMaze, preset="UMazeDense", dtype="float64")
+    # Two balls against walls, one of them at a corner, and one in the open.
+    x, y, vx = (
+        torch.tensor(n, dtype=torch.float64)
+        for n in ([0.0, 1.395, -1.0], [1.395, -1.39, 1.0], [1.0, 2.0, 1.0])
+    )
+    zeros = torch.zeros(3, dtype=torch.float64)
+    start = PointMazeState(x, y, vx, zeros, zeros - 1, zeros + 1, zeros > 0)
+
+    def total(actions: torch.Tensor) -> torch.Tensor:
+        state, rewards = start, []
+        for action in actions:
+            state, reward, _ = kernel.advance(state, action)
+            rewards.append(reward)
+        return torch.stack(rewards).sum()
+
+    actions = torch.tensor([[[0.5, 0.4], [0.3, -0.5], [0.7, 0.1]]] * 3, dtype=torch.float64)
+    assert torch.autograd.gradcheck(total, actions.requires_grad_())
+
+
 def _mirrored(s: PointMazeState, x: int, y: int) -> PointMazeState:
     return PointMazeState(s.x * x, s.y * y, s.vx * x, s.vy * y, s.goal_x * x, s.goal_y * y, s.success)
 
