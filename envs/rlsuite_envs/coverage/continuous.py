@@ -13,7 +13,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rlsuite_envs.checks import check_choice, check_integer, check_positive
-from rlsuite_envs.drawing import Canvas, figure, figure_array
+from rlsuite_envs.coverage.bits import BITS, interval, popcount, unpack
+from rlsuite_envs.coverage.square_picture import draw_path, draw_square
 from rlsuite_envs.kernel import Kernel
 
 __all__ = ["ContinuousCoverage", "ContinuousCoverageParams", "ContinuousCoverageState"]
@@ -76,7 +77,8 @@ class ContinuousCoverageState:
     t: Tensor
     """Steps done, [B] int64."""
     covered: Tensor
-    """Covered cells, y fastest, [B, C^2 + 1] bool; the last one is a bin for what is not seen."""
+    """Covered cells as bits (see `bits`), a column of equal x after the other, [B, C + 1, W] int64; the last one is
+    a bin for what is not seen."""
     fields: Tensor
     """Covered cells per field of the coarse map, [B, G^2] float32."""
     area: Tensor
@@ -151,19 +153,17 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         p = self.params
         # A place sees cells of its window only: the own cell's row and column, and `reach` more on either side.
         reach = math.ceil(p.radius * p.cells)
-        shifts = np.arange(-reach, reach + 1)
-        near = np.maximum(np.abs(shifts) - 0.5, 0)  # from anywhere in the own cell to the other's centre
-        rows, cols = np.nonzero(near[:, None] ** 2 + near[None] ** 2 <= (p.radius * p.cells) ** 2)
-        self._rows, self._cols = self._index(rows), self._index(cols)
-        self._window = self._index(shifts[rows] * p.cells + shifts[cols])
-        self._shifts = torch.tensor(shifts, dtype=self.dtype, device=self.device)
-        field = np.arange(p.cells) // (p.cells // p.map_cells)
-        fields = (field[:, None] * p.map_cells + field[None]).reshape(-1)
-        self._field = self._index(np.append(fields, 0))
+        self._shifts = torch.arange(-reach, reach + 1, dtype=self.dtype, device=self.device)
+        self._words = -(-p.cells // BITS)
+        # The map's fields that a window may touch, counted from that of its lower end; empty ones at the borders.
+        self._reach, self._size = reach, p.cells // p.map_cells
+        self._before = -(-reach // self._size)
+        touched = 2 * reach // self._size + 2
+        lower = self._size * torch.arange(-self._before, p.map_cells + touched, device=self.device)
+        fields = interval(lower.clamp(0, p.cells), (lower + self._size).clamp(0, p.cells), self._words)
+        self._field_bits = fields.unsqueeze(1)
+        self._touched = torch.arange(touched, device=self.device)
         self._history = p.horizon + 1 if p.observation == "history" else 0
-
-    def _index(self, values: np.ndarray) -> Tensor:
-        return torch.tensor(values, dtype=torch.int64, device=self.device)
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -189,7 +189,7 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
             position,
             torch.zeros_like(position),
             torch.full((num,), -1, device=self.device),
-            torch.zeros((num, self.params.cells**2 + 1), dtype=torch.bool, device=self.device),
+            torch.zeros((num, self.params.cells + 1, self._words), dtype=torch.int64, device=self.device),
             torch.zeros((num, self.params.map_cells**2), device=self.device),
             torch.zeros(num, dtype=torch.int64, device=self.device),
             torch.zeros(num, dtype=torch.int64, device=self.device),
@@ -197,32 +197,39 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         )
         return self._visit(nothing, position, nothing.velocity)[0]
 
-    def _under(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether the K cells around places [B, 2] are seen from there, and which they are: [B, K] bool, int64.
+    def _under(self, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a sensor at places [B, 2] sees, column by column of its window.
 
-        The number of what is not seen is that of the bin, C^2.
+        Returns:
+            Numbers of the K columns [B, K] int64 (the bin's, C, for those that are not seen), the seen cells in
+            them as words [B, K, W], and their number [B].
         """
         p = self.params
         own = (position * p.cells).floor().clamp(0, p.cells - 1)
-        cell = own.unsqueeze(-1) + self._shifts
-        gap = (cell + 0.5 - position.unsqueeze(-1) * p.cells).square()
-        gap = gap.masked_fill((cell < 0) | (cell >= p.cells), math.inf)
-        near = gap[:, 0].index_select(1, self._rows) + gap[:, 1].index_select(1, self._cols)
-        inside = near <= (p.radius * p.cells) ** 2
-        row, col = own.long().unbind(1)
-        return inside, ((row * p.cells + col).unsqueeze(1) + self._window).masked_fill(~inside, p.cells**2)
+        column = own[:, :1] + self._shifts
+        x, y = (position * p.cells - 0.5).split(1, dim=1)
+        height = (p.radius * p.cells) ** 2 - (column - x).square()
+        seen = (height >= 0) & (column >= 0) & (column < p.cells)
+        half = height.clamp(min=0).sqrt()
+        start = (y - half).ceil().clamp(0, p.cells).long()
+        stop = ((y + half).floor() + 1).clamp(0, p.cells).long()
+        stop = torch.where(seen, torch.maximum(start, stop), start)
+        number = torch.where(seen, column, float(p.cells)).long()
+        return number, interval(start, stop, self._words), (stop - start).sum(1)
 
     def _visit(
         self, state: ContinuousCoverageState, position: Tensor, velocity: Tensor
     ) -> tuple[ContinuousCoverageState, Tensor]:
         """The state after going to places [B, 2], and the step's reward [B]."""
-        inside, cells = self._under(position)
-        new = inside & ~state.covered.gather(1, cells)
-        gain, own = new.sum(1), inside.sum(1)
-        fields = state.fields
+        columns, cells, own = self._under(position)
+        index = columns.unsqueeze(-1).expand(-1, -1, self._words)
+        old = state.covered.gather(1, index)
+        new = cells & ~old
+        fields, history = state.fields, state.history
         if self.params.observation == "covered":
-            fields = fields.scatter_add(1, self._field[cells], new.to(torch.float32))
-        history = state.history
+            fields, gain = self._count(fields, position, columns, new)
+        else:
+            gain = popcount(new).sum((1, 2))
         if self._history:
             latest = position.to(torch.float32).unsqueeze(1)
             history = torch.cat((latest, history[:, :-1]), dim=1)
@@ -230,13 +237,26 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
             position,
             velocity,
             state.t + 1,
-            state.covered.scatter(1, cells, True),
+            state.covered.scatter(1, index, old | cells),
             fields,
             state.area + gain,
             state.modular + own,
             history,
         )
         return after, self._percent(gain if self.params.reward == "marginal" else own)
+
+    def _count(self, fields: Tensor, position: Tensor, columns: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+        """The map [B, G^2] with new cells [B, K, W] of columns [B, K] counted in, and their number [B]."""
+        p = self.params
+        own = (position[:, 1] * p.cells).floor().clamp(0, p.cells - 1).long()
+        lowest = torch.div(own - self._reach, self._size, rounding_mode="floor") + self._before
+        touched = lowest.unsqueeze(1) + self._touched
+        parts = [popcount(new & self._field_bits[row]).sum(-1) for row in touched.unbind(1)]
+        counts = torch.stack(parts, dim=-1)
+        across = columns.clamp(max=p.cells - 1) // self._size * p.map_cells
+        up = (touched - self._before).clamp(0, p.map_cells - 1)
+        index = (across.unsqueeze(-1) + up.unsqueeze(1)).flatten(1)
+        return fields.scatter_add(1, index, counts.flatten(1).to(torch.float32)), counts.sum((1, 2))
 
     def _percent(self, cells: Tensor) -> Tensor:
         return cells.to(self.dtype) * (100.0 / self.params.cells**2)
@@ -297,41 +317,14 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
 
     def grid(self, state: ContinuousCoverageState) -> Tensor:
         """The covered cells as a map, [B, C, C] bool, x first."""
-        return state.covered[:, :-1].reshape(-1, self.params.cells, self.params.cells)
+        return unpack(state.covered[:, :-1], self.params.cells)
 
     def render(self, state_row: ContinuousCoverageState) -> np.ndarray:
         """The covered cells and the sensor over them."""
-        size, side = self.params.cells, 1 / self.params.cells
-        canvas = Canvas(400, 400, (-0.03, 1.03), (-0.03, 1.03))
-        for i, column in enumerate(self.grid(state_row)[0].cpu().numpy()):
-            # One rectangle per run of covered cells.
-            edges = np.flatnonzero(np.diff(np.concatenate([[0], column.astype(np.int8), [0]])))
-            for low, high in edges.reshape(-1, 2):
-                canvas.rect(i * side, low * side, (i + 1) * side, high * side, "#a6cee3")
-        canvas.rect(0, 0, 1, 1, None, outline="black")
-        x, y = state_row.position[0].tolist()
-        canvas.disc(x, y, self.params.radius, None, outline="#1f78b4")
-        canvas.disc(x, y, 0.6 / max(size, 40), "#e31a1c")
-        canvas.text(0.02, 0.98, f"{self._percent(state_row.area).item():.1f} % covered", size=14)
-        return canvas.array()
+        place, percent = state_row.position[0].tolist(), self._percent(state_row.area).item()
+        return draw_square(self.grid(state_row)[0].cpu().numpy(), place, self.params.radius, percent)
 
     def render_episode(self, states: ContinuousCoverageState, actions: Any, rewards: Tensor) -> np.ndarray:
         """The path over the covered area, coloured by when it was seen, beside F(S) over time."""
-        when = self.grid(states).sum(0).cpu().numpy().astype(float)  # how many states had it covered
-        first = np.where(when > 0, len(states.t) - when, np.nan)
-        path = states.position.cpu().numpy()
-        value = self._percent(states.area).cpu().numpy()
-        modular = self._percent(states.modular).cpu().numpy()
-        drawn, axes = figure(1, 2, width=10.0, height=4.6)
-        square, curve = axes[0]
-        seen = square.imshow(first.T, origin="lower", extent=(0, 1, 0, 1), cmap="viridis", vmin=0)
-        drawn.colorbar(seen, ax=square, label="first covered at step", shrink=0.8)
-        square.plot(*path.T, color="white", lw=1.2)
-        square.plot(*path[0], "o", color="#e31a1c", ms=6)
-        square.set(
-            aspect="equal", xlim=(0, 1), ylim=(0, 1), xlabel="x", ylabel="y", title="path from the dot"
-        )
-        curve.plot(value)
-        curve.set(xlabel="step", ylabel="F(S), area covered [% of the square]", ylim=(0, None))
-        curve.set_title(f"F(S) = {value[-1]:.1f} %; modular sum {modular[-1]:.0f} %")
-        return figure_array(drawn)
+        counts = (self._percent(states.area).cpu().numpy(), self._percent(states.modular).cpu().numpy())
+        return draw_path(self.grid(states).cpu().numpy(), states.position.cpu().numpy(), *counts)

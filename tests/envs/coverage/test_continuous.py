@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlsuite_envs.coverage.bits import interval, popcount, unpack
 from rlsuite_envs.coverage.continuous import ContinuousCoverage, ContinuousCoverageParams
 
 torch.set_num_threads(1)
@@ -45,7 +46,9 @@ def walk(k: ContinuousCoverage, actions: torch.Tensor, num: int = 3) -> tuple[li
 
 
 @pytest.mark.parametrize("dynamics", ["point", "double_integrator"])
-@pytest.mark.parametrize(("radius", "cells"), [(0.1, 50), (0.013, 20), (0.37, 8), (1.0, 6), (0.04, 1)])
+@pytest.mark.parametrize(
+    ("radius", "cells"), [(0.1, 50), (0.013, 20), (0.37, 8), (1.0, 6), (0.04, 1), (0.11, 130)]
+)
 def test_the_covered_set_is_the_union_of_the_discs(dynamics: str, radius: float, cells: int) -> None:
     k = kernel(dynamics=dynamics, radius=radius, cells=cells, map_cells=1, start=None)
     actions = 3 * torch.randn(40, 3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -127,6 +130,41 @@ def test_the_coarse_map_is_the_mean_of_the_fine_one() -> None:
     torch.testing.assert_close(obs[:, 5:].double(), fine)
     torch.testing.assert_close(obs[:, :2].double(), 2 * state.position - 1)
     torch.testing.assert_close(obs[:, 4], torch.full((3,), 0.4))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    cells=st.sampled_from([1, 12, 61, 62, 63, 64, 128]),
+    parts=st.integers(1, 128),
+    radius=st.floats(0.01, 1.0),
+    x=st.floats(0, 1),
+    y=st.floats(0, 1),
+)
+def test_maps_of_any_size_count_every_cell_once(
+    cells: int, parts: int, radius: float, x: float, y: float
+) -> None:
+    parts = next(p for p in range(min(parts, cells), 0, -1) if cells % p == 0)
+    k = kernel(cells=cells, map_cells=parts, radius=radius, start=(x, y), max_speed=2.0)
+    state = k.initial_state(1, torch.Generator())
+    for push in ([1.0, 0.3], [-0.7, -1.0]):
+        state = k.advance(state, torch.tensor([push], dtype=torch.float64))[0]
+    fine, f = k.grid(state)[0], cells // parts
+    assert state.area.item() == fine.sum().item()
+    wanted = fine.reshape(parts, f, parts, f).sum((1, 3)).flatten()
+    assert torch.equal(state.fields[0].long(), wanted)
+
+
+def test_bits_against_python() -> None:
+    rng = np.random.default_rng(0)
+    start, stop = rng.integers(0, 131, 300), rng.integers(0, 131, 300)
+    words = interval(torch.tensor(start), torch.tensor(stop), 3)
+    wanted = [[low <= i < high for i in range(130)] for low, high in zip(start, stop, strict=True)]
+    assert unpack(words, 130).tolist() == wanted
+    assert popcount(words).sum(-1).tolist() == [
+        max(0, high - low) for low, high in zip(start, stop, strict=True)
+    ]
+    mixed = rng.integers(0, 2**62, 1000)
+    assert popcount(torch.tensor(mixed)).tolist() == [int(word).bit_count() for word in mixed]
 
 
 def test_histories_are_observed_latest_first() -> None:
