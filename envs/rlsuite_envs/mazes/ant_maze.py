@@ -58,8 +58,8 @@ class _Score:
 
     def reward(self, before: Array, after: Array, last: NDArray[np.bool_]) -> Array:
         """Reward [B] of steps from before [B, 2] to after [B, 2]; last [B]: whether they end the episode."""
-        ends = [tuple(torch.from_numpy(np.ascontiguousarray(xy)).unbind(1)) for xy in (before, after)]
-        return self.areas.reward(ends[0], ends[1], torch.from_numpy(last), self.kind).numpy()  # type: ignore
+        ends = [torch.from_numpy(np.ascontiguousarray(xy)).unbind(1) for xy in (before, after)]
+        return self.areas.reward(ends[0], ends[1], torch.from_numpy(last), self.kind).numpy()
 
     def info(self, xy: Array) -> dict[str, NDArray[Any]]:
         """Info entries of positions [B, 2]."""
@@ -159,7 +159,7 @@ class AntObstacles(MujocoEnv, EzPickle):
     def _info(self) -> dict[str, Any]:
         return {name: value[0] for name, value in self._score.info(self.data.qpos[None, :2]).items()}
 
-    def step(self, action: NDArray[Any]) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[Any]) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
         """Advance by five physics steps; see the class."""
         before = self.data.qpos[None, :2].copy()
         self.do_simulation(action, self.frame_skip)

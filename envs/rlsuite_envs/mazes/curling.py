@@ -75,9 +75,8 @@ class Curling(TableGame):
     def post_decision(self, state: TableState, action: Tensor) -> tuple[TableState, Tensor]:
         """The next state and its reward: nothing here is random."""
         after = self.move(state, action)
-        before, behind = (tuple(s.ball.unbind(1)) for s in (state, after))
         last = after.t >= self.params.horizon
-        return after, self.areas.reward(before, behind, last, self.params.reward)  # type: ignore[arg-type]
+        return after, self.areas.reward(state.ball.unbind(1), after.ball.unbind(1), last, self.params.reward)
 
     def transition(self, post_state: TableState, noise: None) -> tuple[TableState, None, Tensor]:
         """The state itself; the episode never terminates."""

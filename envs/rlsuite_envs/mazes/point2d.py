@@ -80,7 +80,7 @@ class Point2D(Kernel[Point2DState, Point2DState, None]):
     area around the point, -1 for none. `success`: whether there is one.
 
     ## Presets
-    `two-areas`: discs of radius 0.2 at (0.6, 0.6) and of radius 0.1 at (-0.7, -0.5).
+    `two-areas`: discs of radius 0.3 at (0.4, 0.4) and of radius 0.15 at (-0.5, -0.3).
 
     ## Arguments
     The fields of `Point2DParams`.
@@ -91,7 +91,7 @@ class Point2D(Kernel[Point2DState, Point2DState, None]):
     params_class = Point2DParams
     params: Point2DParams
     presets: ClassVar[Mapping[str, Any]] = {
-        "two-areas": Point2DParams(areas=((0.6, 0.6, 0.2), (-0.7, -0.5, 0.1)))
+        "two-areas": Point2DParams(areas=((0.4, 0.4, 0.3), (-0.5, -0.3, 0.15)))
     }
     render_fps = 25
 

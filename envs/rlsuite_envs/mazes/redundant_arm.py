@@ -207,8 +207,7 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
             effector = torch.where(halt, effector, torch.stack((x[-1], y[-1]), 1))
         after = RedundantArmState(angles, speeds, effector, stopped, state.t + 1)
         last = stopped | (after.t >= p.horizon)
-        here, there = (state.effector[:, 0], state.effector[:, 1]), (effector[:, 0], effector[:, 1])
-        return after, self.areas.reward(here, there, last, p.reward)
+        return after, self.areas.reward(state.effector.unbind(1), effector.unbind(1), last, p.reward)
 
     def transition(
         self, post_state: RedundantArmState, noise: None
@@ -246,8 +245,9 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         canvas.line(points, "#1f77b4", 4.0)
         for x, y in points[1:-1]:
             canvas.disc(x, y, 0.0035, "white")
-        canvas.disc(*points[0], 0.014, "#333333")
-        canvas.disc(*points[-1], 0.014, "#d62728" if state_row.stopped.item() else "#2ca02c")
+        canvas.disc(ROOT, ROOT, 0.014, "#333333")
+        x, y = state_row.effector[0].tolist()
+        canvas.disc(x, y, 0.014, "#d62728" if state_row.stopped.item() else "#2ca02c")
         return canvas.array()
 
     def render_episode(self, states: RedundantArmState, actions: Tensor, rewards: Tensor) -> np.ndarray:

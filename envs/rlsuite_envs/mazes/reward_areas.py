@@ -92,7 +92,7 @@ class RewardAreas:
         return self._distances(x, y).amin(0) if len(self.x) else torch.zeros_like(x)
 
     def reward(
-        self, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], last: Tensor, kind: str
+        self, before: tuple[Tensor, ...], after: tuple[Tensor, ...], last: Tensor, kind: str
     ) -> Tensor:
         """Reward [B] of a step.
 
@@ -103,8 +103,12 @@ class RewardAreas:
             kind: "sparse" (the score of the last position) or "dense" (how much nearer the nearest centre came,
                 plus that score, so that a return is at most the first distance plus 1).
         """
-        reward = last * self.score(*after)
-        return reward if kind == "sparse" else reward + self.distance(*before) - self.distance(*after)
+        reward = last * self.score(after[0], after[1])
+        return (
+            reward
+            if kind == "sparse"
+            else reward + self.distance(before[0], before[1]) - self.distance(after[0], after[1])
+        )
 
 
 def draw_areas(ax: Any, areas: tuple[Area, ...]) -> None:

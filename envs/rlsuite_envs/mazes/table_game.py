@@ -162,14 +162,14 @@ class TableGame(Kernel[TableState, TableState, None]):
     def move(self, state: TableState, action: Tensor) -> TableState:
         """The table 1/60 s later."""
         command = action.to(self.dtype).clamp(-MAX_SPEED, MAX_SPEED)
-        now = Bodies(
-            *state.ball.unbind(1), *state.velocity.unbind(1), state.spin, *state.angles.unbind(1),
-            *state.speeds.unbind(1),
-        )  # fmt: skip
+        (x, y), (vx, vy), angles, speeds = (
+            pair.unbind(1) for pair in (state.ball, state.velocity, state.angles, state.speeds)
+        )
+        now = Bodies(x, y, vx, vy, state.spin, angles[0], angles[1], speeds[0], speeds[1])
         new = self.table.step(now, command[:, 0], command[:, 1])
-        pairs = (torch.stack(pair, 1) for pair in ((new.x, new.y), (new.vx, new.vy)))
         return TableState(
-            *pairs,
+            torch.stack((new.x, new.y), 1),
+            torch.stack((new.vx, new.vy), 1),
             new.spin,
             torch.stack((new.shoulder, new.elbow), 1),
             torch.stack((new.shoulder_speed, new.elbow_speed), 1),

@@ -51,7 +51,7 @@ def test_the_first_disc_around_a_point_pays(x: float, y: float) -> None:
 
 def test_two_areas_pay_at_the_end() -> None:
     kernel = Point2D(Point2D.presets["two-areas"], dtype=torch.float64)
-    start = torch.tensor([0.5]).double(), torch.tensor([0.6]).double()
+    start = torch.tensor([0.4]).double(), torch.tensor([0.25]).double()
     state = Point2DState(*start, torch.tensor([48]))
     state, reward, _ = kernel.advance(state, torch.zeros(1, 2))
     assert reward == 0
@@ -68,9 +68,9 @@ def test_an_episode_lasts_fifty_steps() -> None:
     vector: Any = gym.make_vec("rlsuite/Point2D-TwoAreas-v0", num_envs=3)
     vector.reset(seed=0)
     for step in range(50):
-        _, reward, _, truncated, _ = vector.step(np.full((3, 2), 0.24, np.float32))
+        _, reward, _, truncated, _ = vector.step(np.full((3, 2), 0.16, np.float32))
         assert truncated.all() == (step == 49)
-    np.testing.assert_allclose(reward, 1.0, atol=1e-5)  # 50 steps of 0.012 end in (0.6, 0.6)
+    np.testing.assert_allclose(reward, 1.0, atol=1e-5)  # 50 steps of 0.008 end in (0.4, 0.4)
 
 
 @pytest.mark.parametrize(
