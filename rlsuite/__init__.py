@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from rlsuite.core.agent import Agent, EnvLike
     from rlsuite.off_policy.sac import SAC, SACConfig
     from rlsuite.policy_gradient.bpo import BPO, BPOConfig
+    from rlsuite.policy_gradient.pdppo import PDPPO, PDPPOConfig
     from rlsuite.policy_gradient.ppo import PPO, PPOConfig
 
 __version__ = "0.1.0"
 __all__ = [
     "ALGORITHMS",
     "BPO",
+    "PDPPO",
     "PPO",
     "SAC",
     "BPOConfig",
+    "PDPPOConfig",
     "PPOConfig",
     "SACConfig",
     "algorithm",
@@ -35,6 +38,7 @@ __all__ = [
 
 ALGORITHMS: dict[str, tuple[str, str]] = {
     "bpo": ("rlsuite.policy_gradient.bpo", "BPO"),
+    "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),
     "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),
     "sac": ("rlsuite.off_policy.sac", "SAC"),
 }

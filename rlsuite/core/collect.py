@@ -133,6 +133,7 @@ def collect(
     n_steps: int,
     generator: torch.Generator,
     on_step: Callable[[Step], bool] | None = None,
+    before_step: Callable[[torch.Tensor], None] | None = None,
 ) -> Rollout | None:
     """Act for `n_steps` steps in every environment of `runner`.
 
@@ -142,6 +143,8 @@ def collect(
         n_steps: T, steps per environment.
         generator: source of the actions' randomness.
         on_step: called after each step; returning False stops collection.
+        before_step: called with the actions [B, ...] before the environments take them, while these are still in
+            the states that were observed.
 
     Returns:
         The rollout [T, B, ...], or None when `on_step` stopped it.
@@ -163,6 +166,8 @@ def collect(
         action = actor.sample(runner.obs, runner.mask, generator)
         actions.append(action)
         masks.append(runner.mask)
+        if before_step is not None:
+            before_step(action)
         step = stepper.step(action)
         terminated[t], truncated[t], raw_reward[t] = step.terminated, step.truncated, step.reward
         done = step.terminated | step.truncated

@@ -181,15 +181,24 @@ def _means(history: list[dict[str, Any]], parts: Parts) -> dict[str, float]:
             means[name] = float(torch.stack([value.float() for value in values]).mean())
         else:
             means[name] = float(np.mean(values))
-    bad = {name: value for name, value in means.items() if not np.isfinite(value)}
-    if not bool(torch.isfinite(parts.flat.data).all()):
+    check_finite_update(means, parts.flat)
+    return means
+
+
+def check_finite_update(metrics: dict[str, float], *weights: FlatParameters) -> None:
+    """Raise if an update left a metric or a weight that is not finite.
+
+    Raises:
+        FloatingPointError: names them, and the remedy.
+    """
+    bad = {name: value for name, value in metrics.items() if not np.isfinite(value)}
+    if not all(bool(torch.isfinite(flat.data).all()) for flat in weights):
         bad["weights"] = float("nan")
     if bad:
         raise FloatingPointError(
             f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; the last "
             "checkpoint is still good. Lower learning_rate, or normalise (normalize_obs, normalize_reward)"
         )
-    return means
 
 
 def explained_variance(value: torch.Tensor, return_: torch.Tensor) -> float:
