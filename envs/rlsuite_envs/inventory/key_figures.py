@@ -15,7 +15,7 @@ class Totals:
     """Sums over the periods of an episode, for the key figures."""
 
     profit: Tensor
-    """Rewards so far, [B]."""
+    """Profit so far (money, discounted as the reward is), [B]."""
     demand: Tensor
     """Units demanded, [B]."""
     demand_squares: Tensor

@@ -141,7 +141,7 @@ def draw_episode(
     demand: np.ndarray,
     sold: np.ndarray,
     unmet: np.ndarray,
-    rewards: np.ndarray,
+    profit: np.ndarray,
     backlog: bool,
     headline: str,
 ) -> np.ndarray:
@@ -154,12 +154,12 @@ def draw_episode(
         demand: of all markets, [T].
         sold: to all markets, [T].
         unmet: of all markets, [T].
-        rewards: [T].
+        profit: of each period, [T].
         backlog: whether unmet demand waits.
         headline: one line.
     """
     drawn, axes = figure(2, 2, width=11.0, height=6.8)
-    periods = np.arange(1, len(rewards) + 1)
+    periods = np.arange(1, len(profit) + 1)
     panel = axes[0, 0]
     for number, node in enumerate(graph.stock_nodes):
         panel.plot(stock[:, number], label=f"node {node.id}", color=CURVES[number % len(CURVES)])
@@ -176,8 +176,8 @@ def draw_episode(
     panel.plot(periods, unmet, color=SHORT, label="waiting demand" if backlog else "lost demand")
     _finish(panel, "Markets", "units per period")
     panel = axes[1, 1]
-    panel.plot(np.concatenate(([0.0], np.cumsum(rewards))), color="#2e7d32", label="profit so far")
-    panel.bar(periods, rewards, color="#a5d6a7", label="of the period")
+    panel.plot(np.concatenate(([0.0], np.cumsum(profit))), color="#2e7d32", label="profit so far")
+    panel.bar(periods, profit, color="#a5d6a7", label="of the period")
     panel.axhline(0, color="black", lw=0.8)
     _finish(panel, "Profit", "money")
     drawn.suptitle(headline)

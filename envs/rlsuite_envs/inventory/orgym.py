@@ -278,7 +278,7 @@ class SerialInventory(Kernel[SerialInventoryState, StagesSupplied, Tensor]):
             demand=states.demand[1:].numpy(force=True),
             sold=states.sold.diff().numpy(force=True),
             unmet=states.unmet[1:].numpy(force=True),
-            rewards=rewards.numpy(force=True),
+            profit=states.profit.diff().numpy(force=True),
             backlog=self.params.backlog,
             headline=f"Profit {float(states.profit[-1]):.0f}, fill rate {fill:.1%}",
         )

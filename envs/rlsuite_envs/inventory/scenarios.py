@@ -114,6 +114,8 @@ class SupplyNetworkParams:
     """ "scaled" to numbers of order one, or "raw": gym-invmgmt's vector in units."""
     action: str = "relative"
     """ "relative" to mean demand, in [-1, 1], or "orders" in units."""
+    reward: str = "money"
+    """ "money": profit, as published; "relative": profit over the nominal revenue of a period, of order one."""
     order_reach: float = 4.0
     """Order of the relative action 1, in units of the link's share of mean demand, > 1."""
 
@@ -134,6 +136,7 @@ class SupplyNetworkParams:
         check_choice(self, "distribution", ("poisson", "normal", "uniform"))
         check_choice(self, "observation", ("scaled", "raw"))
         check_choice(self, "action", ("relative", "orders"))
+        check_choice(self, "reward", ("money", "relative"))
         if self.goodwill_growth < 1:
             raise ValueError(f"goodwill_growth={self.goodwill_growth!r} must be at least 1.")
         if self.goodwill_cap < self.goodwill_floor:
@@ -174,6 +177,14 @@ class SupplyNetworkParams:
             link.mean if self.link_means and link.mean is not None else self.base_mean
             for link in self.graph.market_links
         )
+
+    @property
+    def reward_scale(self) -> float:
+        """What profit is multiplied by to be the reward."""
+        if self.reward == "money":
+            return 1.0
+        pairs = zip(self.graph.market_links, self.nominal_demand, strict=True)
+        return 1.0 / (sum(link.price * demand for link, demand in pairs) or 1.0)
 
     def base_demand(self, t: int) -> tuple[float, ...]:
         """Mean demand of each market link [M] in period t, before sentiment; demand itself where it is fixed."""

@@ -120,6 +120,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         table = [self.params.base_demand(t) for t in range(self.params.horizon)]
         self.demand_table = torch.tensor(table, dtype=self.dtype, device=self.device)
         self.nominal_demand = torch.tensor(self.params.nominal_demand, dtype=self.dtype, device=self.device)
+        self.reward_scale = self.params.reward_scale
         one = torch.ones(1, dtype=self.dtype, device=self.device)
         parts = (self.nominal_demand, self.nominal_demand, self.net.stock_scale, self.net.pipeline_scale)
         self.observation_scale = 1.0 / torch.cat([*parts, one * self.params.horizon, one])
@@ -184,17 +185,19 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         cost = filled @ net.order_cost + pipeline @ net.pipeline_holding + stock @ net.upstream_holding
         if net.has_fixed_cost:
             cost = cost + (filled > 0).to(self.dtype) @ net.fixed_cost
-        reward = self._discounted(-cost, state.t)
+        profit = self._discounted(-cost, state.t)
         before = state.totals
         totals = replace(
             before,
-            profit=before.profit + reward,
+            profit=before.profit + profit,
             orders=before.orders + order,
             order_squares=before.order_squares + order.square(),
             total_order_squares=before.total_order_squares + order.sum(1).square(),
         )
         sentiment = self._sentiment(state)
-        return OrdersPlaced(state.t, stock, pipeline, state.demand, state.unmet, sentiment, totals), reward
+        return OrdersPlaced(
+            state.t, stock, pipeline, state.demand, state.unmet, sentiment, totals
+        ), self._reward(profit)
 
     def mean_demand(self, state: SupplyNetworkState) -> Tensor:
         """Mean of the demand this period brings [B, M], known before the orders (fixed demand: itself)."""
@@ -233,11 +236,11 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         unmet = wanted - sold
         stock = torch.addmm(post_state.stock, sold, net.sold_from, alpha=-1.0).clamp_min(0.0)
         gain = sold @ net.margin - unmet @ net.shortage - stock @ net.retail_holding
-        reward = self._discounted(gain, post_state.t)
+        profit = self._discounted(gain, post_state.t)
         before, total_demand, total_unmet = post_state.totals, demand.sum(1), unmet.sum(1)
         totals = replace(
             before,
-            profit=before.profit + reward,
+            profit=before.profit + profit,
             demand=before.demand + total_demand,
             demand_squares=before.demand_squares + total_demand.square(),
             sold=before.sold + sold.sum(1),
@@ -248,7 +251,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         state = SupplyNetworkState(
             post_state.t + 1, stock, post_state.pipeline, demand, unmet, post_state.sentiment, totals
         )
-        return state, reward, torch.zeros_like(state.t, dtype=torch.bool)
+        return state, self._reward(profit), torch.zeros_like(state.t, dtype=torch.bool)
 
     def observe(self, state: SupplyNetworkState) -> Tensor:
         """The vector of the table above, [B, 2 M + N + P + 2]."""
@@ -293,7 +296,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
             demand=states.demand[1:].sum(1).numpy(force=True),
             sold=states.totals.sold.diff().numpy(force=True),
             unmet=states.unmet[1:].sum(1).numpy(force=True),
-            rewards=rewards.numpy(force=True),
+            profit=states.totals.profit.diff().numpy(force=True),
             backlog=self.params.backlog,
             headline=(
                 f"Profit {figures['profit']:.0f}, fill rate {figures['fill_rate']:.1%}, service level "
@@ -304,6 +307,9 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
 
     def _discounted(self, amount: Tensor, t: Tensor) -> Tensor:
         return amount if self.params.alpha == 1.0 else amount * self.params.alpha ** t.to(self.dtype)
+
+    def _reward(self, profit: Tensor) -> Tensor:
+        return profit if self.reward_scale == 1.0 else profit * self.reward_scale
 
     def _sentiment(self, state: SupplyNetworkState) -> Tensor:
         """Sentiment [B] in this period, after the last one's unmet demand."""

@@ -139,6 +139,15 @@ def test_alpha_discounts_profit_by_period() -> None:
     assert half.info(right)["profit"].item() == pytest.approx(total, rel=1e-12)
 
 
+def test_relative_rewards_are_shares_of_nominal_revenue() -> None:
+    money, shares = network("tree"), network("tree", reward="relative")
+    orders = [10.0] * 5
+    left, profit = step(money, money.initial_state(1, RNG), orders, 12.0, 100.0, 9.0)
+    right, share = step(shares, shares.initial_state(1, RNG), orders, 12.0, 100.0, 9.0)
+    assert share == pytest.approx(profit / (2.5 * (15 + 20 + 10)), rel=1e-12)
+    assert left.totals.profit.item() == right.totals.profit.item() == pytest.approx(profit, rel=1e-12)
+
+
 def test_goodwill_follows_unmet_demand_one_period_later() -> None:
     kernel = network(goodwill=True)
     state = kernel.initial_state(1, RNG)

@@ -100,6 +100,7 @@ def test_networks_without_market_or_with_lonely_nodes_are_refused() -> None:
         ({"topology": 3}, "topology=3 must be a Topology"),
         ({"observation": "RAW"}, "observation='RAW' must be one of"),
         ({"action": "units"}, "action='units' must be one of"),
+        ({"reward": "points"}, "reward='points' must be one of"),
         ({"distribution": "gamma"}, "distribution='gamma'"),
         ({"goodwill": 1}, "goodwill=1 must be True or False"),
         ({"goodwill_floor": 3.0}, r"goodwill_cap=2\.0 must be at least goodwill_floor=3\.0"),
