@@ -47,6 +47,13 @@ ENTRIES: tuple[KernelEntry, ...] = (
     ),
     KernelEntry("rlsuite/HardMaze-v0", "mazes.hard_maze:HardMaze", None, "Deceptive maze, range finders."),
     KernelEntry(
+        "rlsuite/HardMaze-Dense-v0",
+        "mazes.hard_maze:HardMaze",
+        None,
+        "Deceptive maze, range finders, reward for nearing the goal.",
+        preset="dense",
+    ),
+    KernelEntry(
         "rlsuite/HardMaze-Medium-v0",
         "mazes.hard_maze:HardMaze",
         None,
@@ -65,6 +72,29 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "mazes.image_hard_maze:ImageHardMaze",
         None,
         "Deceptive maze seen from above, 84x84 pixels.",
+    ),
+    KernelEntry(
+        "rlsuite/FastsimMaze-v0",
+        "mazes.fastsim_maze:FastsimMaze",
+        None,
+        "Hard maze on two wheels (sparse reward).",
+    ),
+    KernelEntry(
+        "rlsuite/FastsimMaze-Dense-v0",
+        "mazes.fastsim_maze:FastsimMaze",
+        None,
+        "Hard maze on two wheels, reward for the way gained.",
+        preset="Dense",
+    ),
+    KernelEntry(
+        "rlsuite/CollectBall-v0", "mazes.collect_ball:CollectBall", None, "Bring balls home (sparse reward)."
+    ),
+    KernelEntry(
+        "rlsuite/CollectBall-Dense-v0",
+        "mazes.collect_ball:CollectBall",
+        None,
+        "Bring balls home (potential-based reward).",
+        preset="Dense",
     ),
     KernelEntry(
         "rlsuite/SlipperyLake-v0",

@@ -97,7 +97,8 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
     the goal; "success" [B]: it has been closer than `success_radius`; "collisions" [B].
 
     ## Arguments
-    The fields of `HardMazeParams`. Presets: "hard", "hard_textbook" (square border, acceleration), "medium".
+    The fields of `HardMazeParams`. Presets: "hard", "dense" (its reward), "hard_textbook" (square border,
+    acceleration), "medium".
 
     Source: Lehman and Stanley 2011, "Abandoning Objectives"; the Uber release (deep-neuroevolution), whose
     step order and constants these are.
@@ -111,6 +112,7 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
     presets: ClassVar[Mapping[str, Any]] = {
         "hard": HardMazeParams(),
         "hard_textbook": HardMazeParams(walls=TEXTBOOK, motion="acceleration"),
+        "dense": HardMazeParams(reward="dense"),
         "medium": HardMazeParams(walls=MEDIUM, start=(30.0, 22.0), goal=(270.0, 100.0)),
     }
     render_fps = 30

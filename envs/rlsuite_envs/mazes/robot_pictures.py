@@ -12,7 +12,18 @@ from rlsuite_envs.drawing import Canvas, figure, figure_array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["GOAL", "PATH", "RAY", "ROBOT", "WALL", "draw_path", "draw_robot", "maze_canvas", "path_figure"]
+__all__ = [
+    "GOAL",
+    "PATH",
+    "RAY",
+    "ROBOT",
+    "WALL",
+    "draw_path",
+    "draw_robot",
+    "draw_wall_pixels",
+    "maze_canvas",
+    "path_figure",
+]
 
 WALL = "#333333"
 GOAL = "#2ca02c"
@@ -46,6 +57,15 @@ def draw_robot(
         canvas.line([(x, y), end], RAY, 1.0)
     canvas.disc(x, y, radius, ROBOT)
     canvas.line([(x, y), (x + radius * np.cos(angle), y + radius * np.sin(angle))], "white", 2.0)
+
+
+def draw_wall_pixels(canvas: Canvas, wall: np.ndarray, unit: float) -> None:
+    """The walls of a bitmap [P, P] (rows are y) whose pixel k is centred at k * unit."""
+    for row, line in enumerate(wall):
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], line.astype(np.int8), [0]))))
+        for first, last in edges.reshape(-1, 2):
+            x0, x1 = (first - 0.5) * unit, (last - 0.5) * unit
+            canvas.rect(x0, (row - 0.5) * unit, x1, (row + 0.5) * unit, WALL)
 
 
 def draw_path(ax: Axes, x: np.ndarray, y: np.ndarray, marks: Sequence[Any] = ()) -> Any:
