@@ -5,7 +5,9 @@ versions: v' = v / (1 + dt c), an option); skins and slops of shapes; contacts f
 solved by sequential impulses, friction before normal, with restitution above 1 m/s only; ball against wall inside a
 step (continuous collision), here in closed form; correction of overlaps without change of velocity. A ball among
 the walls keeps within 2 mm of Box2D's for two seconds; after a hit by the arm its velocity is within 0.5 % and its
-place within 15 mm. Later hits of the same ball grow the difference, as they do any.
+place within 15 mm. Later hits of the same ball grow the difference, as they do any: of 60 whole episodes (500 steps,
+random commands held for 50) 55 % ended within 5 cm of Box2D's, 48 % of Box2D's with bullets (see below), and the
+final places were distributed alike.
 
 What is simplified:
 
