@@ -6,9 +6,11 @@ import gymnasium as gym
 
 from rlsuite_envs.cheap_talk.entries import ENTRIES as CHEAP_TALK
 from rlsuite_envs.coverage.entries import ENTRIES as COVERAGE
+from rlsuite_envs.coverage.registration import ANT_COVERAGE, register_ant_coverage
 from rlsuite_envs.entries import KernelEntry
 from rlsuite_envs.inventory.entries import ENTRIES as INVENTORY
 from rlsuite_envs.mazes.entries import ENTRIES as MAZES
+from rlsuite_envs.mazes.registration import ANT_MAZES, register_ant_maze
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS, register_mujoco
 
 __all__ = ["KERNELS", "KernelEntry", "list_envs", "register_envs"]
@@ -76,6 +78,8 @@ def register_envs() -> None:
                 **entry.kwargs,
             },
         )
+    register_ant_coverage()
+    register_ant_maze()
     register_mujoco()
 
 
@@ -84,4 +88,5 @@ def list_envs() -> list[tuple[str, str]]:
     pool = [
         (f"rlsuite/{name}", f"Gymnasium's {name}, stepped by MuJoCo's thread pool.") for name in MUJOCO_IDS
     ]
-    return [(entry.id, entry.description) for entry in KERNELS] + pool
+    ants = [(id, line) for id, _, line in ANT_COVERAGE] + list(ANT_MAZES)
+    return [(entry.id, entry.description) for entry in KERNELS] + ants + pool
