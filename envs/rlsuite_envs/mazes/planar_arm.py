@@ -71,11 +71,10 @@ class Link(NamedTuple):
 
 def arm_links(shoulder: Tensor, elbow: Tensor) -> tuple[Link, Link]:
     """The two links at joint angles [B]."""
-    dx, dy = -torch.sin(shoulder), torch.cos(shoulder)
-    first = Link(torch.zeros_like(dx), torch.full_like(dx, BASE), dx, dy)
-    angle = shoulder + elbow
-    second = Link(LINK * dx, BASE + LINK * dy, -torch.sin(angle), torch.cos(angle))
-    return first, second
+    angles = torch.stack((shoulder, shoulder + elbow))
+    (x, along_x), (y, along_y) = -torch.sin(angles), torch.cos(angles)
+    first = Link(torch.zeros_like(x), torch.full_like(y, BASE), x, y)
+    return first, Link(LINK * x, BASE + LINK * y, along_x, along_y)
 
 
 def arm_speeds(

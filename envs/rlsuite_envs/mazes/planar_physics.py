@@ -148,9 +148,9 @@ class Table:
         shoulder = (b.shoulder + DT * speeds[0]).clamp(-LIMITS[0], LIMITS[0])
         elbow = (b.elbow + DT * speeds[1]).clamp(-LIMITS[1], LIMITS[1])
         x, y, vx, vy, spin = self._fly(b.x, b.y, *ball)
-        free_x, free_y = self._push_out(x, y, arm_links(shoulder, elbow))
-        # What the walls leave inside a link is jammed: the arm stays, and so does the ball.
         new = arm_links(shoulder, elbow)
+        free_x, free_y = self._push_out(x, y, new)
+        # What the walls leave inside a link is jammed: the arm stays, and so does the ball.
         left = torch.maximum(*(self._depth(free_x, free_y, link, i) for i, link in enumerate(new)))
         was = torch.maximum(*(self._depth(b.x, b.y, link, i) for i, link in enumerate(old)))
         jam = left > was.clamp_min(MAX_OVERLAP + SLOP)
