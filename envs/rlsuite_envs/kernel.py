@@ -105,6 +105,15 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
         return getattr(self.params, "horizon", None)
 
     @property
+    def horizon(self) -> int | None:
+        """The time limit that is part of the problem, in steps; None where there is none, or others may set it.
+
+        Kernels whose constants have a `horizon` (None there lets the kernel compute it) are truncated there, whoever
+        makes them.
+        """
+        return self.max_episode_steps if hasattr(self.params, "horizon") else None
+
+    @property
     def reward_dim(self) -> int | None:
         """K for a reward vector [B, K], None for a scalar reward [B]."""
         return None

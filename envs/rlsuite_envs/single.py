@@ -64,7 +64,7 @@ class TensorEnv(gym.Env[Any, Any]):
         self._elapsed = 0
         # A horizon among the constants is part of the problem; registering a time limit beside it would not
         # follow a changed one.
-        self._horizon = getattr(self.kernel.params, "horizon", None)
+        self._horizon = self.kernel.horizon
         self._window: Any = None
 
     @torch.no_grad()

@@ -290,10 +290,9 @@ def _time_limit(limit: int | None, kernel: Kernel[Any, Any, Any]) -> int | None:
         return kernel.max_episode_steps
     if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or (limit < 1 and limit != -1):
         raise ValueError(f"max_episode_steps={limit!r} must be a positive integer, or -1 for no limit.")
-    horizon = getattr(kernel.params, "horizon", None)
     if limit == -1:
-        return horizon
-    return int(limit) if horizon is None else min(int(limit), horizon)
+        return kernel.horizon
+    return int(limit) if kernel.horizon is None else min(int(limit), kernel.horizon)
 
 
 def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> Tensor | None:

@@ -150,3 +150,23 @@ def test_torch_actions_are_taken_by_the_single_environment() -> None:
     env.reset(seed=0)
     right, *_ = env.step(np.array([0.5], np.float32))
     np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("entry", [e for e in KERNELS if e.max_episode_steps is None], ids=lambda e: e.id)
+def test_horizons_truncate_in_both_shells(entry: Any) -> None:
+    limit = gym.make_vec(entry.id, num_envs=1).kernel.horizon
+    assert limit >= 1
+    short: dict[str, Any] = {"horizon": 2}
+    env, single = (
+        gym.make_vec(entry.id, num_envs=3, max_episode_steps=-1, **short),
+        gym.make(entry.id, **short),
+    )
+    env.reset(seed=0)
+    single.reset(seed=0)
+    for step in (1, 2):
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        assert (truncated == (step == 2)).all()
+        _, _, ended, cut, _ = single.step(single.action_space.sample())
+        assert cut == (step == 2) or ended
+        if terminated.any() or ended:
+            break

@@ -90,7 +90,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
         self.walls = torch.from_numpy(walls.reshape(self.layouts, -1)).to(self.device)
         self.codes = torch.where(self.walls, WALL, EMPTY).to(torch.uint8)
         self.wall_planes = self.walls.to(torch.float32)
-        self.horizon = self.params.horizon or horizon
+        self._horizon = self.params.horizon or horizon
         p = self.params
         self.views = GridViews(self.height, self.width, p.view_size, p.see_through_walls, self.device)
         self.strides = torch.tensor([1, self.width, -1, -self.width], device=self.device)
@@ -138,7 +138,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
     @property
     def max_episode_steps(self) -> int:
         """`horizon`, or the kernel's own."""
-        return self.horizon
+        return self._horizon
 
     # --- Steps
 
@@ -149,7 +149,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
         else:
             direction = (state.direction + self._turn[action]) % 4
         after = self._act(state, action, direction, state.cell + self.strides[direction])
-        reward = 1.0 - (0.9 / self.horizon) * after.t.to(self.dtype)
+        reward = 1.0 - (0.9 / self._horizon) * after.t.to(self.dtype)
         return after, reward * (after.cell == after.goal)
 
     def transition(self, post_state: StateT, noise: None) -> tuple[StateT, None, Tensor]:
