@@ -253,7 +253,9 @@ class FastsimWorld:
         minor = torch.where(flat, dy.abs(), dx.abs())
         step_x, step_y = torch.where(dx < 0, -1.0, 1.0), torch.where(dy < 0, -self.stride, self.stride)
         along, across = torch.where(flat, step_x, step_y), torch.where(flat, step_y, step_x)
-        k = torch.arange(steps + 1, device=self.device, dtype=self.dtype).reshape(-1, 1, 1)
+        count = torch.arange(steps + 1, device=self.device, dtype=self.dtype).reshape(-1, 1, 1)
+        # Lasers stay within the margin even beyond their end, longer lines stop there.
+        k = count if steps < self.margin - 1 else torch.minimum(count, major)
         # Quotients of small integers: a float keeps them apart from the next integer.
         m = torch.ceil((2 * k * minor + major) / (2 * major).clamp(min=1)) - 1
         base = ((from_y + self.margin) * self.stride + from_x + self.margin).unsqueeze(0)
@@ -261,7 +263,7 @@ class FastsimWorld:
         middle = (2 * k[1:] - 1) * minor - major * (m[1:] + m[:-1])
         hit = self._at(main + new)
         hit = hit | (self._at(main + old) & (middle <= 0)) | (self._at(main - along + new) & (middle >= 0))
-        first = torch.where(hit & (k[1:] <= major), k[1:], math.inf).amin(0)
+        first = torch.where(hit & (count[1:] <= major), k[1:], math.inf).amin(0)
         met = first.isfinite()
         k1 = torch.where(met, first, 0.0)
         m1 = torch.ceil((2 * k1 * minor + major) / (2 * major).clamp(min=1)) - 1
