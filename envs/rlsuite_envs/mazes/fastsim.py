@@ -169,10 +169,10 @@ class FastsimWorld:
         self._blocked = torch.from_numpy(blocked.reshape(-1).copy()).to(device)
         reach = max(1, math.floor(params.robot_radius / params.unit + 0.5))
         offset = np.arange(-reach, reach + 1)
-        row, column = np.nonzero(offset[:, None] ** 2 + offset**2 <= reach**2)
-        row, column = torch.from_numpy(row - reach).to(device), torch.from_numpy(column - reach).to(device)
-        self._disc = (row * self.stride + column).unsqueeze(-1)
-        self._disc_x, self._disc_y = column.unsqueeze(-1).to(dtype), row.unsqueeze(-1).to(dtype)
+        place = np.argwhere(offset[:, None] ** 2 + offset**2 <= reach**2) - reach
+        row, column = torch.from_numpy(place).to(device).T.unsqueeze(-1)
+        self._disc = row * self.stride + column
+        self._disc_x, self._disc_y = column.to(dtype), row.to(dtype)
         self._angles = torch.tensor(LASERS, dtype=torch.float64).deg2rad().to(device, dtype).unsqueeze(-1)
 
     def start(self, num: int) -> FastsimRobot:
