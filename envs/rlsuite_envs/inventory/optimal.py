@@ -83,14 +83,14 @@ def newsvendor(demand: Any, holding: float, penalty: float) -> Optimum:
         ValueError: a cost that is not above 0.
     """
     check_above_zero(holding=holding, penalty=penalty)
-    level = float(demand.ppf(penalty / (penalty + holding)))
-    short = _expected_shortage(demand, level)
+    discrete, level = is_discrete(demand), float(demand.ppf(penalty / (penalty + holding)))
+    short = _expected_shortage(demand, level, discrete=discrete)
     return Optimum(holding * (level - float(demand.mean())) + (holding + penalty) * short, (level,))
 
 
-def _expected_shortage(demand: Any, level: float) -> float:
+def _expected_shortage(demand: Any, level: float, *, discrete: bool) -> float:
     """E[(D - level)^+], the integral of P(D > x) above the level."""
-    if is_discrete(demand):
+    if discrete:
         most = max(float(demand.isf(TAIL)), level) + 1
         return float(demand.sf(np.arange(level, most)).sum())
     if demand.dist.name == "norm":
@@ -220,7 +220,7 @@ def serial_system(
         levels of the echelon positions (the stage and all below it), store first.
 
     Raises:
-        ValueError: bad costs, lead times, convention or step.
+        ValueError: a bad argument, naming it.
     """
     if convention not in ("discrete", "continuous"):
         raise ValueError(f"convention={convention!r} must be 'discrete' or 'continuous'.")
@@ -295,8 +295,7 @@ def optimal_cost(problem: Any) -> float:
 def optimum(problem: Any) -> Optimum:
     """The best policy of a kernel, where theory knows it.
 
-    It is the optimum of the endless problem: an episode's mean cost differs by how it starts and ends, and orders
-    that `max_order` forbids are not forbidden here.
+    The optimum is that of the endless problem, without `max_order`: an episode also pays for how it starts and ends.
 
     Args:
         problem: a kernel or its params: `SingleStore`, `LostSales` with Poisson demand and a short lead time,
