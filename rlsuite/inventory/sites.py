@@ -1,0 +1,132 @@
+"""What a classical rule knows of an inventory problem: its places, costs and lead times, and how to read its state.
+
+A rule orders for N places (stores, warehouses, factories) over E links, and M markets ask for goods. `Sites` tells it
+the same things about every kernel, so that each rule is written once; `sites_of` picks the reader of a kernel.
+
+A rule needs the kernel's state; a policy behind `predict` is given observations. They hold the same numbers, scaled:
+`Sites.read` divides the scale out again, so that a state read from an observation differs from the true one by float32
+rounding, and by sums over the past that no rule looks at.
+
+Shapes: B environments, N places, E links, M markets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+__all__ = ["LEAST_ECHELON_HOLDING", "VIRTUAL_ORDERS", "Sites", "kernel_of", "sites_of"]
+
+LEAST_ECHELON_HOLDING = 0.01
+"""Echelon holding costs are at least this (gym-invmgmt's heuristics)."""
+VIRTUAL_ORDERS = 10.0
+"""Fixed cost of an order where none is charged, in holding (factories: operating) costs of one unit and period."""
+
+
+class Sites(ABC):
+    """Constants and readers of one kernel; a rule may assume nothing else about the problem.
+
+    Args:
+        kernel: the problem.
+    """
+
+    kernel: Any
+    names: tuple[str, ...]
+    """Of the N places."""
+    lead: list[int]
+    """[N] longest lead time of a place's links, periods."""
+    lead_below: list[int]
+    """[N] longest lead time from a place to the places that sell, periods; 0 there."""
+    holding: Tensor
+    """[N] cost of a unit and period."""
+    echelon_holding: Tensor
+    """[N] what a place's holding exceeds that of the places it supplies by, at least a little."""
+    shortage: Tensor
+    """[N] cost of a unit short, as the critical ratio sees it."""
+    fixed_cost: Tensor
+    """[N] cost of an order, as a reorder rule sees it."""
+    below: Tensor
+    """[N, N] weight of each place's stock in the echelon stock of another: itself, and what it supplies."""
+    serves: Tensor
+    """[N, M] share of a market's demand that goes through a place."""
+    split: Tensor
+    """[N, E] shares of a place's links in its orders."""
+    prior: Tensor
+    """[M] guess of mean demand before the first is seen, units per period."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+
+    def _floats(self, values: Sequence[Any]) -> Tensor:
+        return torch.tensor(values, dtype=self.kernel.dtype, device=self.kernel.device)
+
+    @abstractmethod
+    def read(self, obs: Tensor) -> Any:
+        """The kernel's state (without sums over the past) behind observations [B, O]."""
+
+    @abstractmethod
+    def position(self, state: Any) -> Tensor:
+        """Units on hand and on the way less units owed, [B, N]."""
+
+    @abstractmethod
+    def demand(self, state: Any) -> Tensor:
+        """The last period's demand, [B, M]; 0 before the first."""
+
+    @abstractmethod
+    def outlook(self, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """True mean and variance [B, N] of a place's demand in this and the next periods, `periods` [N] in all."""
+
+    @abstractmethod
+    def action(self, orders: Tensor) -> Tensor:
+        """The action [B, E] that orders these units [B, E], or as near as the action space lets it."""
+
+    def order_by_link(self, units: Tensor) -> Tensor:
+        """Orders of links [B, E] from those of places [B, N], units."""
+        return units @ self.split
+
+
+def kernel_of(env: Any) -> Any:
+    """The kernel behind an id, an environment (vector or single, wrapped or not), or the kernel itself.
+
+    Raises:
+        TypeError: there is none.
+    """
+    if isinstance(env, str):
+        with gym.make(env) as made:
+            return kernel_of(made)
+    kernel = env if hasattr(env, "post_decision") else getattr(getattr(env, "unwrapped", env), "kernel", None)
+    if kernel is None:
+        raise TypeError(
+            f"{type(env).__name__} is no environment of rlsuite's inventory family; give an id such as "
+            "'rlsuite/SupplyNetwork-serial-stationary-backlog-v0', such an environment, or its kernel."
+        )
+    return kernel
+
+
+def sites_of(env: Any) -> Sites:
+    """What a classical rule knows of this problem.
+
+    Raises:
+        TypeError: a problem for which the classical rules are not defined.
+    """
+    from rlsuite.inventory.network_sites import NetworkSites
+    from rlsuite.inventory.ordering_sites import OrderingSites
+    from rlsuite_envs.inventory.serial import SerialSystem
+    from rlsuite_envs.inventory.stores import SingleStore
+    from rlsuite_envs.inventory.supply_network import SupplyNetwork
+    from rlsuite_envs.inventory.warehouse import NetworkKernel
+
+    kernel = kernel_of(env)
+    if isinstance(kernel, SupplyNetwork):
+        return NetworkSites(kernel)
+    if isinstance(kernel, SingleStore | SerialSystem | NetworkKernel):
+        return OrderingSites(kernel)
+    raise TypeError(
+        f"{type(kernel).__name__} has no classical policies here; they order for SupplyNetwork, SingleStore, "
+        "LostSales, SerialSystem, ManyStores, ManyWarehouses and Transshipment."
+    )
