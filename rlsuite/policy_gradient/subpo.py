@@ -1,0 +1,371 @@
+"""Submodular policy optimisation (Prajapat et al. 2024, "Submodular Reinforcement Learning", arXiv:2307.13372).
+
+A trajectory tau = (s_0, ..., s_H) is worth F(tau), a monotone submodular set function, and J(pi) = E[F(tau)]. With
+marginal gains F(s | tau') = F(tau' + s) - F(tau') as rewards, REINFORCE with reward-to-go is the gradient of J:
+
+    grad J = E[ sum_i grad log pi(a_i | s_i) (sum_{j >= i} F(s_{j+1} | tau_{0:j}) - b(tau_{0:i})) ]           (C1)
+
+for any baseline b of the past. Episodes are whole, nothing is discounted, and each batch of B episodes makes one step
+of Adam; `n_epochs` and `batch_size` offer PPO's clipped epochs of minibatches instead. What the policy sees decides
+what it is: Markovian (SubPO-M: an environment made with `observation="state_time"`), history-dependent (SubPO-NM:
+"history"), or with the covered set in sight ("covered": the gains are then an ordinary Markov reward). The modular
+baseline ModPO is this algorithm in the same environment with `reward="modular"`, judged by F ("rollout/set_value").
+
+The paper's b may be a constant, a batch mean or a critic. Our batch mean leaves the episode's own value out, which
+makes it exactly unbiased (the plain mean shrinks the gradient by 1 - 1/B). A critic sees what the policy sees;
+lambda < 1 mixes its estimates in, sound only where it sees the covered set.
+
+The release weighs grad log pi(a_i | s_i) with the prefix value F(tau_{0:i+1}) instead. What came before step i has
+expectation 0 there, and what comes after is missing: it follows the immediate gain alone, a myopic gradient that
+differs from grad J (shown by enumeration in our tests). `credit="prefix"` and `credit="myopic"` are these two, for
+comparison only. The release's entropy bonus over (epoch + 1) is a schedule here; its raw node numbers as inputs are
+left out, since the environments scale their observations.
+
+Expected: see the zoo's results page; brute-force optima on small grids, where the myopic weights fall short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
+
+import torch
+from gymnasium.vector import VectorEnv
+
+from rlsuite.core import on_policy
+from rlsuite.core.agent import Agent
+from rlsuite.core.collect import collect
+from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.persistence import Stateful
+from rlsuite.core.returns import gae, reverse_scan
+from rlsuite.core.schedules import parse_schedule
+from rlsuite.core.session import OnUpdate, SB3Callback, session
+from rlsuite.core.types import HeadGrads, Heads, PolicyBatch, Rollout, Step
+from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
+
+CREDITS = ("to_go", "myopic", "prefix")
+BASELINES = ("none", "mean", "critic")
+
+
+@dataclass(frozen=True)
+class SubPOConfig:
+    """Hyper-parameters of SubPO; the batch of episodes is as large as `num_envs`.
+
+    Raises:
+        ValueError: a value out of range, or choices that contradict each other; names field, value and remedy.
+    """
+
+    n_steps: int | None = None
+    """T, steps per environment and rollout: the horizon, or a multiple of it. None: the environment's time limit."""
+    credit: str = "to_go"
+    """What an action is credited with: "to_go" (C1), "myopic" (its own gain), "prefix" (F so far: the release)."""
+    baseline: str = "mean"
+    """b: "none", "mean" (of the other episodes at the same step), or "critic"."""
+    gae_lambda: float = 1.0
+    """Lambda in [0, 1]: below 1 the critic's estimates replace part of the reward-to-go; needs the critic."""
+    normalize_advantage: bool = True
+    """Divide by the standard deviation over the batch, so that entropy bonus and clipping have no units of F."""
+    learning_rate: float | str = 3e-3
+    """Adam's step size, or a schedule such as "linear:3e-3"."""
+    ent_coef: float | str = 0.0
+    """Weight of the entropy bonus, at least 0, or a schedule such as "linear:0.02"."""
+    n_epochs: int = 1
+    """Passes over each batch, at least 1; more than 1 needs `clip_range` to hold the policy back."""
+    batch_size: int | None = None
+    """Samples per step of Adam, at least 1; None takes the whole batch."""
+    clip_range: float | str = 0.2
+    """Epsilon of PPO's clipped ratio, above 0, or a schedule; no effect on a batch's first step."""
+    target_kl: float | None = None
+    """Stop the epochs at 1.5 times this approximate KL; None never stops."""
+    vf_coef: float = 0.5
+    """Weight of the critic's squared error, at least 0."""
+    max_grad_norm: float | None = None
+    """Largest global L2 norm of a gradient; None switches clipping off."""
+    normalize_obs: bool = False
+    """Scale observations by their running mean and standard deviation, clipped to +-10."""
+    normalize_reward: bool = False
+    """Divide rewards by the running standard deviation of the return, clipped to +-10; for a critic's sake."""
+    net_arch: tuple[int, ...] = (64, 64)
+    """Hidden layers of the policy, and of the critic."""
+    activation: str = "tanh"
+    """tanh, relu, elu or gelu."""
+    log_std_init: float = 0.0
+    """First logarithm of a Gaussian's standard deviation (Box actions)."""
+    ortho_init: bool = True
+    """Orthogonal initialisation; False keeps torch's."""
+    backend: str = "auto"
+    """numpy (hand-written, small networks on a CPU), torch (autograd), or auto."""
+    compile: bool = False
+    """Fuse the torch back end's loss with torch.compile; compiles anew where `ent_coef` is a schedule."""
+
+    def __post_init__(self) -> None:
+        inf = float("inf")
+        check_range(
+            self, n_steps=(1, inf), gae_lambda=(0, 1), n_epochs=(1, inf), batch_size=(1, inf),
+            target_kl=(1e-9, inf), vf_coef=(0, inf), max_grad_norm=(1e-9, inf), log_std_init=(-20, 5),
+        )  # fmt: skip
+        check_schedule(self, "learning_rate", "clip_range")
+        if self.ent_coef != 0:
+            check_schedule(self, "ent_coef")
+        for name, choices in (("credit", CREDITS), ("baseline", BASELINES)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"SubPOConfig.{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}"
+                )
+        if self.gae_lambda < 1 and (self.baseline, self.credit) != ("critic", "to_go"):
+            raise ValueError(
+                f"SubPOConfig.gae_lambda is {self.gae_lambda} with baseline {self.baseline!r} and credit "
+                f"{self.credit!r}; below 1 it needs baseline='critic' and credit='to_go'"
+            )
+
+    @property
+    def gamma(self) -> float:
+        """1: the horizon is finite, and J counts all gains alike."""
+        return 1.0
+
+
+def credits(reward: torch.Tensor, done: torch.Tensor, credit: str) -> torch.Tensor:
+    """What each action is credited with [T, B], from marginal gains reward [T, B] and episode ends done [T, B]."""
+    if credit == "myopic":
+        return reward.clone()
+    keep = torch.logical_not(done).float()
+    if credit == "to_go":
+        return reverse_scan(reward.float(), keep)
+    # Prefix sums: the same recursion with time turned round, cut where the step before ended an episode.
+    before = torch.cat((torch.zeros_like(keep[:1]), keep[:-1]))
+    return reverse_scan(reward.float().flip(0), before.flip(0)).flip(0)
+
+
+def mean_of_others(credit: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
+    """For each sample of credit [T, B] the mean of the other episodes' at the same step; 0 where there is none."""
+    steps = torch.arange(len(done), device=done.device).unsqueeze(1)
+    begins = torch.cat((torch.zeros_like(done[:1]), done[:-1])) * steps
+    age = steps - begins.cummax(0).values
+    mean = torch.zeros_like(credit)
+    for step in range(len(done)):  # a scatter would be shorter, but a GPU adds in no fixed order
+        same = age == step
+        others = same.sum() - 1
+        total = torch.where(same, credit, 0.0).sum()
+        mean = torch.where(same & (others > 0), (total - credit) / others.clamp(min=1), mean)
+    return mean
+
+
+def targets(
+    rollout: Rollout, *, credit: str, baseline: str, gae_lambda: float, normalize: bool
+) -> PolicyBatch:
+    """Credits minus baseline as advantages, and credits as the critic's targets; T*B samples.
+
+    The end of an episode, by termination or by the horizon, ends F: nothing is bootstrapped there. Episodes still
+    running at the rollout's end go on in the critic's estimate.
+
+    Args:
+        rollout: [T, B], each environment at the start of an episode.
+        credit: "to_go", "myopic" or "prefix".
+        baseline: "none", "mean" or "critic".
+        gae_lambda: see `SubPOConfig`.
+        normalize: divide by the standard deviation over the batch.
+    """
+    done = rollout.terminated | rollout.truncated
+    if baseline == "critic" and credit == "to_go":
+        advantage, return_ = gae(
+            rollout.reward, rollout.value, rollout.next_value, done, done, gamma=1.0, gae_lambda=gae_lambda
+        )
+    else:
+        return_ = credits(rollout.reward, done, credit)
+        advantage = return_
+        if baseline == "mean":
+            advantage = return_ - mean_of_others(return_, done)
+        elif baseline == "critic":
+            advantage = return_ - rollout.value
+    if normalize:
+        advantage = advantage / (advantage.std() + 1e-8)
+    mask = None if rollout.mask is None else rollout.mask.flatten(0, 1)
+    samples = (rollout.obs, rollout.action, rollout.log_prob, rollout.value, advantage, return_)
+    return PolicyBatch(*(x.flatten(0, 1) for x in samples), mask)
+
+
+class SetValues:
+    """Final F of the episodes that end during a rollout, where the environment tells it (`info["set_value"]`)."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def see(self, step: Step) -> None:
+        """Note the ended episodes' values; waits for no device."""
+        value = step.info.get("final_info", {})
+        value = value.get("set_value") if isinstance(value, dict) else None
+        if value is not None:
+            self.found.append((step.terminated | step.truncated, torch.as_tensor(value)))
+
+    def mean(self) -> dict[str, float]:
+        """{"rollout/set_value": mean over the episodes}, or nothing."""
+        values = [value[done.to(value.device)] for done, value in self.found]
+        ended = torch.cat(values) if values else torch.empty(0)
+        return {"rollout/set_value": float(ended.double().mean())} if len(ended) else {}
+
+
+def horizon(env: VectorEnv[Any, Any, Any]) -> int | None:
+    """The environment's time limit in steps, where it has one."""
+    limit = getattr(env, "max_episode_steps", None)
+    if limit is None and env.spec is not None:
+        limit = env.spec.max_episode_steps
+    return None if limit is None else int(limit)
+
+
+class SubPO(Agent):
+    """Submodular policy optimisation; see `core.agent.Agent` for the arguments, `SubPOConfig` for the fields.
+
+    Logged beside PPO's metrics: rollout/set_value is the mean F of the episodes of the last batch, whatever the
+    rewards were.
+
+    Example:
+        >>> from rlsuite import SubPO
+        >>> env_kwargs = {"rows": 4, "cols": 4, "start": 5, "horizon": 6, "observation": "state_time"}
+        >>> model = SubPO("rlsuite/GridCoverage-v0", num_envs=64, env_kwargs=env_kwargs).learn(10_000)
+        >>> action, _ = model.predict(model.observation_space.sample(), deterministic=True)
+    """
+
+    config_class = SubPOConfig
+    config: SubPOConfig
+
+    def _build(self) -> None:
+        if self.stepper is not None:
+            # Kept in the checkpoint: a model loaded without environment is then built alike.
+            self.config = replace(self.config, n_steps=self._whole_episodes(self.stepper.venv))
+        self._coefficients = PPOConfig(
+            normalize_advantage=False, vf_coef=self.config.vf_coef * (self.config.baseline == "critic")
+        )
+        self.parts = on_policy.build(self, self._resolved(), self._loss, self._loss_grad)
+        self.policy, self.obs_norm, self.return_norm = (
+            self.parts.policy,
+            self.parts.obs_norm,
+            self.parts.return_norm,
+        )
+
+    def _whole_episodes(self, env: VectorEnv[Any, Any, Any]) -> int:
+        """Steps of a rollout, of which whole episodes are made.
+
+        Raises:
+            ValueError: no horizon, one that does not divide `n_steps`, or a mean over a single episode.
+        """
+        limit, steps, baseline = horizon(env), self.config.n_steps, self.config.baseline
+        if steps is None and limit is None:
+            raise ValueError(
+                "n_steps is None and the environment has no time limit; SubPO learns from whole episodes: give "
+                "n_steps=HORIZON, or an environment with max_episode_steps"
+            )
+        if steps is None:
+            steps = cast(int, limit)
+        elif limit is not None and steps % limit and baseline != "critic":
+            raise ValueError(
+                f"n_steps={steps} is no multiple of the horizon {limit}; SubPO learns from whole episodes: leave "
+                "n_steps out, or use baseline='critic', which estimates the rest of an unfinished one"
+            )
+        if baseline == "mean" and self.num_envs < 2:
+            raise ValueError(
+                f"num_envs={self.num_envs} with baseline 'mean', which needs other episodes to compare with; raise "
+                "num_envs (a batch has one episode of each), or use baseline='none' or 'critic'"
+            )
+        return steps
+
+    def _resolved(self) -> on_policy.OnPolicyConfig:
+        """The configuration with the sizes that None stood for."""
+        steps = self.config.n_steps or 1
+        size = self.config.batch_size or steps * self.num_envs
+        return cast(on_policy.OnPolicyConfig, replace(self.config, n_steps=steps, batch_size=size))
+
+    def _loss(
+        self, heads: Heads, batch: PolicyBatch, clip_range: float
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return ppo_loss(heads, batch, clip_range, config=self._coefficients)
+
+    def _loss_grad(
+        self, heads: Heads, batch: PolicyBatch, clip_range: float
+    ) -> tuple[HeadGrads, dict[str, Any]]:
+        return ppo_loss_grad(heads, batch, clip_range, config=self._coefficients)
+
+    def _state(self) -> dict[str, Stateful]:
+        return self.parts.state(self.generator)
+
+    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
+        policy = self.parts.policy.distribution(rows, mask)
+        return policy.mode() if deterministic else policy.sample(self.generator)
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: SB3Callback = None,
+        log_interval: int | None = 1,
+        tb_log_name: str = "SubPO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+        on_update: OnUpdate | None = None,
+    ) -> Self:
+        """Train for at least `total_timesteps` environment steps (rounded up to whole batches of episodes).
+
+        Args:
+            total_timesteps: steps over all environments together.
+            callback: Stable-Baselines3 callback, list of them, or function.
+            log_interval: updates between two log lines; None logs nothing.
+            tb_log_name: name of the TensorBoard run.
+            reset_num_timesteps: False goes on where the model or its checkpoint stopped.
+            progress_bar: show one.
+            on_update: called with the model after every update.
+
+        Raises:
+            ValueError: an episode outlasts the rollout, and there is no critic to estimate the rest.
+            FloatingPointError: NaN or infinity in observations, rewards, losses or weights.
+        """
+        n_steps = self._whole_episodes(self.venv)
+        self.config = config = replace(self.config, n_steps=n_steps)
+        learning_rate, clip_range, ent_coef = (
+            parse_schedule(value) for value in (config.learning_rate, config.clip_range, config.ent_coef)
+        )
+        with session(
+            self,
+            total_timesteps,
+            callback,
+            log_interval,
+            tb_log_name,
+            reset_num_timesteps,
+            progress_bar,
+            on_update,
+        ) as run:
+            runner = self.start_runner()
+            while not run.done:
+                run.rollout_start()
+                left = run.progress_remaining
+                values = SetValues()
+
+                def watch(step: Step, values: SetValues = values) -> bool:
+                    values.see(step)
+                    return run.on_step is None or run.on_step(step)
+
+                rollout = collect(self.parts.backend, runner, n_steps, self.generator, watch)
+                if rollout is None:
+                    self.forget_episodes()  # the next rollout must begin where episodes do
+                    break
+                run.rollout_end(n_steps * self.num_envs)
+                self._check_whole(rollout)
+                batch = targets(
+                    rollout, credit=config.credit, baseline=config.baseline,
+                    gae_lambda=config.gae_lambda, normalize=config.normalize_advantage,
+                )  # fmt: skip
+                self._coefficients = replace(self._coefficients, ent_coef=ent_coef(left))
+                metrics = on_policy.update(
+                    self.parts, batch, self._resolved(), self.generator,
+                    learning_rate=learning_rate(left), clip_range=clip_range(left), target_kl=config.target_kl,
+                )  # fmt: skip
+                self.n_updates += config.n_epochs
+                metrics |= {"learning_rate": learning_rate(left), "ent_coef": ent_coef(left)}
+                run.update_end(on_policy.log_names(metrics, self, batch) | values.mean(), runner.stats)
+        return self
+
+    def _check_whole(self, rollout: Rollout) -> None:
+        running = self.num_envs - int((rollout.terminated[-1] | rollout.truncated[-1]).sum())
+        if running and self.config.baseline != "critic":
+            raise ValueError(
+                f"{running} of {self.num_envs} episodes outlast the rollout of n_steps={len(rollout.obs)}; SubPO "
+                "learns from whole episodes: set n_steps to their length, or, where lengths vary, use "
+                "baseline='critic', which estimates the rest of an unfinished one"
+            )
