@@ -15,22 +15,28 @@ import rlsuite_envs  # registers the environments
 
 if TYPE_CHECKING:
     from rlsuite.core.agent import Agent, EnvLike
+    from rlsuite.inventory.hdpo import HDPO, HDPOConfig
     from rlsuite.off_policy.sac import SAC, SACConfig
     from rlsuite.policy_gradient.bpo import BPO, BPOConfig
     from rlsuite.policy_gradient.pdppo import PDPPO, PDPPOConfig
     from rlsuite.policy_gradient.ppo import PPO, PPOConfig
+    from rlsuite.policy_gradient.subpo import SubPO, SubPOConfig
 
 __version__ = "0.1.0"
 __all__ = [
     "ALGORITHMS",
     "BPO",
+    "HDPO",
     "PDPPO",
     "PPO",
     "SAC",
     "BPOConfig",
+    "HDPOConfig",
     "PDPPOConfig",
     "PPOConfig",
     "SACConfig",
+    "SubPO",
+    "SubPOConfig",
     "algorithm",
     "load",
     "rlsuite_envs",
@@ -38,9 +44,11 @@ __all__ = [
 
 ALGORITHMS: dict[str, tuple[str, str]] = {
     "bpo": ("rlsuite.policy_gradient.bpo", "BPO"),
+    "hdpo": ("rlsuite.inventory.hdpo", "HDPO"),
     "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),
     "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),
     "sac": ("rlsuite.off_policy.sac", "SAC"),
+    "subpo": ("rlsuite.policy_gradient.subpo", "SubPO"),
 }
 """Command-line name of each algorithm, with its module and class (imported when first used)."""
 
