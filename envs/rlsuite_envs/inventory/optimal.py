@@ -211,8 +211,7 @@ def serial_system(
         holdings: local holding costs per unit and period, store first, falling upwards and above 0.
         penalty: p > 0 per unit owed to customers.
         convention: "discrete" as above; "continuous" puts L for L + 1 (continuous review).
-        charge_transit: units on their way to a stage cost what they cost in the stage above; the kernels (and
-            HDPO) charge nothing for them.
+        charge_transit: units on their way cost what the stage above charges; in the kernels (and HDPO) nothing.
         clip: negative demand becomes 0.
         step: of the lattice for continuous demand, units; None for a hundredth of a standard deviation.
 
@@ -247,8 +246,8 @@ def serial_system(
         y = y[covered.last :]
         values = e * (y - mean * (lead + extra)) + covered.convolve(allowed)
         levels.append(float(y[values.argmin()]))
-    transit = sum(h * lead for h, lead in zip(holdings[1:], lead_times[:-1], strict=True)) * mean
-    return Optimum(float(values.min()) - (0.0 if charge_transit else transit), tuple(levels))
+    transit = 0.0 if charge_transit else mean * float(np.dot(holdings[1:], lead_times[:-1]))
+    return Optimum(float(values.min()) - transit, tuple(levels))
 
 
 def transshipment_bound(
