@@ -51,7 +51,7 @@ def count_table(distribution: str, parameters: Any, num_items: int) -> np.ndarra
             f"demand_parameters={parameters!r} must be ({', '.join(names)}) for {distribution!r}."
         )
     if distribution == "pmf":
-        return _pmf(*parameters, num_items)
+        return _pmf(parameters[0], parameters[1], num_items)
     columns = [_numbers(name, value, num_items) for name, value in zip(names, parameters, strict=True)]
     items = max(len(column) for column in columns)
     rows = [build(*(column[i % len(column)] for column in columns)) for i in range(items)]

@@ -344,7 +344,7 @@ def tabulate(
         if (there[~ended] < 0).any():
             raise ValueError(f"Action {action.tolist()} leads out of the given states.")
         transitions[a].index_put_((here[~ended], there[~ended]), weights[~ended], accumulate=True)
-        if len(rows) < num_states:
+        if allowed is not None:
             forbidden = (~allowed[:, a]).nonzero().squeeze(1)
             transitions[a, forbidden, forbidden] = 1.0  # rows must be distributions; nobody goes there
     return FiniteProblem(transitions.numpy(), rewards.numpy())
