@@ -52,6 +52,10 @@ class Forecast(ABC):
     def outlook(self, memory: Memory, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Mean and variance [B, N] of each place's demand in this and the next periods, `periods` [N] in all."""
 
+    @abstractmethod
+    def path(self, memory: Memory, state: Any, periods: int) -> Tensor:
+        """Mean demand of the markets in this and the next periods, [B, periods, M]."""
+
 
 class Informed(Forecast):
     """The true mean and variance of demand, its future trend, season and shock included."""
@@ -59,6 +63,10 @@ class Informed(Forecast):
     def outlook(self, memory: Memory, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The sites'."""
         return self.sites.outlook(state, periods)
+
+    def path(self, memory: Memory, state: Any, periods: int) -> Tensor:
+        """The sites'."""
+        return self.sites.path(state, periods)
 
 
 class MovingAverage(Forecast):
@@ -80,13 +88,21 @@ class MovingAverage(Forecast):
 
     def outlook(self, memory: Memory, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The markets' means and variances, summed over those a place serves."""
-        window, seen = memory
-        count = seen.clamp(0, WINDOW)[:, None]
-        mean = torch.where(count > 0, window.sum(1) / count.clamp_min(1), self.sites.prior)
+        window, mean, count = memory[0], *self._mean(memory)
         inside = (torch.arange(WINDOW, device=window.device) >= WINDOW - count)[:, :, None]
         squares = ((window - mean[:, None]).square() * inside).sum(1)
         variance = torch.where(count >= 3, squares / (count - 1).clamp_min(1), mean).clamp_min(1.0)
         return _by_place(self.sites, mean, variance, periods)
+
+    def _mean(self, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Of the window [B, M], and the periods in it [B, 1]."""
+        window, seen = memory
+        count = seen.clamp(0, WINDOW)[:, None]
+        return torch.where(count > 0, window.sum(1) / count.clamp_min(1), self.sites.prior), count
+
+    def path(self, memory: Memory, state: Any, periods: int) -> Tensor:
+        """The mean, again and again."""
+        return self._mean(memory)[0][:, None].expand(-1, periods, -1)
 
 
 class Holt(Forecast):
@@ -121,15 +137,22 @@ class Holt(Forecast):
 
     def outlook(self, memory: Memory, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Before the first demand: the guess, as that of the moving average."""
-        level, trend, error, seen = memory
-        blank = (seen <= 0)[:, None]
-        prior = self.sites.prior
-        mean = torch.where(blank, prior, (level + trend).clamp_min(0.0))
-        variance = torch.where(blank, prior, error).clamp_min(1.0)
+        _, _, error, seen = memory
+        mean = self._mean(memory)
+        variance = torch.where((seen <= 0)[:, None], self.sites.prior, error).clamp_min(1.0)
         mean, variance = _by_place(self.sites, mean, variance, periods)
         if self.informed:
             variance = self.sites.outlook(state, periods)[1]
         return mean, variance
+
+    def _mean(self, memory: Memory) -> Tensor:
+        """Of the next period, [B, M]."""
+        level, trend, _, seen = memory
+        return torch.where((seen <= 0)[:, None], self.sites.prior, (level + trend).clamp_min(0.0))
+
+    def path(self, memory: Memory, state: Any, periods: int) -> Tensor:
+        """Level + trend, again and again."""
+        return self._mean(memory)[:, None].expand(-1, periods, -1)
 
 
 def _by_place(sites: Sites, mean: Tensor, variance: Tensor, periods: Sequence[int]) -> tuple[Tensor, Tensor]:

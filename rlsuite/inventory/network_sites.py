@@ -62,6 +62,7 @@ class NetworkSites(Sites):
         p, longest = self.kernel.params, max(x + y for x, y in zip(self.lead, self.lead_below, strict=True))
         # As in the release, demand is known beyond the horizon, too: trends go on.
         mean = self._floats([p.base_demand(t) for t in range(p.horizon + longest + 2)])
+        self._means = mean
         variance = {"poisson": mean, "normal": mean, "uniform": mean.square() / 3}[p.distribution]
         variance = variance * (0.0 if p.fixed_demand is not None else p.noise_scale**2)
         zero = mean.new_zeros(1, len(self.names))
@@ -105,6 +106,13 @@ class NetworkSites(Sites):
         mean = self._mean_until.gather(0, last) - self._mean_until[state.t]
         variance = self._variance_until.gather(0, last) - self._variance_until[state.t]
         return mean * factor, variance * power
+
+    def path(self, state: SupplyNetworkState, periods: int) -> Tensor:
+        """As `outlook`."""
+        ahead = (state.t[:, None] + torch.arange(periods, device=state.t.device)).clamp_max(
+            len(self._means) - 1
+        )
+        return self._means[ahead] * self.sentiment(state)[:, None, None]
 
     def action(self, orders: Tensor) -> Tensor:
         """Inverse of the kernel's `orders`."""

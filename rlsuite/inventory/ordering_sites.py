@@ -120,6 +120,10 @@ class OrderingSites(Sites):
         rows, count = len(state.demand), self._floats(periods)
         return (self._mean * count).expand(rows, -1), (self._variance * count).expand(rows, -1)
 
+    def path(self, state: Any, periods: int) -> Tensor:
+        """The same means always."""
+        return self.prior.expand(len(state.demand), periods, -1)
+
     def action(self, orders: Tensor) -> Tensor:
         """Inverse of the kernel's `wanted`."""
         kernel = self.kernel

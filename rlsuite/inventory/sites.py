@@ -82,6 +82,10 @@ class Sites(ABC):
         """True mean and variance [B, N] of a place's demand in this and the next periods, `periods` [N] in all."""
 
     @abstractmethod
+    def path(self, state: Any, periods: int) -> Tensor:
+        """True mean of the markets' demand in this and the next periods, [B, periods, M]."""
+
+    @abstractmethod
     def action(self, orders: Tensor) -> Tensor:
         """The action [B, E] that orders these units [B, E], or as near as the action space lets it."""
 
