@@ -83,9 +83,9 @@ class HDPOConfig:
     """Demand paths of a fixed training set, a multiple of num_envs, all of which restart each time; 0 draws fresh ones."""
     average: float = 0.98
     """Decay per update of the moving average of the parameters, in [0, 1); 0 judges the parameters themselves."""
-    dev_every: int = 20
+    dev_every: int = 40
     """Updates between looks at the development set; at least 1."""
-    dev_scenarios: int = 2048
+    dev_scenarios: int = 4096
     """Demand paths of the development set; at least 2."""
     dev_periods: int = 100
     """Periods of the development set; at least 1."""

@@ -160,6 +160,8 @@ class GraphNetwork(OrderPolicy):
         self._constant("out_of", (out_of / out_of.sum(1, keepdim=True).clamp_min(1).sqrt()).tolist())
         self._constant("leads", [[lead / max(max(leads), 1)] for lead in leads])
         units = [*layout.order_units, *_loop_units(layout, len(leads) - self.num_orders)]
+        for i, linked in enumerate(sum(layout.links, ())):
+            units[i] *= linked  # nothing flows where there is no link
         self._constant("flow_units", units)
 
         def part(size: int, out: int = width) -> nn.Module:
