@@ -14,7 +14,7 @@ policy's true profit and a good one, but no bound; `bound` is. (Its argument: se
 service, and demand grows with sentiment; so every policy sells at most what it could sell to that demand, and pays for
 shortages at least nothing.)
 
-Sources: the rolling programmes and the fixed point are those of gym-invmgmt (Barati & Hu, arXiv 2605.11355: DLP, MSSP and
+Sources: the rolling programmes and the fixed point are gym-invmgmt's (Barati & Hu, arXiv 2605.11355: DLP, MSSP and
 Oracle); what differs: they look to the end of the episode, all sampled periods are random (its MSSP: three), samples
 are stratified, and the programme is HiGHS's.
 
