@@ -156,12 +156,12 @@ def _page(
     parts = ["# Inventory control: classical and learned policies on supply networks"]
     parts.append(
         f"{len(scenarios)} scenarios of gym-invmgmt, {settings['episodes']} episodes each, on the same demands for "
-        f"every policy (seed {settings['seed']}). Profit is per episode of 30 periods: mean and 95 % bootstrap interval "
-        "over episodes; `to the best` is the paired difference to the best policy (the oracle aside). Informed policies "
-        "know the true mean of demand, future ones included; blind ones average the last five periods. Tuned ones found "
-        f"their numbers by {settings['tuning']} simulations on other demands. Sampling programmes plan for "
-        f"{settings['paths']} demand paths. Decisions of rules and networks are made for all episodes at once, those of "
-        "programmes one by one; the time is per period and episode, on one core."
+        f"every policy (seed {settings['seed']}). Profit is per episode of 30 periods: mean and 95 % bootstrap "
+        "interval over episodes; `to the best` is the paired difference to the best policy, the oracle aside. "
+        "Informed policies know the true mean of demand, future ones included; blind ones average the last five "
+        f"periods. Tuned ones found their numbers by {settings['tuning']} simulations on other demands. Sampling "
+        f"programmes plan for {settings['paths']} demand paths. Decisions of rules and networks are made for all "
+        "episodes at once, those of programmes one by one; `ms` is the time per period and episode, on one core."
     )
     parts += [
         _provenance(),
