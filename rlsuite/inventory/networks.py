@@ -119,7 +119,7 @@ class SymmetricNetwork(OrderPolicy):
         stores, slots = layout.places, layout.slots
         context = self.context(rows)
         own = rows[:, : stores * slots[0]].unflatten(1, (stores, slots[0]))
-        own = torch.cat((own, self.constants.expand(len(rows), -1, -1)), dim=-1)
+        own = torch.cat((own, self.constants.expand(rows.shape[0], -1, -1)), dim=-1)
         wants = self.store(self.from_store(own) + self.from_context(context).unsqueeze(1)).flatten(1)
         upper = rows[:, stores * slots[0] :].unflatten(1, (layout.warehouses, slots[1]))
         told = context.unsqueeze(1).expand(-1, layout.warehouses, -1)
@@ -173,10 +173,10 @@ class GraphNetwork(OrderPolicy):
     def orders(self, rows: Tensor) -> Tensor:
         """Orders [B, A] units."""
         inventory = self._inventory(rows)
-        own = self.constants.expand(len(rows), -1, -1)
+        own = self.constants.expand(rows.shape[0], -1, -1)
         nodes = self.first_node(torch.cat((inventory, own), dim=-1))
         source, target = self._ends(nodes)
-        edges = self.first_edge(torch.cat((source, target, self.leads.expand(len(rows), -1, -1)), dim=-1))
+        edges = self.first_edge(torch.cat((source, target, self.leads.expand(rows.shape[0], -1, -1)), dim=-1))
         for _ in range(self.rounds):
             nodes = nodes + self.node(torch.cat((nodes, self.into @ edges, self.out_of @ edges), dim=-1))
             source, target = self._ends(nodes)

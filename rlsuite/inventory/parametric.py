@@ -10,13 +10,15 @@ rules for warehouses are the usual ones of the literature: a dual index for two 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from rlsuite.inventory.layout import Layout, OrderPolicy
 
-__all__ = ["BaseStock", "CappedBaseStock", "EchelonStock"]
+__all__ = ["BaseStock", "CappedBaseStock", "EchelonStock", "set_levels"]
 
 
 def positive(values: Tensor) -> nn.Parameter:
@@ -99,7 +101,7 @@ class BaseStock(OrderPolicy):
         level = softplus(self.level) * units
         if layout.kind == "transshipment":
             return self._divide(rows, places, level[:, 0])
-        wants = places.new_zeros(len(rows), layout.places, count)
+        wants = places.new_zeros(rows.shape[0], layout.places, count)
         for rank in range(self.ranks):
             turn = getattr(self, f"turn{rank}")
             position = (places * getattr(self, f"counted{rank}")).sum(-1) + wants.sum(-1)
@@ -133,3 +135,25 @@ class CappedBaseStock(BaseStock):
 
     kinds = ("store", "network")
     capped = True
+
+
+def set_levels(policy: OrderPolicy, levels: Sequence[float]) -> None:
+    """Give a base-stock policy of one store its level, or an echelon policy its levels, in units and > 0.
+
+    Args:
+        policy: of this module, for a store or a chain.
+        levels: one; or one per stage from the store up, growing.
+
+    Raises:
+        ValueError: another kind of policy, or levels that cannot be.
+    """
+    parts = torch.diff(torch.tensor([0.0, *levels])) / policy.order_units[0]
+    if isinstance(policy, BaseStock) and policy.layout.kind == "store":
+        target = policy.level
+    elif isinstance(policy, EchelonStock):
+        target = policy.part
+    else:
+        raise ValueError(f"{type(policy).__name__} for a {policy.layout.kind} has no levels that can be set")
+    if parts.numel() != target.numel() or not bool((parts > 0).all()):
+        raise ValueError(f"levels={tuple(levels)} must be {target.numel()} growing numbers above 0")
+    target.data = positive(parts).data.reshape(target.shape)

@@ -13,6 +13,7 @@ from torch import Tensor
 import rlsuite_envs  # noqa: F401  # registers the environments
 from rlsuite.inventory.layout import Layout, OrderPolicy, describe
 from rlsuite.inventory.networks import POLICIES, make_policy
+from rlsuite.inventory.parametric import set_levels
 from rlsuite.inventory.simulation import long_run_cost
 from rlsuite_envs.inventory.serial import SerialSystem
 from rlsuite_envs.inventory.stores import LostSales, SingleStore
@@ -116,7 +117,7 @@ def test_rules_do_not_depend_on_how_stock_is_observed(name: str, policy: str) ->
 def test_base_stock_of_a_store_by_hand() -> None:
     _, layout, _ = setting("store", observation="raw")
     policy: Any = make_policy("capped_base_stock", layout)
-    set_level(policy.level, [17 / 5])
+    set_levels(policy, (17,))
     set_level(policy.cap, [6 / 5])
     rows = torch.tensor([[3.0, 4.0, 8.0, 0.0], [9.0, 9.0, 0.0, 0.0], [-2.0, 1.0, 0.0, 0.0]])
     assert torch.allclose(policy.orders(rows), torch.tensor([[2.0], [0.0], [6.0]]), atol=1e-5)
@@ -140,7 +141,7 @@ def test_dual_index_by_hand() -> None:
 def test_echelon_levels_are_sums_from_the_store_up() -> None:
     _, layout, _ = setting("chain", observation="raw")
     policy: Any = make_policy("echelon_stock", layout)
-    set_level(policy.part, torch.tensor([20.0, 15, 20, 10]) / 5)
+    set_levels(policy, (20, 35, 55, 65))
     stock = torch.zeros(1, *layout_shape(layout))
     stock[0, :, 0] = torch.tensor([18.0, 12, 30, 1])
     orders = policy.orders(stock.flatten(1))
@@ -217,3 +218,18 @@ def test_misfits_are_named() -> None:
         make_policy("symmetric", layout)
     with pytest.raises(ValueError, match="did you mean 'graph'"):
         make_policy("grph", layout)
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "levels", "message"),
+    [
+        ("chain", "echelon_stock", (20, 10, 30, 40), "must be 4 growing numbers above 0"),
+        ("store", "base_stock", (-1,), "must be 1 growing numbers above 0"),
+        ("stores", "base_stock", (1,), "BaseStock for a network has no levels that can be set"),
+        ("chain", "vanilla", (1,), "VanillaNetwork for a chain has no levels"),
+    ],
+)
+def test_levels_that_cannot_be_set_are_refused(name: str, policy: str, levels: Any, message: str) -> None:
+    _, layout, _ = setting(name)
+    with pytest.raises(ValueError, match=message):
+        set_levels(make_policy(policy, layout), levels)
