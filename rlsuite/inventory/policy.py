@@ -103,7 +103,7 @@ class TunablePolicy(ClassicalPolicy):
         size = start.shape[1]
         rows = []
         for name, value, default in zip(self.rows, values, start, strict=True):
-            row = default if value is None else torch.as_tensor(value).to(default)
+            row = default if value is None else torch.as_tensor(np.asarray(value, float)).to(default)
             row = row.expand(size) if row.ndim == 0 else row
             if row.shape != (size,) or not torch.isfinite(row).all() or bool((row < self.least).any()):
                 bound = "" if self.least == -np.inf else f" of at least {self.least:g}"
