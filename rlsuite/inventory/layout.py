@@ -112,9 +112,9 @@ def describe(kernel: Any) -> Layout:
     if known:
         common["stock_units"] = tuple(stock)
     if isinstance(kernel, SingleStore):
-        features = ((p.holding, p.penalty, p.mean, p.sd),)
+        constants = ((p.holding, p.penalty, p.mean, p.sd),)
         whole = p.distribution == "poisson"
-        return Layout("store", lead_times=((p.lead_time,),), features=features, whole=whole, **common)
+        return Layout("store", lead_times=((p.lead_time,),), features=constants, whole=whole, **common)
     if isinstance(kernel, SerialSystem):
         penalties = (p.penalty, *[0.0] * (kernel.num_stages - 1))
         features = tuple((h, b, p.mean, p.sd) for h, b in zip(p.holdings, penalties, strict=True))

@@ -93,6 +93,7 @@ class SymmetricNetwork(OrderPolicy):
     kinds = ("network", "transshipment")
     learning_rate = "cosine:1e-3:1e-5"
     context_width = 64
+    constants: Tensor
 
     def __init__(self, layout: Layout, hidden: tuple[int, ...] = (), activation: str = "elu") -> None:
         super().__init__(layout, hidden, activation)
@@ -141,6 +142,13 @@ class GraphNetwork(OrderPolicy):
 
     kinds = ("store", "chain", "network", "transshipment")
     learning_rate = "cosine:1e-3:1e-5"
+    constants: Tensor
+    source: Tensor
+    target: Tensor
+    into: Tensor
+    out_of: Tensor
+    leads: Tensor
+    flow_units: Tensor
 
     def __init__(self, layout: Layout, hidden: tuple[int, ...] = (), activation: str = "elu") -> None:
         super().__init__(layout, hidden, activation)
@@ -154,8 +162,8 @@ class GraphNetwork(OrderPolicy):
         ends = [[num_nodes if end is None else end for end in side] for side in (sources, targets)]
         self.register_buffer("source", torch.tensor(ends[0]), persistent=False)
         self.register_buffer("target", torch.tensor(ends[1]), persistent=False)
-        into = torch.stack([self.target == v for v in range(num_nodes)]).float()
-        out_of = torch.stack([self.source == v for v in range(num_nodes)]).float()
+        nodes = torch.arange(num_nodes).unsqueeze(1)
+        into, out_of = (self.target == nodes).float(), (self.source == nodes).float()
         self._constant("into", (into / into.sum(1, keepdim=True).clamp_min(1).sqrt()).tolist())
         self._constant("out_of", (out_of / out_of.sum(1, keepdim=True).clamp_min(1).sqrt()).tolist())
         self._constant("leads", [[lead / max(max(leads), 1)] for lead in leads])

@@ -58,7 +58,7 @@ class BaseStock(OrderPolicy):
     with shares b that sum to 1: equal fractiles, if a are the means and b the deviations.
     """
 
-    kinds = ("store", "network", "transshipment")
+    kinds: tuple[str, ...] = ("store", "network", "transshipment")
     learning_rate = "cosine:5e-2:5e-4"
     capped = False
 

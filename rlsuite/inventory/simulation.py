@@ -39,7 +39,8 @@ def simulate(
 ) -> Iterator[tuple[Any, Tensor]]:
     """Yields the next state and the cost [B], minus the reward, of each period."""
     for _ in range(periods):
-        action = act(kernel.observe(state).flatten(1))
+        rows: Any = kernel.observe(state)
+        action = act(rows.flatten(1))
         state, reward, _ = kernel.advance(state, action, kernel.sample_exogenous(state, rng))
         yield state, -reward
 

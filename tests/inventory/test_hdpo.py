@@ -15,7 +15,7 @@ from torch.nn.functional import softplus
 
 import rlsuite
 from rlsuite.inventory.hdpo import HDPO, HDPOConfig
-from rlsuite.inventory.simulation import long_run_cost
+from rlsuite.inventory.simulation import LongRun, long_run_cost
 from rlsuite_envs.inventory.stores import SingleStore
 from rlsuite_envs.kernel import make_kernel
 
@@ -41,7 +41,8 @@ def test_base_stock_level_is_the_quantile_of_demand_over_the_lead_time(lead_time
         env_kwargs={"actions": "orders"}, device="cpu", learning_rate="cosine:0.1:1e-3",
     )  # fmt: skip
     model.learn(512 * 30 * 200, log_interval=None)
-    level = 5 * float(softplus(model.policy.level))
+    (parameter,) = model.policy.parameters()
+    level = 5 * float(softplus(parameter))
     spread = 1.6 * (lead_time + 1) ** 0.5
     z = norm.ppf(penalty / (penalty + 1))
     assert level == pytest.approx(5 * (lead_time + 1) + z * spread, abs=0.15)
@@ -56,7 +57,7 @@ def test_base_stock_level_is_the_quantile_of_demand_over_the_lead_time(lead_time
 def test_lost_sales_within_two_percent_of_the_optimum() -> None:
     model = HDPO("rlsuite/LostSales-L4-p4-v0", num_envs=512, seed=1, device="cpu")
     model.learn(512 * 50 * 800, log_interval=None)
-    kernel = make_kernel("rlsuite_envs.inventory.stores:LostSales", preset="L4-p4")
+    kernel: Any = make_kernel("rlsuite_envs.inventory.stores:LostSales", preset="L4-p4")
     result = long_run_cost(
         kernel, lambda rows: model._act(rows, None, True), scenarios=4096, periods=1000, warm_up=100
     )
@@ -108,7 +109,7 @@ def test_a_checkpoint_predicts_without_its_environment(tmp_path: Any, actions: s
     model = HDPO("rlsuite/LostSales-v0", **SMALL, env_kwargs={"actions": actions}).learn(64 * 10 * 4)
     model.save(tmp_path / "model")
     loaded = rlsuite.load(tmp_path / "model", device="cpu")
-    obs = np.random.default_rng(0).random((5, *model.observation_space.shape), np.float32)
+    obs = np.random.default_rng(0).random((5, model.obs_size), np.float32)
     action, _ = model.predict(obs)
     np.testing.assert_array_equal(loaded.predict(obs)[0], action)
     orders = action if actions == "orders" else (action + 1) * 5
@@ -213,12 +214,14 @@ def test_too_short_a_simulation_is_refused(name: str) -> None:
 def test_long_run_cost_of_a_base_stock_policy() -> None:
     kernel = make_kernel(SingleStore, preset="L4-p9", actions="orders", observation="raw")
     level = 25 + norm.ppf(0.9) * 1.6 * 5**0.5
-    runs = [
-        long_run_cost(
-            kernel, lambda rows, s=s: (s - rows.sum(1, keepdim=True)).clamp_min(0), periods=100, warm_up=20
-        )
-        for s in (level, level + 1)
-    ]
+
+    def cost_of(level: float) -> LongRun:
+        def act(rows: Tensor) -> Tensor:
+            return (level - rows.sum(1, keepdim=True)).clamp_min(0)
+
+        return long_run_cost(kernel, act, periods=100, warm_up=20)
+
+    runs = [cost_of(level), cost_of(level + 1)]
     assert abs(runs[0].mean - 6.279) < 4 * runs[0].standard_error < 0.1
     # Common random numbers: the difference is far more certain than the two means.
     paired = runs[1].paths - runs[0].paths

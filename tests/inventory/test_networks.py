@@ -23,7 +23,12 @@ from rlsuite_envs.inventory.warehouse import ManyStores
 from rlsuite_envs.inventory.warehouses import ManyWarehouses
 from rlsuite_envs.kernel import make_kernel
 
-ALIKE = {"means": (5.0,) * 3, "sds": (2.0,) * 3, "holdings": (1.0,) * 3, "penalties": (9.0,) * 3}
+ALIKE: dict[str, Any] = {
+    "means": (5.0,) * 3,
+    "sds": (2.0,) * 3,
+    "holdings": (1.0,) * 3,
+    "penalties": (9.0,) * 3,
+}
 LINKS = ((True, False), (True, True), (False, True))
 PROBLEMS: dict[str, tuple[Any, dict[str, Any]]] = {
     "store": (SingleStore, {"lead_time": 2}),
@@ -111,7 +116,7 @@ def test_rules_do_not_depend_on_how_stock_is_observed(name: str, policy: str) ->
     for observation in ("raw", "scaled"):
         kernel, layout, state = setting(name, observation=observation)
         orders.append(make_policy(policy, layout).orders(kernel.observe(state)))
-    assert torch.allclose(*orders, atol=1e-4)
+    assert torch.allclose(orders[0], orders[1], atol=1e-4)
 
 
 def test_base_stock_of_a_store_by_hand() -> None:
@@ -181,13 +186,10 @@ def test_the_graph_treats_like_stores_alike() -> None:
 
 
 def test_stores_of_the_symmetric_network_share_their_weights() -> None:
-    sizes = [
-        sum(
-            p.numel()
-            for p in make_policy("symmetric", describe(make_kernel(ManyStores, preset=n))).store.parameters()
-        )  # type: ignore[union-attr]
-        for n in ("3", "50")
-    ]
+    sizes = []
+    for preset in ("3", "50"):
+        network: Any = make_policy("symmetric", describe(make_kernel(ManyStores, preset=preset)))
+        sizes.append(sum(p.numel() for p in network.store.parameters()))
     assert sizes[0] == sizes[1]
 
 
