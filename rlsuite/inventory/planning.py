@@ -84,15 +84,15 @@ class RollingProgramme(ClassicalPolicy):
         memory = self.forecast.see(memory, state)
         total = self.sites.kernel.params.horizon
         means = self.forecast.path(memory, state, min(total, self.horizon or total)).numpy(force=True)
-        parts = (state.t, state.stock, state.pipeline, state.unmet)
+        parts = (x.numpy(force=True) for x in (state.t, state.stock, state.pipeline, state.unmet))
         orders = []
-        for mean, period, *now in zip(means, *(x.numpy(force=True) for x in parts), strict=True):
+        for mean, period, stock, pipeline, unmet in zip(means, *parts, strict=True):
             left = total - int(period)
             if left < 1:  # asked after the end: nothing can come of an order
                 orders.append(np.zeros(self.sites.kernel.net.num_orders))
                 continue
             mean = mean[: min(left, self.horizon or left)]
-            plan = self.programme(len(mean)).solve(*now, self._demand(mean, int(period)))
+            plan = self.programme(len(mean)).solve(stock, pipeline, unmet, self._demand(mean, int(period)))
             orders.append(plan.orders[0])
         return torch.as_tensor(np.stack(orders)).to(state.stock), memory
 
@@ -246,8 +246,8 @@ def _content_demand(kernel: SupplyNetwork, noise: Noise, episodes: int) -> np.nd
 def _plans(kernel: SupplyNetwork, programme: Programme, demand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orders [S, T, E] and values [S] of the best plans for these demands [S, T, M]."""
     state = kernel.initial_state(1, torch.Generator(kernel.device))
-    start = [x[0].numpy(force=True) for x in (state.stock, state.pipeline, state.unmet)]
-    plans = [programme.solve(*start, path[None]) for path in demand]
+    stock, pipeline, unmet = (x[0].numpy(force=True) for x in (state.stock, state.pipeline, state.unmet))
+    plans = [programme.solve(stock, pipeline, unmet, path[None]) for path in demand]
     return np.stack([plan.orders for plan in plans]), np.array([plan.value for plan in plans])
 
 

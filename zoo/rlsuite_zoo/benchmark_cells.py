@@ -190,9 +190,9 @@ def _trained_in(path: str) -> tuple[Any, str]:
         name, env, kwargs = spec.group, spec.env, dict(spec.env_kwargs)
     else:
         agent = rlsuite.load(path, device="cpu")
+        if agent.env_id is None:
+            raise UsageError(f"{path} does not say which environment it was trained in; give its run folder")
         name, env, kwargs = type(agent).__name__.lower(), agent.env_id, dict(agent.env_kwargs or {})
-    if env is None:
-        raise UsageError(f"{path} does not say which environment it was trained in; give its run folder")
     made = make_vector_env(env, 1, env_kwargs=kwargs)
     try:
         kernel = kernel_of(made)

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -80,7 +81,7 @@ def make_benchmark(
         raise UsageError(f"--jobs is {jobs}; it must be at least 1")
     chosen = _scenarios(scenarios or ("quick" if quick else "core"))
     names = _policies(policies)
-    settings = {
+    settings: dict[str, Any] = {
         "episodes": episodes or (QUICK_EPISODES if quick else EPISODES),
         "seed": seed,
         "tuning": QUICK_TUNING if quick else TUNING,
@@ -194,12 +195,22 @@ def _read(root: Path, cell: Cell) -> dict[str, Any] | None:
 def _play_one(root: str, cell: Cell) -> float:
     """In a worker: play a cell and keep it; returns the seconds it took."""
     started, key = time.perf_counter(), _key(cell)
-    record = play_cell(cell)
+    try:
+        record = play_cell(cell)
+    except Exception as error:
+        raise RuntimeError(
+            f"{cell.policy} in {cell.scenario} failed: {type(error).__name__}: {error}"
+        ) from error
     took = time.perf_counter() - started
     path = _path(Path(root), cell)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"cell": key, "wall": took, **record})
     return took
+
+
+def _leave_stopping_to_parent() -> None:
+    """In a worker: Ctrl-C reaches every process of the terminal; the parent alone answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _play_all(cells: list[Cell], root: Path, jobs: int) -> None:
@@ -213,13 +224,16 @@ def _play_all(cells: list[Cell], root: Path, jobs: int) -> None:
             return
         before = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # the workers' arithmetic; read when they start
-        pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(
+            min(jobs, len(cells)), mp_context=context, initializer=_leave_stopping_to_parent
+        )
         try:
             futures: dict[Future[float], Cell] = {pool.submit(_play_one, str(root), c): c for c in cells}
             for future in as_completed(futures):
                 progress.step(futures[future], future.result())
         except KeyboardInterrupt as error:
-            print("stopped; the same command goes on with the cells that are missing")
+            print("stopping once the cells now played are done; the same command goes on with the others")
             raise Interrupted from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
