@@ -79,7 +79,7 @@ def main(
         num_threads: torch threads.
         seconds: how long each is measured, three times; the median counts.
         compile: pass the kernels through torch.compile (its own time is not counted).
-        out: folder for envs.json and envs.md.
+        out: folder for kernels.json and kernels.md.
     """
     if seconds <= 0 or num_threads < 1 or any(n < 1 for n in copies):
         raise UsageError("--seconds must be above 0, --num-threads and --copies at least 1")
@@ -205,8 +205,18 @@ def _report(
             f"{ratio:,.0f}" if np.isfinite(ratio) else "–",
         )
     console.print(table)
-    result = {"machine": machine(), "num_threads": num_threads, "steps_per_s": rates, "ratios": ratios}
-    write_report(result, table, out, "envs")
+    summary = {}
+    if ratios:
+        summary["geometric mean of the ratios"] = statistics.geometric_mean(ratios.values())
+        summary["smallest ratio"] = min(ratios.values())
+    result = {
+        "machine": machine(),
+        "num_threads": num_threads,
+        "steps_per_s": rates,
+        "ratio_by_environment": ratios,
+        "ratios": summary,
+    }
+    write_report(result, table, out, "kernels")
     return result
 
 
