@@ -119,7 +119,7 @@ def test_one_copy_and_the_single_environment_draw_the_same_episodes(id: str) -> 
     first, _ = single.reset(seed=5)
     assert equal(leading(obs, 0), first)
     actions = sampled(env, 1)
-    for _ in range(100):
+    for _ in range(200):
         action = next(actions)
         obs, reward, terminated, truncated, _ = env.step(action)
         expected, single_reward, *flags, _ = single.step(action[0])

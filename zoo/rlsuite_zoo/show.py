@@ -104,7 +104,10 @@ def _make(env: str, env_kwargs: dict[str, Any], film: bool) -> tuple[gym.Env[Any
     except (TypeError, ValueError) as error:
         raise UsageError(f"{env} cannot be made: {error}") from error
     inner = made.unwrapped
-    whole = isinstance(inner, TensorEnv) and _draws_episodes(inner.kernel)
+    # Our other environments, MuJoCo's ants, draw the episode they are in.
+    whole = (
+        _draws_episodes(inner.kernel) if isinstance(inner, TensorEnv) else hasattr(inner, "render_episode")
+    )
     if whole and not film:
         return made, True
     if isinstance(inner, TensorEnv) and not inner.kernel.can_render():
@@ -176,11 +179,17 @@ def _limit(env: gym.Env[Any, Any]) -> int | None:
     inner = env.unwrapped
     if isinstance(inner, TensorEnv) and inner.kernel.max_episode_steps:
         return inner.kernel.max_episode_steps
+    own = getattr(inner, "horizon", None)
+    if isinstance(own, int):
+        return own
     return env.spec.max_episode_steps if env.spec else None
 
 
 def _episode(inner: Any, played: Played) -> np.ndarray:
-    """The kernel's own picture of the episode."""
+    """The environment's own picture of the episode."""
+    if not isinstance(inner, TensorEnv):
+        drawn: np.ndarray = inner.render_episode()
+        return drawn
     states = tree_map(lambda *rows: torch.cat(rows), *played.states)
     actions = torch.as_tensor(np.stack([np.asarray(action) for action in played.actions]))
     return inner.kernel.render_episode(states, actions, torch.as_tensor(played.rewards))
