@@ -218,7 +218,7 @@ def post_decision_targets(
 
 def pdppo_losses(
     policy: DualCriticPolicy, batch: PDPPOBatch, clip_range: float, config: PDPPOConfig
-) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
     """The actor's loss and the critics', as scalars to minimise, and their metrics."""
     advantage = batch.advantage
     if config.normalize_advantage and len(advantage) > 1:
@@ -318,16 +318,15 @@ class PDPPO(Agent):
             rollout, post_reward = replace(rollout, reward=rollout.reward / unit), post_reward / unit
         post_value = self.policy.post_values(post_obs.flatten(0, 1)).view(post_reward.shape)
         targets = post_decision_targets(rollout, post_reward, post_value, self.config)
-        obs, action, mask = (
-            None if x is None else x.flatten(0, 1) for x in (rollout.obs, rollout.action, rollout.mask)
-        )
-        assert obs is not None and action is not None
+        advantage, return_, post_return = (x.flatten() for x in targets)
+        obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten(0, 1)
+        mask = None if rollout.mask is None else rollout.mask.flatten(0, 1)
         log_prob = rollout.log_prob.flatten()
         if self.config.ratio == "component":
             log_prob = self.policy.log_prob(self.policy.distribution(obs, mask), action, "component")
         return PDPPOBatch(
-            obs, post_obs.flatten(0, 1), action, log_prob, *(x.flatten() for x in targets), mask
-        )
+            obs, post_obs.flatten(0, 1), action, log_prob, advantage, return_, post_return, mask
+        )  # fmt: skip
 
     def _update(self, batch: PDPPOBatch, learning_rate: float, clip_range: float) -> dict[str, float]:
         """`n_epochs` over the window; the metrics' means."""
@@ -343,7 +342,7 @@ class PDPPO(Agent):
                 (actor_loss + critic_loss).backward()  # no parameter has both
                 metrics["grad_norm"] = self.optimizers[0].step(learning_rate, config.max_grad_norm)
                 self.optimizers[1].step(learning_rate * config.critic_lr_factor, config.max_grad_norm)
-                history.append({name: value.detach() for name, value in metrics.items()})
+                history.append({name: torch.as_tensor(value).detach() for name, value in metrics.items()})
         means = {name: float(torch.stack([m[name] for m in history]).mean()) for name in history[0]}
         check_finite_update(means, self.actor, self.critics)
         return means
