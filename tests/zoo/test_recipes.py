@@ -31,7 +31,7 @@ def test_every_recipe_is_complete_and_builds_its_configuration(algorithm: str, e
     assert found.description and found.source and found.steps >= 1 and found.num_envs >= 1
     if env != "default":
         assert gym.spec(env).id == env
-    if not algorithm.startswith("sb3:") and "batch_size" in config and "n_steps" in config:
+    if not algorithm.startswith("sb3:") and config.get("batch_size") and config.get("n_steps"):
         assert config["n_steps"] * found.num_envs % config["batch_size"] == 0  # no small last minibatch
 
 
