@@ -158,16 +158,16 @@ def results(
     """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept.
 
     Args:
-        suite: bpo, sac, hdpo, or envs (PPO beside random play everywhere).
+        suite: bpo, sac, hdpo, subpo, or envs (PPO beside random play everywhere).
         seeds: such as 0-4 (default: the suite's).
         steps: environment steps of each run (default: the suite's).
         jobs: runs at a time (default: one per core).
-        only: environments (of envs: or families; of hdpo: or groups), separated by commas.
+        only: environments (of envs: or families; of hdpo: or groups; of subpo: tasks), separated by commas.
         report_only: write the page from the runs that exist, train nothing.
         runs: folder of the runs.
         out: folder of the page and its pictures.
     """
-    from rlsuite_zoo import results_envs, results_hdpo, results_page
+    from rlsuite_zoo import results_envs, results_hdpo, results_page, results_subpo
 
     options: dict[str, Any] = {
         "seeds": seeds, "steps": steps, "jobs": jobs, "only": only, "report_only": report_only,
@@ -177,6 +177,8 @@ def results(
         results_envs.make_results(**options)
     elif suite == "hdpo":
         results_hdpo.make_results(**options)
+    elif suite == "subpo":
+        results_subpo.make_results(**options)
     else:
         results_page.make_results(suite, **options)
 
