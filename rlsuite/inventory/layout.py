@@ -138,7 +138,7 @@ class OrderPolicy(nn.Module):
     """
 
     kinds: tuple[str, ...] = ("store", "chain", "network", "transshipment")
-    learning_rate: str = "cosine:3e-3:3e-5"
+    learning_rate: str = "cosine:1e-2:1e-5"
     hidden: tuple[int, ...] = (32, 32)
     order_units: Tensor
     stock_units: Tensor

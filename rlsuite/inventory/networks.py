@@ -43,6 +43,7 @@ class VanillaNetwork(OrderPolicy):
     """
 
     kinds = ("store", "chain", "network", "transshipment", "plain")
+    learning_rate = "cosine:1e-2:1e-5"
 
     def __init__(self, layout: Layout, hidden: tuple[int, ...] = (), activation: str = "elu") -> None:
         super().__init__(layout, hidden, activation)
@@ -52,8 +53,8 @@ class VanillaNetwork(OrderPolicy):
 
     @classmethod
     def default_hidden(cls, layout: Layout) -> tuple[int, ...]:
-        """32-32-32 for a store, 32-32 for a chain, 128-128 for warehouses."""
-        return {"store": (32, 32, 32), "chain": (32, 32), "plain": (64, 64)}.get(layout.kind, (128, 128))
+        """32-32-32 for a store, 64-64 for a chain (the release: 32-32), 128-128 for warehouses (512 three times)."""
+        return {"store": (32, 32, 32), "chain": (64, 64), "plain": (64, 64)}.get(layout.kind, (128, 128))
 
     def forward(self, rows: Tensor, whole: bool = False) -> Tensor:
         """Actions [B, A] for rows [B, O]."""
