@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.vector import VectorEnv
 from PIL import Image
 from scipy import stats
@@ -174,6 +175,7 @@ def _returns(id: str, file: Path, policy: Callable[[VectorEnv[Any, Any, Any]], P
     """Returns [E] of a policy that samples its actions, kept beside the runs."""
     if not file.exists():
         env = make_vector_env(id, EPISODES)
+        torch.set_num_threads(1)  # a hundred copies are too few for two
         try:
             result = evaluate(policy(env), env, episodes=EPISODES, seed=EPISODE_SEED, deterministic=False)
         finally:
