@@ -80,7 +80,7 @@ class HDPOConfig:
     max_grad_norm: float | None = 1.0
     """Largest global L2 norm of a gradient; None switches clipping off."""
     scenarios: int = 0
-    """Demand paths of a fixed training set, a multiple of num_envs, all of which restart each time; 0 draws fresh ones."""
+    """Demand paths of a fixed training set, a multiple of num_envs, restarted each time; 0 draws fresh ones."""
     average: float = 0.98
     """Decay per update of the moving average of the parameters, in [0, 1); 0 judges the parameters themselves."""
     dev_every: int = 40
