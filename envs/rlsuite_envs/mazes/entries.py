@@ -115,6 +115,13 @@ ENTRIES: tuple[KernelEntry, ...] = (
     KernelEntry(
         "rlsuite/RedundantArm-v0", "mazes.redundant_arm:RedundantArm", None, "Unroll a 20-link arm to a spot."
     ),
+    KernelEntry(
+        "rlsuite/RedundantArm-Dense-v0",
+        "mazes.redundant_arm:RedundantArm",
+        None,
+        "The same, paid for getting nearer.",
+        kwargs={"reward": "dense"},
+    ),
     KernelEntry("rlsuite/Point2D-v0", "mazes.point2d:Point2D", None, "Walk in a square, no reward."),
     KernelEntry(
         "rlsuite/Point2D-TwoAreas-v0",
@@ -128,6 +135,13 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "mazes.curling:Curling",
         None,
         "Push a ball with an arm so that it stops in a disc.",
+    ),
+    KernelEntry(
+        "rlsuite/Curling-Dense-v0",
+        "mazes.curling:Curling",
+        None,
+        "The same, paid for bringing the ball nearer.",
+        kwargs={"reward": "dense"},
     ),
     KernelEntry(
         "rlsuite/Billiard-v0", "mazes.billiard:Billiard", None, "Push a ball with an arm into a hole."
