@@ -181,7 +181,8 @@ def targets(
         advantage = advantage / (advantage.std() + 1e-8)
     mask = None if rollout.mask is None else rollout.mask.flatten(0, 1)
     samples = (rollout.obs, rollout.action, rollout.log_prob, rollout.value, advantage, return_)
-    return PolicyBatch(*(x.flatten(0, 1) for x in samples), mask=mask)
+    obs, action, log_prob, value, advantage, return_ = (x.flatten(0, 1) for x in samples)
+    return PolicyBatch(obs, action, log_prob, value, advantage, return_, mask)
 
 
 class SetValues:
