@@ -19,7 +19,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from rlsuite.inventory.forecasts import Memory
-from rlsuite.inventory.sites import sites_of
+from rlsuite.inventory.problem import sites_of
 
 __all__ = ["ClassicalPolicy", "TunablePolicy", "fractile"]
 

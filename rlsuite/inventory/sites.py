@@ -1,7 +1,7 @@
 """What a classical rule knows of an inventory problem: its places, costs and lead times, and how to read its state.
 
 A rule orders for N places (stores, warehouses, factories) over E links, and M markets ask for goods. `Sites` tells it
-the same things about every kernel, so that each rule is written once; `sites_of` picks the reader of a kernel.
+the same things about every kernel, so that each rule is written once; `problem.sites_of` picks the reader of a kernel.
 
 A rule needs the kernel's state; a policy behind `predict` is given observations. They hold the same numbers, scaled:
 `Sites.read` divides the scale out again, so that a state read from an observation differs from the true one by float32
@@ -20,7 +20,7 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
-__all__ = ["LEAST_ECHELON_HOLDING", "VIRTUAL_ORDERS", "Sites", "kernel_of", "sites_of"]
+__all__ = ["LEAST_ECHELON_HOLDING", "VIRTUAL_ORDERS", "Sites", "kernel_of"]
 
 LEAST_ECHELON_HOLDING = 0.01
 """Echelon holding costs are at least this (gym-invmgmt's heuristics)."""
@@ -110,27 +110,3 @@ def kernel_of(env: Any) -> Any:
             "'rlsuite/SupplyNetwork-serial-stationary-backlog-v0', such an environment, or its kernel."
         )
     return kernel
-
-
-def sites_of(env: Any) -> Sites:
-    """What a classical rule knows of this problem.
-
-    Raises:
-        TypeError: a problem for which the classical rules are not defined.
-    """
-    from rlsuite.inventory.network_sites import NetworkSites
-    from rlsuite.inventory.ordering_sites import OrderingSites
-    from rlsuite_envs.inventory.serial import SerialSystem
-    from rlsuite_envs.inventory.stores import SingleStore
-    from rlsuite_envs.inventory.supply_network import SupplyNetwork
-    from rlsuite_envs.inventory.warehouse import NetworkKernel
-
-    kernel = kernel_of(env)
-    if isinstance(kernel, SupplyNetwork):
-        return NetworkSites(kernel)
-    if isinstance(kernel, SingleStore | SerialSystem | NetworkKernel):
-        return OrderingSites(kernel)
-    raise TypeError(
-        f"{type(kernel).__name__} has no classical policies here; they order for SupplyNetwork, SingleStore, "
-        "LostSales, SerialSystem, ManyStores, ManyWarehouses and Transshipment."
-    )

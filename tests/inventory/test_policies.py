@@ -24,7 +24,7 @@ from rlsuite.inventory.policies import (
     Newsvendor,
     OrderPoint,
 )
-from rlsuite.inventory.sites import sites_of
+from rlsuite.inventory.problem import sites_of
 from rlsuite_envs.inventory.optimal import optimum
 from rlsuite_envs.inventory.serial import SerialSystem
 from rlsuite_envs.inventory.stores import LostSales, SingleStore
