@@ -43,6 +43,19 @@ EPISODES = 100
 RECIPE = "kernels"
 EPISODE_SEED = 77
 PICTURE_WIDTH = 800  # pixels
+LEFT_OUT = ("rlsuite/ImageHardMaze-v0",)  # 28,224 numbers an observation are for convolutions
+ALSO = (
+    "rlsuite/LotSizing-20x10-v0",
+    "rlsuite/LotSizing-25x10-v0",
+    "rlsuite/LotSizing-25x15-v0",
+    "rlsuite/PointMaze-UMazeDense-v0",
+    "rlsuite/HardMaze-Dense-v0",
+    "rlsuite/FastsimMaze-Dense-v0",
+    "rlsuite/CollectBall-Dense-v0",
+    "rlsuite/RedundantArm-Dense-v0",
+    "rlsuite/Curling-Dense-v0",
+)
+"""Presets beside the first id of every kernel, without --only."""
 FAMILIES = {
     "inventory": "Inventory",
     "cheap_talk": "Cheap talk",
@@ -77,7 +90,7 @@ class Row:
 
 
 def environments(only: str) -> dict[str, list[str]]:
-    """Our ids by family, all or those named.
+    """Our ids by family: those named, all of a family that is named, or one of every kernel and its dense variants.
 
     Raises:
         UsageError: an unknown one; names the nearest.
@@ -92,10 +105,10 @@ def environments(only: str) -> dict[str, list[str]]:
     for word in wanted:
         if word not in known:
             raise unknown("environment or family", word, known)
-    if wanted:
-        found = {
-            family: [id for id in ids if family in wanted or id in wanted] for family, ids in found.items()
-        }
+    if not wanted:
+        wanted = [*{entry.kernel: entry.id for entry in reversed(KERNELS)}.values(), *ALSO]
+        wanted = [id for id in wanted if id not in LEFT_OUT]
+    found = {family: [id for id in ids if family in wanted or id in wanted] for family, ids in found.items()}
     return {family: ids for family, ids in found.items() if ids}
 
 
