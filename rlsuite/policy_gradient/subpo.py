@@ -26,6 +26,7 @@ Expected: see the zoo's results page; brute-force optima on small grids, where t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -40,7 +41,7 @@ from rlsuite.core.persistence import Stateful
 from rlsuite.core.returns import gae, reverse_scan
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, session
-from rlsuite.core.types import HeadGrads, Heads, PolicyBatch, Rollout, Step
+from rlsuite.core.types import PolicyBatch, Rollout, Step
 from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
 
 CREDITS = ("to_go", "myopic", "prefix")
@@ -108,10 +109,9 @@ class SubPOConfig:
         if self.ent_coef != 0:
             check_schedule(self, "ent_coef")
         for name, choices in (("credit", CREDITS), ("baseline", BASELINES)):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"SubPOConfig.{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}"
-                )
+            value = getattr(self, name)
+            if value not in choices:
+                raise ValueError(f"SubPOConfig.{name} is {value!r}; choose one of {', '.join(choices)}")
         if self.gae_lambda < 1 and (self.baseline, self.credit) != ("critic", "to_go"):
             raise ValueError(
                 f"SubPOConfig.gae_lambda is {self.gae_lambda} with baseline {self.baseline!r} and credit "
@@ -126,14 +126,14 @@ class SubPOConfig:
 
 def credits(reward: torch.Tensor, done: torch.Tensor, credit: str) -> torch.Tensor:
     """What each action is credited with [T, B], from marginal gains reward [T, B] and episode ends done [T, B]."""
+    reward, keep = reward.float(), torch.logical_not(done).float()
     if credit == "myopic":
-        return reward.clone()
-    keep = torch.logical_not(done).float()
+        return reward
     if credit == "to_go":
-        return reverse_scan(reward.float(), keep)
+        return reverse_scan(reward, keep)
     # Prefix sums: the same recursion with time turned round, cut where the step before ended an episode.
     before = torch.cat((torch.zeros_like(keep[:1]), keep[:-1]))
-    return reverse_scan(reward.float().flip(0), before.flip(0)).flip(0)
+    return reverse_scan(reward.flip(0), before.flip(0)).flip(0)
 
 
 def mean_of_others(credit: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
@@ -171,12 +171,9 @@ def targets(
             rollout.reward, rollout.value, rollout.next_value, done, done, gamma=1.0, gae_lambda=gae_lambda
         )
     else:
-        return_ = credits(rollout.reward, done, credit)
-        advantage = return_
-        if baseline == "mean":
-            advantage = return_ - mean_of_others(return_, done)
-        elif baseline == "critic":
-            advantage = return_ - rollout.value
+        advantage = return_ = credits(rollout.reward, done, credit)
+        if baseline != "none":
+            advantage = return_ - (mean_of_others(return_, done) if baseline == "mean" else rollout.value)
     if normalize:
         advantage = advantage / (advantage.std() + 1e-8)
     mask = None if rollout.mask is None else rollout.mask.flatten(0, 1)
@@ -186,23 +183,23 @@ def targets(
 
 
 class SetValues:
-    """Final F of the episodes that end during a rollout, where the environment tells it (`info["set_value"]`)."""
+    """Called with each step of a rollout: final F of the episodes that end, where `info["set_value"]` tells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_step: Callable[[Step], bool] | None) -> None:
+        self.on_step = on_step
         self.found: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def see(self, step: Step) -> None:
-        """Note the ended episodes' values; waits for no device."""
-        value = step.info.get("final_info", {})
-        value = value.get("set_value") if isinstance(value, dict) else None
-        if value is not None:
-            self.found.append((step.terminated | step.truncated, torch.as_tensor(value)))
+    def __call__(self, step: Step) -> bool:
+        """Note the ended episodes' values, which waits for no device; then what `on_step` says."""
+        info = step.info.get("final_info")
+        if isinstance(info, dict) and "set_value" in info:
+            self.found.append((step.terminated | step.truncated, torch.as_tensor(info["set_value"])))
+        return self.on_step is None or self.on_step(step)
 
     def mean(self) -> dict[str, float]:
         """{"rollout/set_value": mean over the episodes}, or nothing."""
-        values = [value[done.to(value.device)] for done, value in self.found]
-        ended = torch.cat(values) if values else torch.empty(0)
-        return {"rollout/set_value": float(ended.double().mean())} if len(ended) else {}
+        ended = [x for done, value in self.found for x in value[done.to(value.device)].tolist()]
+        return {"rollout/set_value": sum(ended) / len(ended)} if ended else {}
 
 
 def horizon(env: VectorEnv[Any, Any, Any]) -> int | None:
@@ -221,8 +218,7 @@ class SubPO(Agent):
 
     Example:
         >>> from rlsuite import SubPO
-        >>> env_kwargs = {"rows": 4, "cols": 4, "start": 5, "horizon": 6, "observation": "state_time"}
-        >>> model = SubPO("rlsuite/GridCoverage-v0", num_envs=64, env_kwargs=env_kwargs).learn(10_000)
+        >>> model = SubPO("rlsuite/TwoRooms-v0", num_envs=64, env_kwargs={"observation": "state_time"}).learn(10_000)
         >>> action, _ = model.predict(model.observation_space.sample(), deterministic=True)
     """
 
@@ -236,12 +232,13 @@ class SubPO(Agent):
         self._coefficients = PPOConfig(
             normalize_advantage=False, vf_coef=self.config.vf_coef * (self.config.baseline == "critic")
         )
-        self.parts = on_policy.build(self, self._resolved(), self._loss, self._loss_grad)
-        self.policy, self.obs_norm, self.return_norm = (
-            self.parts.policy,
-            self.parts.obs_norm,
-            self.parts.return_norm,
-        )
+        self.parts = on_policy.build(
+            self, self._resolved(),
+            lambda heads, batch, clip: ppo_loss(heads, batch, clip, config=self._coefficients),
+            lambda heads, batch, clip: ppo_loss_grad(heads, batch, clip, config=self._coefficients),
+        )  # fmt: skip
+        self.policy = self.parts.policy
+        self.obs_norm, self.return_norm = self.parts.obs_norm, self.parts.return_norm
 
     def _whole_episodes(self, env: VectorEnv[Any, Any, Any]) -> int:
         """Steps of a rollout, of which whole episodes are made.
@@ -250,14 +247,13 @@ class SubPO(Agent):
             ValueError: no horizon, one that does not divide `n_steps`, or a mean over a single episode.
         """
         limit, steps, baseline = horizon(env), self.config.n_steps, self.config.baseline
-        if steps is None and limit is None:
+        steps = limit if steps is None else steps
+        if steps is None:
             raise ValueError(
                 "n_steps is None and the environment has no time limit; SubPO learns from whole episodes: give "
                 "n_steps=HORIZON, or an environment with max_episode_steps"
             )
-        if steps is None:
-            steps = cast(int, limit)
-        elif limit is not None and steps % limit and baseline != "critic":
+        if limit is not None and steps % limit and baseline != "critic":
             raise ValueError(
                 f"n_steps={steps} is no multiple of the horizon {limit}; SubPO learns from whole episodes: leave "
                 "n_steps out, or use baseline='critic', which estimates the rest of an unfinished one"
@@ -274,16 +270,6 @@ class SubPO(Agent):
         steps = self.config.n_steps or 1
         size = self.config.batch_size or steps * self.num_envs
         return cast(on_policy.OnPolicyConfig, replace(self.config, n_steps=steps, batch_size=size))
-
-    def _loss(
-        self, heads: Heads, batch: PolicyBatch, clip_range: float
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        return ppo_loss(heads, batch, clip_range, config=self._coefficients)
-
-    def _loss_grad(
-        self, heads: Heads, batch: PolicyBatch, clip_range: float
-    ) -> tuple[HeadGrads, dict[str, Any]]:
-        return ppo_loss_grad(heads, batch, clip_range, config=self._coefficients)
 
     def _state(self) -> dict[str, Stateful]:
         return self.parts.state(self.generator)
@@ -319,48 +305,40 @@ class SubPO(Agent):
         """
         n_steps = self._whole_episodes(self.venv)
         self.config = config = replace(self.config, n_steps=n_steps)
-        learning_rate, clip_range, ent_coef = (
-            parse_schedule(value) for value in (config.learning_rate, config.clip_range, config.ent_coef)
-        )
-        with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
+        options = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update)
+        with session(self, total_timesteps, *options) as run:
             runner = self.start_runner()
             while not run.done:
                 run.rollout_start()
-                left = run.progress_remaining
-                values = SetValues()
-
-                def watch(step: Step, values: SetValues = values) -> bool:
-                    values.see(step)
-                    return run.on_step is None or run.on_step(step)
-
-                rollout = collect(self.parts.backend, runner, n_steps, self.generator, watch)
+                left, values = run.progress_remaining, SetValues(run.on_step)
+                rollout = collect(self.parts.backend, runner, n_steps, self.generator, values)
                 if rollout is None:
                     self.forget_episodes()  # the next rollout must begin where episodes do
                     break
                 run.rollout_end(n_steps * self.num_envs)
                 self._check_whole(rollout)
                 batch = targets(
-                    rollout, credit=config.credit, baseline=config.baseline,
-                    gae_lambda=config.gae_lambda, normalize=config.normalize_advantage,
+                    rollout, credit=config.credit, baseline=config.baseline, gae_lambda=config.gae_lambda,
+                    normalize=config.normalize_advantage,
                 )  # fmt: skip
-                self._coefficients = replace(self._coefficients, ent_coef=ent_coef(left))
-                metrics = on_policy.update(
-                    self.parts, batch, self._resolved(), self.generator,
-                    learning_rate=learning_rate(left), clip_range=clip_range(left), target_kl=config.target_kl,
-                )  # fmt: skip
+                metrics = self._update(batch, left)
                 self.n_updates += config.n_epochs
-                metrics |= {"learning_rate": learning_rate(left), "ent_coef": ent_coef(left)}
                 run.update_end(on_policy.log_names(metrics, self, batch) | values.mean(), runner.stats)
         return self
+
+    def _update(self, batch: PolicyBatch, left: float) -> dict[str, float]:
+        """One batch's steps of Adam, with what the schedules say at progress remaining `left`; the metrics."""
+        config = self.config
+        rate, clip, entropy = (
+            parse_schedule(value)(left)
+            for value in (config.learning_rate, config.clip_range, config.ent_coef)
+        )
+        self._coefficients = replace(self._coefficients, ent_coef=entropy)
+        metrics = on_policy.update(
+            self.parts, batch, self._resolved(), self.generator,
+            learning_rate=rate, clip_range=clip, target_kl=self.config.target_kl,
+        )  # fmt: skip
+        return metrics | {"learning_rate": rate, "clip_range": clip, "ent_coef": entropy}
 
     def _check_whole(self, rollout: Rollout) -> None:
         running = self.num_envs - int((rollout.terminated[-1] | rollout.truncated[-1]).sum())

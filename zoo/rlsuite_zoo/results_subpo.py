@@ -78,7 +78,7 @@ TASKS = (
         lambda _: 68.0, "68, the open cells",
     ),
     Task(
-        "items", "Item collection (7x15, 39 moves)", "rlsuite/ItemCollection-v0", 1_000_000,
+        "items", "Item collection (7x15, 39 moves)", "rlsuite/ItemCollection-v0", 2_000_000,
         lambda _: 21.0, "21, the items that count", instances=True,
     ),
     Task(
