@@ -19,6 +19,7 @@ def _picture(path: Path) -> np.ndarray:
 def test_a_strip_of_frames_for_environments_that_draw_none_of_whole_episodes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("pygame")  # which draws classic control, and is an extra
     path = tmp_path / "deep" / "cart.png"
     assert main(["show", "rlsuite/CartPole-v1", "--out", str(path), "--seed", "3"]) == 0
     assert _picture(path).shape[2] == 3
@@ -31,20 +32,21 @@ def test_a_strip_of_frames_for_environments_that_draw_none_of_whole_episodes(
 
 
 def test_a_trained_policy_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    agent = algorithm("ppo")("rlsuite/CartPole-v1", num_envs=4, n_steps=16, seed=0)
+    agent = algorithm("ppo")("rlsuite/KeyDoor-v0", num_envs=4, n_steps=16, seed=0)
     agent.save(tmp_path / "model.zip")
-    words = ["show", "rlsuite/CartPole-v1", "--policy", str(tmp_path / "model.zip"), "--steps", "3"]
+    words = ["show", "rlsuite/KeyDoor-v0", "--policy", str(tmp_path / "model.zip"), "--steps", "3"]
     assert main([*words, "--out", str(tmp_path / "a.png")]) == 0
-    assert "3 steps (stopped), return 3." in capsys.readouterr().out
+    assert "3 steps (stopped), return 0." in capsys.readouterr().out
 
 
 def test_constants_of_the_environment_are_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["show", "rlsuite/CartPole-v1", "--out", str(tmp_path / "a.png")]
-    assert main([*words, "gravity=30"]) == 0
-    assert main([*words, "gravty=30"]) == 2
-    assert "did you mean 'gravity'" in capsys.readouterr().err
+    words = ["show", "rlsuite/HardMaze-v0", "--out", str(tmp_path / "a.png")]
+    assert main([*words, "horizon=20"]) == 0
+    assert "20 steps" in capsys.readouterr().out
+    assert main([*words, "horizn=20"]) == 2
+    assert "did you mean 'horizon'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
