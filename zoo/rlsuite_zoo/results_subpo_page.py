@@ -40,10 +40,10 @@ COMPARED = (
 ABOUT = f"""Submodular policy optimisation (Prajapat et al., arXiv 2307.13372): a path is worth F(S), a submodular
 function of the places visited. SubPO follows the marginal gains; ModPO is the same algorithm on the sum of what each
 visit is worth alone. SubPO-M sees place and time, SubPO-NM all places visited, or the covered set. "Release's weights"
-credits an action with the value of the path so far, as the authors' code does. ModPO and these have SubPO-M's recipe,
-SubPO-NM differs from it in what it sees and in the entropy bonus, on all tasks alike (`recipes/subpo`). Greedy takes the
-best next gain, equals at random; beam search keeps the {BEAM_WIDTH} best of all paths at every move: planners that know
-the environment, for reference."""
+credits an action with the value of the path so far, as the authors' code does. ModPO and these have SubPO-M's recipe;
+SubPO-NM's differ in what the policy sees and in the entropy bonus; each is the same on all tasks (`recipes/subpo`).
+Greedy takes the best next gain, equals at random; beam search keeps the {BEAM_WIDTH} best of all paths at every move:
+planners that know the environment, for reference."""
 
 
 def write_page(results: Results, out: Path) -> None:
