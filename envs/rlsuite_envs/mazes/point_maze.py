@@ -159,6 +159,9 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
         self.walls = Walls(p.maze_map, p.maze_size_scaling, self.device, dtype)
         self.half_width = len(p.maze_map[0]) * p.maze_size_scaling / 2
         self.half_height = len(p.maze_map) * p.maze_size_scaling / 2
+        place = [1 / self.half_width, 1 / self.half_height]
+        scale = [*place, 1 / MAX_SPEED, 1 / MAX_SPEED, *place]
+        self._scale = torch.tensor(scale, device=self.device, dtype=self.dtype)
         starts, goals = start_and_goal_cells(p.maze_map)
         self._starts, self._goals = self._centres(starts), self._centres(goals)
         self._draws_goals = p.continuing_task and p.reset_target and len(goals) > 1
@@ -256,17 +259,10 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
 
     def observe(self, state: PointMazeState) -> Tensor | dict[str, Tensor]:
         """See the class."""
-        s, wide, high = state, 1 / self.half_width, 1 / self.half_height
+        s = state
         if self.params.observation == "vector":
-            parts = (
-                s.x * wide,
-                s.y * high,
-                s.vx / MAX_SPEED,
-                s.vy / MAX_SPEED,
-                s.goal_x * wide,
-                s.goal_y * high,
-            )
-            return torch.stack(parts, dim=-1).to(torch.float32)
+            parts = torch.stack((s.x, s.y, s.vx, s.vy, s.goal_x, s.goal_y), dim=-1)
+            return (parts * self._scale).to(torch.float32)
         raw = torch.stack([getattr(s, f.name) for f in fields(s)[:6]], dim=-1).to(torch.float32)
         return {
             "observation": raw[:, :4].clone(),
