@@ -1,7 +1,7 @@
 """Simple rules for PDPPO's plants, behind `predict`: what a learned policy must beat before it has solved anything.
 
-The release's agents lose to all but the first of these (inventory-and-pdppo sheet, section 1.5). `PlannedPlant` is
-the reference above: a rolling-horizon mixed-integer plan against mean demand.
+The release's agents lose to all but the first of these (inventory-and-pdppo sheet, section 1.5). `plant_plan`
+has the reference above them.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ class PlantRule(ABC):
         table = np.asarray(self.kernel.demand_table, dtype=float)
         self.mean_demand = table @ np.arange(table.shape[1])
 
+    def read(self, rows: NDArray[Any]) -> tuple[Floats, Ints]:
+        """Stock [B, I] in units and set-ups [B, M] of observations [B, O]."""
+        stock = np.rint(rows[:, : self.items].astype(float) * self.kernel.params.capacity)
+        flags = rows[:, self.items :].reshape(len(rows), self.machines, self.items + 1)
+        return stock, flags.argmax(2)
+
     @abstractmethod
     def decide(self, stock: Floats, setups: Ints) -> Ints:
         """The item [B, M] (1..I, 0 to idle) of every machine, given stock [B, I] and set-ups [B, M]."""
@@ -71,10 +77,7 @@ class PlantRule(ABC):
         """Actions [B, M] or [M] for observations [B, O] or [O]."""
         rows = np.asarray(observation)
         single = rows.ndim == 1
-        rows = rows[None] if single else rows
-        stock = np.rint(rows[:, : self.items].astype(float) * self.kernel.params.capacity)
-        flags = rows[:, self.items :].reshape(len(rows), self.machines, self.items + 1)
-        action = self.decide(stock, flags.argmax(2)).astype(np.int64)
+        action = self.decide(*self.read(rows[None] if single else rows)).astype(np.int64)
         return (action[0] if single else action), state
 
 
