@@ -40,6 +40,8 @@ class Layout:
     """[K][W] periods to a store from each warehouse; [N][1] in a chain."""
     upper_lead_times: tuple[int, ...] = ()
     """[W] periods from outside to each warehouse."""
+    edge_costs: tuple[float, ...] = ()
+    """[W] cost of a unit that a store gets from each warehouse."""
     links: tuple[tuple[bool, ...], ...] = ()
     """[K][W] which warehouse supplies which store; empty for all."""
     features: tuple[tuple[float, ...], ...] = ()
@@ -126,7 +128,7 @@ def describe(kernel: Any) -> Layout:
         return Layout(
             "transshipment" if isinstance(kernel, Transshipment) else "network",
             lead_times=sourcing.lead_times, upper_lead_times=sourcing.warehouse_lead_times,
-            links=sourcing.links or (), features=(*stores, *upper), **common,
+            edge_costs=sourcing.edge_costs, links=sourcing.links or (), features=(*stores, *upper), **common,
         )  # fmt: skip
     return Layout("store", **common)
 

@@ -30,6 +30,8 @@ __all__ = ["POLICIES", "GraphNetwork", "SymmetricNetwork", "VanillaNetwork", "ma
 MOST_SUPPLY = 4.0
 """Largest order from outside, in mean demands, of the networks whose outputs are shares."""
 ONE = math.log(math.e - 1)  # softplus(ONE) = 1
+TINY = 1e-6
+"""Least wish in mean demands, and least stock in units that is divided: quotients of less have no usable gradients."""
 MEAN_ORDER = -math.log(MOST_SUPPLY - 1)  # MOST_SUPPLY * sigmoid(MEAN_ORDER) = 1
 
 
@@ -78,7 +80,8 @@ class VanillaNetwork(OrderPolicy):
         if kind == "network":
             logits = torch.cat((logits, torch.ones_like(logits[:, :1])), dim=1)
         shares = torch.softmax(logits, dim=1)[:, : self.layout.places]
-        shipped = shares * self.warehouses(rows)[..., 0].unsqueeze(1)
+        on_hand = self.warehouses(rows)[..., 0]
+        shipped = shares * torch.where(on_hand > TINY, on_hand, 0.0).unsqueeze(1)
         return torch.cat((shipped.flatten(1), own), dim=1)
 
 
@@ -87,14 +90,15 @@ class SymmetricNetwork(OrderPolicy):
 
     Context: two layers on all inventories (64 wide here, 256 in the release), ending in a sigmoid. Store: 32-32 on its
     own inventory, its constants (costs, demand, lead times) and the context; it wants softplus(output) mean demands.
-    Warehouse: 16-16 on its own inventory and the context; it orders sigmoid(output) of 4 mean demands. Wants beyond the
-    stock are cut in proportion by the kernel.
+    Warehouse: 16-16 on its own inventory, constants and the context; it orders sigmoid(output) of 4 mean demands. Wants
+    beyond the stock are cut in proportion by the kernel.
     """
 
     kinds = ("network", "transshipment")
     learning_rate = "cosine:5e-3:1e-5"
     context_width = 64
     constants: Tensor
+    upper_constants: Tensor
 
     def __init__(self, layout: Layout, hidden: tuple[int, ...] = (), activation: str = "elu") -> None:
         super().__init__(layout, hidden, activation)
@@ -113,7 +117,11 @@ class SymmetricNetwork(OrderPolicy):
             ACTIVATIONS[activation](),
             mlp(self.hidden[0], self.hidden[1:], layout.warehouses, activation, ortho_init=False),
         )
-        self.warehouse = mlp(own[1] + width, (16, 16), 1, activation, ortho_init=False)
+        upper = torch.tensor(layout.upper_lead_times, dtype=torch.float32)
+        about = (leads.mean(0) / leads.max(), upper / upper.max(), leads.new_tensor(layout.edge_costs))
+        table = torch.cat((_columns(layout.features[stores:]), torch.stack(about, dim=1)), dim=1)
+        self.register_buffer("upper_constants", table, persistent=False)
+        self.warehouse = mlp(own[1] + table.shape[1] + width, (16, 16), 1, activation, ortho_init=False)
 
     def orders(self, rows: Tensor) -> Tensor:
         """Orders [B, A] units."""
@@ -125,8 +133,9 @@ class SymmetricNetwork(OrderPolicy):
         wants = self.store(self.from_store(own) + self.from_context(context).unsqueeze(1)).flatten(1)
         upper = rows[:, stores * slots[0] :].unflatten(1, (layout.warehouses, slots[1]))
         told = context.unsqueeze(1).expand(-1, layout.warehouses, -1)
-        supply = self.warehouse(torch.cat((upper, told), dim=-1)).squeeze(-1)
-        wants, supply = softplus(wants + ONE), MOST_SUPPLY * torch.sigmoid(supply + MEAN_ORDER)
+        known = self.upper_constants.expand(rows.shape[0], -1, -1)
+        supply = self.warehouse(torch.cat((upper, known, told), dim=-1)).squeeze(-1)
+        wants, supply = softplus(wants + ONE) + TINY, MOST_SUPPLY * torch.sigmoid(supply + MEAN_ORDER)
         return torch.cat((wants, supply), dim=1) * self.order_units
 
 
@@ -190,7 +199,7 @@ class GraphNetwork(OrderPolicy):
             nodes = nodes + self.node(torch.cat((nodes, self.into @ edges, self.out_of @ edges), dim=-1))
             source, target = self._ends(nodes)
             edges = edges + self.edge(torch.cat((edges, source, target), dim=-1))
-        flows = softplus(self.flow(edges).squeeze(-1) + ONE) * self.flow_units
+        flows = (softplus(self.flow(edges).squeeze(-1) + ONE) + TINY) * self.flow_units
         return self._feasible(rows, flows)[:, : self.num_orders]
 
     def _inventory(self, rows: Tensor) -> Tensor:

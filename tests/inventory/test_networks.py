@@ -101,6 +101,29 @@ def test_every_parameter_gets_a_gradient(name: str, policy: str) -> None:
         assert bool(parameter.grad.any()) or not linked, part
 
 
+@pytest.mark.parametrize(("name", "policy"), FITTING)
+@pytest.mark.parametrize("size", [1e-20, 1e-30])
+def test_gradients_survive_a_trace_of_stock(name: str, policy: str, size: float) -> None:
+    """Shipping everything again and again leaves such remainders; their reciprocals squared are infinite."""
+    kernel, layout, state = setting(name, actions="orders")
+    stocks = [f for f in ("inventory", "stores", "warehouses") if hasattr(state, f)]
+    state = type(state)(**{**vars(state), **{f: getattr(state, f) * 0 + size for f in stocks}})
+    network = make_policy(policy, layout)
+    total = torch.zeros(())
+    for _ in range(3):
+        state, reward, _ = kernel.advance(
+            state, network(kernel.observe(state)), torch.ones(64, layout_demands(kernel))
+        )
+        total = total - reward.sum()
+    total.backward()
+    for part, parameter in network.named_parameters():
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), part
+
+
+def layout_demands(kernel: Any) -> int:
+    return int(getattr(kernel, "num_stores", 1))
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_layout_survives_the_checkpoint(name: str) -> None:
     _, layout, _ = setting(name)
