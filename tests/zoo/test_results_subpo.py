@@ -31,7 +31,7 @@ def _two_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_two_entries")
 def test_the_page_and_its_runs_are_kept(rlsuite: Callable[..., Any]) -> None:
-    words = ("results", "subpo", "--only", "tiny", "--steps", "896", "--seeds", "3")
+    words = ("results", "subpo", "--only", "tiny", "--steps", "3584", "--seeds", "3")
     ran = rlsuite(*words)
     assert ran.code == 0, ran.err
     page = Path("results/subpo.md").read_text()
@@ -43,7 +43,7 @@ def test_the_page_and_its_runs_are_kept(rlsuite: Callable[..., Any]) -> None:
     assert by_method["brute force"] == 1.0
     assert all(value <= 1.0 + 1e-6 for value in by_method.values())
     assert by_method["random"] < by_method["greedy, one step"]
-    run = Path("runs/results/subpo/tiny/896-steps/modular/seed3")
+    run = Path("runs/results/subpo/tiny/3584-steps/modular/seed3")
     # What the run is worth is F, not the modular reward that it learned from.
     worth = json.loads((run / "set_values.json").read_text())["sampled"]
     assert worth == pytest.approx(

@@ -54,6 +54,8 @@ class Task:
     """Whether each seed has an instance of its own."""
     tiny: bool = False
     """Whether brute force can try all walks."""
+    num_envs: str = ""
+    """Episodes of a batch; empty for the recipe's."""
 
     def kwargs(self, seed: int) -> dict[str, Any]:
         """The environment's constants for one seed."""
@@ -90,6 +92,7 @@ TASKS = (
         "tiny", "Tiny weighted coverage (5x5, 7 moves)", "rlsuite/GridCoverage-v0", 300_000,
         _best, "the optimum, by brute force over all walks",
         {"rows": 5, "cols": 5, "start": 12, "horizon": 7, "density": "gp"}, instances=True, tiny=True,
+        num_envs="512",  # so short episodes are few samples
     ),
 )  # fmt: skip
 
@@ -299,8 +302,9 @@ def _prepare(tasks: list[Task], seeds: list[int], root: Path) -> list[RunFolder]
                 folder = _folder(root, task, entry, seed)
                 if not folder.config.exists():
                     spec = make_spec(
-                        "subpo", task.env, seed=seed, steps=str(task.steps), recipe=entry.recipe, device="cpu"
-                    )
+                        "subpo", task.env, seed=seed, steps=str(task.steps), recipe=entry.recipe,
+                        num_envs=task.num_envs, device="cpu",
+                    )  # fmt: skip
                     kwargs = {**spec.env_kwargs, **task.kwargs(seed)}
                     RunFolder.create(folder.path, replace(spec, env_kwargs=kwargs))
                 if not folder.finished:
