@@ -66,8 +66,8 @@ def write_page(results: Results, out: Path) -> None:
         f"J = E[F] of each seed's last policy, actions sampled, {EPISODES} episodes (planners and random play: "
         f"{10 * EPISODES}), divided as each table says. Where there are instances, seed i has instance i. The mode is "
         "the one path of the policy's most probable actions: the environments leave nothing to chance. Where visits "
-        "pay alike wherever they are (coverage, most of item collection), the modular reward tells ModPO nothing, and its "
-        "J is that of the chance which the entropy bonus asks for.",
+        "pay alike wherever they are (coverage, most of item collection), the modular reward tells ModPO nothing, and "
+        "its J is that of the chance which the entropy bonus asks for.",
     ]
     parts += [_table(results, task) for task in results.tasks]
     parts += ["## Who is ahead", _differences(results)]
