@@ -95,7 +95,7 @@ class SymmetricNetwork(OrderPolicy):
     """
 
     kinds = ("network", "transshipment")
-    learning_rate = "cosine:5e-3:1e-5"
+    learning_rate = "cosine:1e-2:1e-5"
     context_width = 64
     constants: Tensor
     upper_constants: Tensor
@@ -151,7 +151,7 @@ class GraphNetwork(OrderPolicy):
     """
 
     kinds = ("store", "chain", "network", "transshipment")
-    learning_rate = "cosine:5e-3:1e-5"
+    learning_rate = "cosine:1e-2:1e-5"
     constants: Tensor
     source: Tensor
     target: Tensor
