@@ -63,6 +63,19 @@ def check_range(config: Any, **ranges: tuple[float, float]) -> None:
             )
 
 
+def check_choices(config: Any, **choices: tuple[str, ...]) -> None:
+    """Raise unless each named field of `config` is one of its words.
+
+    Raises:
+        ValueError: names the field, its value and the words.
+    """
+    for name, known in choices.items():
+        value = getattr(config, name)
+        if value not in known:
+            words = ", ".join(map(repr, known))
+            raise ValueError(f"{type(config).__name__}.{name} is {value!r}; it must be one of {words}")
+
+
 def check_schedule(config: Any, *names: str, most: float = float("inf")) -> None:
     """Raise unless each named field of `config` is a number or schedule that starts in (0, most].
 

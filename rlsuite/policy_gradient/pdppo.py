@@ -32,12 +32,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
-from torch import nn
 
 from rlsuite.core.agent import Agent
 from rlsuite.core.backends import TorchBackend
 from rlsuite.core.collect import collect
-from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.networks import FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.on_policy import check_finite_update, explained_variance
@@ -46,8 +45,14 @@ from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.returns import gae, reverse_scan
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, session
-from rlsuite.core.types import Batch, Rollout
-from rlsuite.policy_gradient.post_decision import DualCriticPolicy, PostDecisions, Window, split_kernel
+from rlsuite.core.types import Rollout
+from rlsuite.policy_gradient.post_decision import (
+    DualCriticPolicy,
+    PDPPOBatch,
+    PostDecisions,
+    Window,
+    split_kernel,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,6 @@ class PDPPOConfig:
     """Of the actor: tanh, relu, elu or gelu."""
     critic_activation: str = "tanh"
     """Of the critics."""
-    skip: bool = False
-    """A linear path from the observation to the actor's output, 0 at first: what to keep is learnt at once."""
     log_std_init: float = 0.0
     """First logarithm of a Gaussian's standard deviation."""
     ortho_init: bool = True
@@ -125,15 +128,14 @@ class PDPPOConfig:
             max_grad_norm=(1e-9, inf), log_std_init=(-20, 5), adam_eps=(1e-12, 1),
         )  # fmt: skip
         check_schedule(self, "learning_rate", "clip_range")
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"PDPPOConfig.{name} is {getattr(self, name)!r}; it must be one of {known}")
+        check_choices(
+            self, combine=("q", "max", "mean", "min_value", "gae"), targets=("full", "split", "same"),
+            ratio=("joint", "component"), critics=("two", "one"),
+        )  # fmt: skip
         if self.combine == "q" and self.targets != "full":
             raise ValueError(f"combine='q' adds c to V^x, so targets must be 'full', not {self.targets!r}")
         if self.combine == "min_value" and self.targets != "same":
-            raise ValueError(
-                f"combine='min_value' compares critics of one target, not {self.targets!r}: use 'same'"
-            )
+            raise ValueError("combine='min_value' compares critics of one target, so targets must be 'same'")
         if self.targets == "split" and self.bootstrap:
             raise ValueError("targets='split' has no value to bootstrap V^x from: set bootstrap=False")
 
@@ -147,28 +149,6 @@ class PDPPOConfig:
             ortho_init=False, adam_eps=1e-8,
         )  # fmt: skip
         return replace(released, **changes)
-
-
-_CHOICES = {
-    "combine": ("q", "max", "mean", "min_value", "gae"),
-    "targets": ("full", "split", "same"),
-    "ratio": ("joint", "component"),
-    "critics": ("two", "one"),
-}
-
-
-@dataclass(frozen=True)
-class PDPPOBatch(Batch):
-    """N samples: observations [N, O], actions [N, ...], old log_prob [N] or [N, M], and what to learn [N]."""
-
-    obs: Any
-    post_obs: Any
-    action: Any
-    log_prob: Any
-    advantage: Any
-    return_: Any
-    post_return: Any
-    mask: Any = None
 
 
 def post_decision_targets(
@@ -191,14 +171,8 @@ def post_decision_targets(
         next_value, terminated = next_value.clone(), done
         next_value[-1] = 0.0
     gae_advantage, return_ = gae(
-        rollout.reward,
-        rollout.value,
-        next_value,
-        terminated,
-        done,
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-    )
+        rollout.reward, rollout.value, next_value, terminated, done, gamma=config.gamma, gae_lambda=config.gae_lambda
+    )  # fmt: skip
     post_return = return_ - c if config.targets == "full" else return_
     if config.targets == "split":
         decay = config.gamma * (~done).float()
@@ -279,19 +253,15 @@ class PDPPO(Agent):
         if self.stepper is not None:
             split_kernel(self.stepper.venv)
         self.policy = policy.to(self.device)
-        actor = nn.ModuleList([policy.body[-1] if config.frozen_trunk else policy.body])
-        if policy.skip is not None:
-            actor.append(policy.skip)
-        if policy.log_std is not None:
-            actor.register_parameter("log_std", policy.log_std)
-        self.actor, self.critics = FlatParameters(actor), FlatParameters(policy.critics)
+        self.actor = FlatParameters(policy.actor(config.frozen_trunk))
+        self.critics = FlatParameters(policy.critics)
         self.optimizers = [FlatAdam(flat, eps=config.adam_eps) for flat in (self.actor, self.critics)]
         self.obs_norm = RunningNorm((self.obs_size,), device=self.device) if config.normalize_obs else None
         # Both parts of a reward are scaled alike, after the rollout: the runner must not scale their sum.
         self.scale = ReturnNorm(self.num_envs, gamma=config.gamma, device=self.device)
         self.window = Window(PDPPOBatch, config.window)
         # Acting only: the update has two losses and its own optimisers.
-        self.backend = TorchBackend(self.policy, self.actor, _no_loss)  # type: ignore[arg-type]
+        self.backend = TorchBackend(self.policy, self.actor, None)  # type: ignore[arg-type]
 
     def _state(self) -> dict[str, Stateful]:
         parts: dict[str, Any] = {
@@ -324,9 +294,8 @@ class PDPPO(Agent):
         log_prob = rollout.log_prob.flatten()
         if self.config.ratio == "component":
             log_prob = self.policy.log_prob(self.policy.distribution(obs, mask), action, "component")
-        return PDPPOBatch(
-            obs, post_obs.flatten(0, 1), action, log_prob, advantage, return_, post_return, mask
-        )  # fmt: skip
+        post_obs = post_obs.flatten(0, 1)
+        return PDPPOBatch(obs, post_obs, action, log_prob, advantage, return_, post_return, mask)
 
     def _update(self, batch: PDPPOBatch, learning_rate: float, clip_range: float) -> dict[str, float]:
         """`n_epochs` over the window; the metrics' means."""
@@ -360,9 +329,8 @@ class PDPPO(Agent):
         """Train for at least `total_timesteps` environment steps; the arguments are those of `PPO.learn`."""
         config = self.config
         learning_rate, clip_range = parse_schedule(config.learning_rate), parse_schedule(config.clip_range)
-        with session(
-            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
-        ) as run:  # fmt: skip
+        options = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update)
+        with session(self, total_timesteps, *options) as run:
             runner = self.start_runner()
             while not run.done:
                 run.rollout_start()
@@ -380,7 +348,3 @@ class PDPPO(Agent):
                 named = {f"train/{name}": value for name, value in metrics.items()}
                 run.update_end(named | {"train/n_updates": self.n_updates}, runner.stats)
         return self
-
-
-def _no_loss(*_: Any) -> Any:
-    raise NotImplementedError("PDPPO's update computes its own losses")

@@ -1,7 +1,8 @@
-"""The two critics of PDPPO and what they look at: networks, recorded post-decision states, the sliding buffer."""
+"""The two critics of PDPPO and what they learn from: networks, recorded post-decision states, the sliding buffer."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -24,8 +25,6 @@ class DualCriticConfig(Protocol):
     @property
     def critic_activation(self) -> str: ...  # noqa: D102
     @property
-    def skip(self) -> bool: ...  # noqa: D102
-    @property
     def critics(self) -> str: ...  # noqa: D102
     @property
     def bounded_critic(self) -> bool: ...  # noqa: D102
@@ -44,7 +43,6 @@ class DualCriticPolicy(nn.Module):
         self.body = mlp(
             obs_size, config.net_arch, spec.num_params, config.activation, out_gain=0.01, ortho_init=ortho
         )
-        self.skip = nn.Linear(obs_size, spec.num_params, bias=False) if config.skip else None
         gaussian = spec.kind == "gaussian"
         self.log_std = nn.Parameter(torch.full((spec.num_params,), config.log_std_init)) if gaussian else None
         two = 2 if config.critics == "two" else 1
@@ -54,8 +52,6 @@ class DualCriticPolicy(nn.Module):
         if config.bounded_critic:
             for critic in self.critics:
                 critic.append(nn.Tanh())  # type: ignore[operator]
-        if self.skip is not None:
-            nn.init.zeros_(self.skip.weight)
         if not ortho:
             nn.init.kaiming_uniform_(self.body[-1].weight, nonlinearity="relu")  # type: ignore[arg-type]
             for layer in self.critics.modules():
@@ -63,10 +59,16 @@ class DualCriticPolicy(nn.Module):
                     nn.init.xavier_uniform_(layer.weight)
                     nn.init.zeros_(layer.bias)
 
+    def actor(self, frozen_trunk: bool) -> nn.Module:
+        """What the actor's optimiser trains: the whole of it, or its last layer (an accident of the release)."""
+        actor = nn.ModuleList([self.body[-1] if frozen_trunk else self.body])
+        if self.log_std is not None:
+            actor.register_parameter("log_std", self.log_std)
+        return actor
+
     def distribution(self, obs: torch.Tensor, mask: torch.Tensor | None = None) -> Any:
         """The action distribution at obs [N, O]; mask [N, A'] marks allowed actions."""
-        params = self.body(obs) if self.skip is None else self.body(obs) + self.skip(obs)
-        return distribution(self.spec, params, self.log_std, mask)
+        return distribution(self.spec, self.body(obs), self.log_std, mask)
 
     def values(self, obs: torch.Tensor) -> torch.Tensor:
         """V [N] of states."""
@@ -142,6 +144,20 @@ def split_kernel(venv: Any) -> Any:
             "define observe_post(post_state)"
         )
     return kernel
+
+
+@dataclass(frozen=True)
+class PDPPOBatch(Batch):
+    """N samples: observations [N, O], actions [N, ...], old log_prob [N] or [N, M], and what to learn [N]."""
+
+    obs: Any
+    post_obs: Any
+    action: Any
+    log_prob: Any
+    advantage: Any
+    return_: Any
+    post_return: Any
+    mask: Any = None
 
 
 class Window:

@@ -36,7 +36,7 @@ from gymnasium.vector import VectorEnv
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent
 from rlsuite.core.collect import collect
-from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.returns import gae, reverse_scan
 from rlsuite.core.schedules import parse_schedule
@@ -108,10 +108,7 @@ class SubPOConfig:
         check_schedule(self, "learning_rate", "clip_range")
         if self.ent_coef != 0:
             check_schedule(self, "ent_coef")
-        for name, choices in (("credit", CREDITS), ("baseline", BASELINES)):
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(f"SubPOConfig.{name} is {value!r}; choose one of {', '.join(choices)}")
+        check_choices(self, credit=CREDITS, baseline=BASELINES)
         if self.gae_lambda < 1 and (self.baseline, self.credit) != ("critic", "to_go"):
             raise ValueError(
                 f"SubPOConfig.gae_lambda is {self.gae_lambda} with baseline {self.baseline!r} and credit "

@@ -224,7 +224,7 @@ def test_policy_probes(name):
     assert statistics.fmean(model.runner.stats.recent_returns) > least
 
 
-@pytest.mark.parametrize("options", [{}, {"skip": True, "normalize_obs": True}, {"critics": "one"}])
+@pytest.mark.parametrize("options", [{}, {"normalize_obs": True}, {"critics": "one"}])
 def test_same_seed_same_weights(options):
     weights = []
     for seed in (3, 3, 4):
