@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from rlsuite_envs.inventory.lot_sizing import LotSizing
 from rlsuite_envs.kernel import Kernel, make_kernel
 
-__all__ = ["GreedyPlant", "IdlePlant", "KeepPlant", "PlantRule", "StaticPlant", "plant_of"]
+__all__ = ["GreedyPlant", "IdlePlant", "KeepPlant", "PlantRule", "RandomPlant", "StaticPlant", "plant_of"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -95,6 +95,23 @@ class KeepPlant(PlantRule):
     def decide(self, stock: Floats, setups: Ints) -> Ints:
         """The set-ups."""
         return setups
+
+
+class RandomPlant(PlantRule):
+    """Any item or none for every machine, whatever it can make.
+
+    Args:
+        env: a plant whose agents see the set-ups.
+        seed: of the draws.
+    """
+
+    def __init__(self, env: Any, seed: int = 0) -> None:
+        super().__init__(env)
+        self.rng = np.random.default_rng(seed)
+
+    def decide(self, stock: Floats, setups: Ints) -> Ints:
+        """Uniform in 0..I."""
+        return self.rng.integers(self.items + 1, size=setups.shape)
 
 
 class StaticPlant(PlantRule):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, launch
 from rlsuite_zoo.plot import plot_runs, read_curve
 from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
+from rlsuite_zoo.results_rules import RULES, RuleReturns, beside_rules, play_rules, rule_rows
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, read_csv, write_text
 
 
@@ -32,6 +33,12 @@ class Entry:
     name: str
     algo: str
     recipe: str = "default"
+    steps: str = ""
+    """Environment steps of a run where they are fewer than the suite's."""
+
+    def budget(self, total: int) -> int:
+        """Environment steps of a run, given the suite's."""
+        return min(total, parse_count(self.steps, f"steps of {self.name}")) if self.steps else total
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,13 @@ class Suite:
     environments: list[str]
     entries: list[Entry]
     published: dict[str, list[dict[str, str]]]
-    compare: list[list[str]]
+    compare: list[list[str]] = field(default_factory=list)
     """Pairs of entries whose difference the page states."""
+    rules: list[str] = field(default_factory=list)
+    """Names of `results_rules.RULES` that play the evaluation episodes, too."""
+    eval_episodes: int = 20
+    best_block: bool = False
+    """Whether the tables show the best mean of 100 training episodes."""
 
 
 def load_suite(name: str) -> Suite:
@@ -63,7 +75,6 @@ def load_suite(name: str) -> Suite:
     data = parse_yaml((folder / f"{name}.yaml").read_text(encoding="utf-8"), f"suites/{name}.yaml")
     entries = [Entry(**entry) for entry in data.pop("entries")]
     steps, seeds = parse_count(str(data.pop("steps")), "steps"), parse_seeds(str(data.pop("seeds")))
-    data.setdefault("compare", [])
     return Suite(name=name, entries=entries, steps=steps, seeds=seeds, **data)
 
 
@@ -100,7 +111,7 @@ def make_results(
             failure = error
     cells = finished_runs(suite, environments, numbers, root)
     if any(cells.values()):
-        write_page(suite, environments, cells, total, Path(out))
+        write_page(suite, environments, cells, total, root, Path(out))
     elif failure is None:
         raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
     if failure is not None:
@@ -122,8 +133,9 @@ def _prepare(
                 folder = _folder(root, env, entry, seed)
                 if not folder.config.exists():
                     spec: RunSpec = make_spec(
-                        entry.algo, env, seed=seed, steps=str(steps), recipe=entry.recipe
-                    )
+                        entry.algo, env, seed=seed, steps=str(entry.budget(steps)), recipe=entry.recipe,
+                        eval_episodes=suite.eval_episodes,
+                    )  # fmt: skip
                     RunFolder.create(folder.path, spec)
                 folders.append(folder)
     return folders
@@ -138,16 +150,22 @@ def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root:
     }
 
 
-def write_page(suite: Suite, environments: list[str], cells: Cells, steps: int, out: Path) -> None:
-    """The page and one picture of learning curves."""
+def write_page(
+    suite: Suite, environments: list[str], cells: Cells, steps: int, root: Path, out: Path
+) -> None:
+    """The page and one picture of learning curves; rules play first, their returns are kept in `root`."""
     out.mkdir(parents=True, exist_ok=True)
+    first = {(f.spec().env, f.spec().seed): f.spec() for group in cells.values() for f in group}
+    played = play_rules(suite.rules, [first[key] for key in sorted(first)], root / "rules")
     parts = [
         f"# {suite.title}",
         suite.about,
         provenance([f for group in cells.values() for f in group], steps),
     ]
-    parts += ["## Returns", _note_evaluated(cells)]
-    parts += [_returns(suite, env, cells) for env in environments]
+    parts += ["## Returns", _note_evaluated(suite, cells)]
+    parts += [_returns(suite, env, cells, played) for env in environments]
+    if suite.rules:
+        parts += ["## Beside simple rules", *_beside_rules(suite, environments, cells, played)]
     if suite.compare:
         parts += ["## Who is ahead", *_differences(suite, environments, cells)]
     picture = out / f"{suite.name}.png"
@@ -249,20 +267,32 @@ def trained(folder: RunFolder) -> float:
     return float(values[steps >= 0.9 * steps[-1]].mean())
 
 
+def best_block(folder: RunFolder) -> float:
+    """The largest mean return of 100 successive training episodes; NaN if no episode ended."""
+    return float(read_curve(folder, "rollout/ep_rew_mean")[1].max()) if _has_curve(folder) else float("nan")
+
+
 def _has_curve(folder: RunFolder) -> bool:
     """Whether an episode ended during the run; in a very short one perhaps none did."""
     return any(row.get("rollout/ep_rew_mean") for row in read_csv(folder.progress))
 
 
-def _note_evaluated(cells: Cells) -> str:
+def _note_evaluated(suite: Suite, cells: Cells) -> str:
     record: dict[str, Any] = next(
         (r for group in cells.values() for f in group if (r := read_evaluation(f))), {}
+    )
+    training = "the mean return of training episodes in the last tenth of the steps"
+    if suite.best_block:
+        training = "the largest mean return of 100 training episodes"
+    plain = (
+        "simple rules, with intervals over episodes, and published numbers"
+        if suite.rules
+        else "published numbers"
     )
     how = "the mode of the policy" if record.get("deterministic", True) else "sampled actions"
     return (
         f"Each seed: mean undiscounted, unscaled return over {record.get('episodes', 0)} episodes of the "
-        f"last model, acting by {how}, with frozen normalisers; and the mean return of training episodes in the "
-        "last tenth of the steps. Rows in plain type are published numbers."
+        f"last model, acting by {how}, with frozen normalisers; and {training}. Rows in plain type are {plain}."
     )
 
 
@@ -278,18 +308,37 @@ def _cell(values: list[float]) -> str:
     return f"{mean} [{low}, {high}] ({len(known)})"
 
 
-def _returns(suite: Suite, env: str, cells: Cells) -> str:
-    """Our entries and the published numbers of one environment, in one table."""
-    lines = [f"### {env}", "", "| | trained policy | training, last tenth | source |", "|---|---:|---:|---|"]
+def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
+    """Our entries, the rules and the published numbers of one environment, in one table."""
+    training = "best of training" if suite.best_block else "training, last tenth"
+    lines = [f"### {env}", "", f"| | trained policy | {training} | source |", "|---|---:|---:|---|"]
     for entry in suite.entries:
         folders = cells[env, entry.name]
-        evaluated, training = (
-            _cell([value(folder) for folder in folders]) for value in (_evaluated, trained)
-        )
+        shown = (_evaluated, best_block if suite.best_block else trained)
+        evaluated, training = (_cell([value(folder) for folder in folders]) for value in shown)
+        budget = f", {folders[0].spec().steps:,} steps" if entry.steps and folders else ""
         lines.append(
-            f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe}` |"
+            f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe}`{budget} |"
         )
+    lines += rule_rows(suite.rules, env, played)
     lines += [
-        f"| {row['what']} | {row['value']} | | {row['source']} |" for row in suite.published.get(env, [])
+        f"| {row['what']} | {row['value']} | {row.get('training', '')} | {row['source']} |"
+        for row in suite.published.get(env, [])
     ]
     return "\n".join(lines)
+
+
+def _beside_rules(suite: Suite, environments: list[str], cells: Cells, played: RuleReturns) -> list[str]:
+    """Each entry minus each rule on the same demands, one table per environment."""
+    note = (
+        "Learner minus rule on the same episodes, mean over seeds with Student's 95 % interval (over episodes for a "
+        "rule that played fewer than three seeds, being slow); better or worse only where the interval leaves 0 out."
+    )
+    names = [RULES[name].what for name in suite.rules]
+    parts = [note]
+    for env in environments:
+        folders = {entry.name: cells[env, entry.name] for entry in suite.entries}
+        lines = [f"| {env} | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
+        lines += [f"| {' | '.join(row)} |" for row in beside_rules(suite.rules, env, folders, played)]
+        parts.append("\n".join(lines))
+    return parts

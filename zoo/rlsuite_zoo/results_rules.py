@@ -1,0 +1,136 @@
+"""Simple rules beside learned policies: both play the same episodes, so that their difference has little noise.
+
+The evaluation of a run is seeded by the run's seed alone, and what chance does in a plant does not depend on what its
+agent does. A rule that plays the evaluation of seed k therefore meets the demands that every learner of seed k met.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+from rlsuite.inventory import plant_rules
+from rlsuite.inventory.plant_plan import PlannedPlant
+from rlsuite_zoo.commands import read_evaluation, safe_name
+from rlsuite_zoo.models import evaluate_policy
+from rlsuite_zoo.run_folder import RunFolder, RunSpec, write_json
+
+__all__ = ["RULES", "Rule", "beside_rules", "play_rules", "rule_rows"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A policy that needs no training."""
+
+    what: str
+    make: Callable[[str], Any]
+    """From an environment's id."""
+    episodes: int | None = None
+    """Of an evaluation that it plays; None plays all, fewer are for slow ones."""
+    seeds: int | None = None
+    """Evaluations that it plays; None plays all."""
+
+
+RULES: Mapping[str, Rule] = {
+    "idle": Rule("idle", plant_rules.IdlePlant),
+    "keep": Rule("keep the first set-ups", plant_rules.KeepPlant),
+    "random": Rule("uniformly random", plant_rules.RandomPlant),
+    "static": Rule("static assignment", plant_rules.StaticPlant),
+    "greedy": Rule("greedy rule", plant_rules.GreedyPlant),
+    "plan": Rule("rolling mixed-integer plan", PlannedPlant, episodes=10, seeds=2),
+}
+"""By their names in suites."""
+
+RuleReturns = dict[tuple[str, str, int], np.ndarray]
+"""Returns [E] by environment, rule and seed."""
+
+
+def play_rules(names: list[str], specs: list[RunSpec], root: Path) -> RuleReturns:
+    """Returns of every rule on the evaluations of these runs, computed once and kept in `root`.
+
+    Args:
+        names: of `RULES`.
+        specs: one per environment and seed.
+        root: the folder of the files.
+    """
+    found: RuleReturns = {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name in names:
+        rule = RULES[name]
+        for env in dict.fromkeys(spec.env for spec in specs):
+            # Whatever an entry's agents observe, a rule plays the environment as its id says.
+            mine = [replace(spec, env_kwargs={}) for spec in specs if spec.env == env]
+            for spec in mine[: rule.seeds]:
+                found[env, name, spec.seed] = _played(name, spec, root)
+    torch.set_num_threads(threads)
+    return found
+
+
+def _played(name: str, spec: RunSpec, root: Path) -> np.ndarray:
+    rule = RULES[name]
+    episodes = min(spec.eval_episodes, rule.episodes or spec.eval_episodes)
+    file = root / safe_name(spec.env) / name / f"seed{spec.seed}.json"
+    if file.exists():
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if record["episodes"] == episodes:
+            return np.array(record["returns"])
+    print(f"{rule.what} plays {episodes} episodes of {spec.env}, seed {spec.seed}")
+    result = evaluate_policy(rule.make(spec.env), spec, episodes)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"episodes": episodes, "returns": [float(x) for x in result.returns]})
+    return result.returns
+
+
+def rule_rows(names: list[str], env: str, played: RuleReturns) -> list[str]:
+    """Lines of a table: what, mean return with its 95 % interval over episodes."""
+    rows = []
+    for name in names:
+        returns = np.concatenate([r for (e, n, _), r in played.items() if (e, n) == (env, name)])
+        half = stats.t.ppf(0.975, len(returns) - 1) * returns.std(ddof=1) / len(returns) ** 0.5
+        mean = returns.mean()
+        source = f"{len(returns)} of the learners' evaluation episodes"
+        rows.append(
+            f"| {RULES[name].what} | {mean:,.0f} [{mean - half:,.0f}, {mean + half:,.0f}] | | {source} |"
+        )
+    return rows
+
+
+def beside_rules(
+    names: list[str], env: str, folders: Mapping[str, list[RunFolder]], played: RuleReturns
+) -> list[list[str]]:
+    """Learner minus rule on the same demands, as cells of a table: entry, then one per rule.
+
+    The mean over seeds with Student's 95 % interval; over episodes where a rule played fewer than three seeds.
+    """
+    rows = []
+    for entry, group in folders.items():
+        row = [entry]
+        for name in names:
+            pairs = []
+            for folder in group:
+                theirs, record = played.get((env, name, folder.spec().seed)), read_evaluation(folder)
+                if theirs is not None and record is not None:
+                    pairs.append(np.array(record["returns"])[: len(theirs)] - theirs)
+            row.append(_interval(pairs))
+        rows.append(row)
+    return rows
+
+
+def _interval(pairs: list[np.ndarray]) -> str:
+    if not pairs:
+        return "–"
+    values = np.array([p.mean() for p in pairs]) if len(pairs) > 2 else np.concatenate(pairs)
+    if len(values) < 2:
+        return f"{values.mean():+,.0f}"
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    low, high = values.mean() - half, values.mean() + half
+    verdict = "**better**" if low > 0 else "worse" if high < 0 else "no difference shown"
+    return f"{values.mean():+,.0f} [{low:+,.0f}, {high:+,.0f}] {verdict}"
