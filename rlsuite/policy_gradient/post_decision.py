@@ -51,7 +51,7 @@ class DualCriticPolicy(nn.Module):
         )
         if config.bounded_critic:
             for critic in self.critics:
-                critic.append(nn.Tanh())  # type: ignore[operator]
+                critic.append(nn.Tanh())
         if not ortho:
             nn.init.kaiming_uniform_(self.body[-1].weight, nonlinearity="relu")  # type: ignore[arg-type]
             for layer in self.critics.modules():
@@ -61,7 +61,7 @@ class DualCriticPolicy(nn.Module):
 
     def actor(self, frozen_trunk: bool) -> nn.Module:
         """What the actor's optimiser trains: the whole of it, or its last layer (an accident of the release)."""
-        self.body[:-1].requires_grad_(not frozen_trunk)  # type: ignore[operator]
+        self.body[:-1].requires_grad_(not frozen_trunk)
         actor = nn.ModuleList([self.body[-1] if frozen_trunk else self.body])
         if self.log_std is not None:
             actor.register_parameter("log_std", self.log_std)
