@@ -92,6 +92,7 @@ def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True
         "action_space": space_to_json(agent.action_space),
         "env_id": agent.env_id,
         "env_kwargs": agent.env_kwargs,
+        "device": agent.device.type,
         "env_state": env_state,
         "num_envs": agent.num_envs,
         "seed": agent.seed,
@@ -123,8 +124,13 @@ def read(
             env_kwargs=meta["env_kwargs"], spaces=spaces, **kwargs,
         )  # fmt: skip
         agent.env_id = meta["env_id"]
+        # Another kind of device has generators of its own: what was drawn before cannot be gone on with bit for bit.
+        moved = meta.get("device", agent.device.type) != agent.device.type
         for part, stateful in agent._state().items():
             state = saved.section(part)
+            if moved and isinstance(stateful, GeneratorState):
+                stateful.generator.manual_seed(meta["seed"] + meta["num_timesteps"])
+                continue
             if state or part != "buffer":
                 stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
         agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
@@ -134,7 +140,8 @@ def read(
         ) from error
     if env is not None:
         agent.set_env(env)
-        _restore_episodes(agent, saved)
+        if not moved:
+            _restore_episodes(agent, saved)
     return agent
 
 

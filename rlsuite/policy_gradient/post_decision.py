@@ -51,7 +51,7 @@ class DualCriticPolicy(nn.Module):
         )
         if config.bounded_critic:
             for critic in self.critics:
-                critic.append(nn.Tanh())
+                critic.append(nn.Tanh())  # type: ignore[operator]
         if not ortho:
             nn.init.kaiming_uniform_(self.body[-1].weight, nonlinearity="relu")  # type: ignore[arg-type]
             for layer in self.critics.modules():

@@ -18,7 +18,7 @@ from stable_baselines3.common.monitor import Monitor
 
 import rlsuite
 from rlsuite import BPO, PPO, SAC
-from rlsuite.core.checkpoint import CheckpointError
+from rlsuite.core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from rlsuite.sb3 import as_vec_env
 
 QUICK = {
@@ -270,3 +270,34 @@ def test_thread_count_is_restored():
     make(PPO).learn(64, on_update=lambda _: seen.append(torch.get_num_threads()))
     assert seen == [1] and torch.get_num_threads() == 2
     torch.set_num_threads(1)
+
+
+@ALL
+def test_a_model_from_a_gpu_loads_on_a_cpu(algorithm, tmp_path):
+    """Weights are kept; generators of another kind start anew from seed and steps, and so do episodes."""
+    model = make(algorithm, "rlsuite/Pendulum-v1").learn(64)
+    model.save(tmp_path / "here")
+    saved = load_checkpoint(tmp_path / "here")
+    assert saved.meta["device"] == "cpu"
+    foreign = torch.zeros(16, dtype=torch.uint8)  # what a CUDA generator's state looks like
+    tensors = {
+        name: foreign if name in ("generator/state", "env/rng") else value
+        for name, value in saved.tensors.items()
+    }
+    assert sum(value is foreign for value in tensors.values()) == 2
+    path = save_checkpoint(tmp_path / "there", meta={**saved.meta, "device": "cuda"}, tensors=tensors)
+    loaded = algorithm.load(path, env="rlsuite/Pendulum-v1", device="cpu")
+    obs = np.stack([model.observation_space.sample() for _ in range(8)])
+    np.testing.assert_array_equal(
+        loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0]
+    )
+    assert loaded.num_timesteps == model.num_timesteps
+    again = algorithm.load(path, env="rlsuite/Pendulum-v1", device="cpu")
+    loaded.learn(64, reset_num_timesteps=False)
+    again.learn(64, reset_num_timesteps=False)
+    np.testing.assert_array_equal(loaded.predict(obs)[0], again.predict(obs)[0])
+    same = save_checkpoint(
+        tmp_path / "torn", meta=saved.meta, tensors=tensors
+    )  # claims to be from this device
+    with pytest.raises(CheckpointError, match="random state"):
+        algorithm.load(same, device="cpu")
