@@ -22,8 +22,9 @@ What differs from the release, and why:
 As in the release, the best policy on a development set (same demand each time, a warm-up ignored) is what `predict`
 uses, and with Poisson demand orders are rounded there and in `predict` only.
 
-Kernels other than inventory work as well if they are differentiable in a Box of actions; `network="vanilla"` is then an
-MLP with its actions in the box.
+Kernels other than the paper's work as well if they are differentiable in a Box of actions; `network="vanilla"` is then
+an MLP with its actions in the box. Where an episode ends on a date (`SupplyNetwork`), whole episodes are simulated:
+recipe `episodes`.
 
 Expected: gaps to the optimum below 0.1 % (backlog, base stock) and 0.5 % (lost sales, vanilla) in minutes; the results
 page of the zoo has all instances.
@@ -131,6 +132,7 @@ class HDPO(Agent):
     def _set_kernel(self) -> None:
         """Look at the environment's kernel; another problem than before makes the old best meaningless."""
         self.kernel = check_kernel(self.venv)
+        self._check_clock()
         layout = describe(self.kernel)
         if self.learner.layout is None:
             self.learner.build(layout)
@@ -140,6 +142,18 @@ class HDPO(Agent):
         if self.config.scenarios % self.num_envs:
             raise ValueError(
                 f"scenarios={self.config.scenarios} must be 0 or a multiple of num_envs={self.num_envs}"
+            )
+
+    def _check_clock(self) -> None:
+        """A problem that counts its periods must be trained and judged on whole episodes."""
+        config, end = self.config, self.kernel.max_episode_steps
+        if end is None or not hasattr(self.kernel.initial_state(1, torch.Generator(self.device)), "t"):
+            return
+        if config.restart < 1 or config.n_steps + config.lookahead > end or config.dev_periods > end:
+            raise ValueError(
+                f"{type(self.kernel).__name__} ends after {end} periods, but n_steps={config.n_steps}, "
+                f"lookahead={config.lookahead}, restart={config.restart:g}, dev_periods={config.dev_periods} go "
+                f"beyond; set n_steps={end}, lookahead=0, restart=1, dev_periods={end}, dev_warm_up=0"
             )
 
     def set_env(self, env: EnvLike) -> None:

@@ -41,16 +41,16 @@ def test_the_groups_are_the_published_ones() -> None:
 
 
 def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Command) -> None:
-    words = ("benchmark", "inventory", *SMALL, "--policies", "newsvendor,mean,base-stock-tuned")
+    words = ("benchmark", "inventory", *SMALL, "--policies", "newsvendor,mean,base-stock-tuned,hdpo")
     first = rlsuite(*words)
     assert first.code == 0, first.err
-    assert "8 to play" in first.out  # two scenarios, three policies and the oracle
+    assert "10 to play" in first.out  # two scenarios, four policies and the oracle
     page = Path("results/inventory.md").read_text()
     assert page.index("| oracle |") < page.index("| mean |") < page.index("| newsvendor |")
     assert "### serial-shock-goodwill-lost" in page and "no bound" in page
     assert Path("results/inventory.png").stat().st_size > 5000
     rows = list(csv.DictReader(Path("results/inventory.csv").read_text().splitlines()))
-    assert len(rows) == 8
+    assert len(rows) == 10
     record = json.loads((CELLS / "serial-stationary-backlog/newsvendor.json").read_text())
     (row,) = [r for r in rows if (r["scenario"], r["policy"]) == ("serial-stationary-backlog", "newsvendor")]
     assert float(row["profit"]) == pytest.approx(np.mean(record["profit"]), rel=1e-5)
@@ -63,12 +63,12 @@ def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Command) -> None:
     (CELLS / "serial-stationary-backlog/mean.json").unlink()
     (CELLS / "serial-shock-goodwill-lost/mean.json").write_text("{ torn")
     again = rlsuite(*words)
-    assert "6 of 8 cells are there" in again.out
+    assert "8 of 10 cells are there" in again.out
     kept = [path for path in times if path.name != "mean.json"]
     assert all(path.stat().st_mtime_ns == times[path] for path in kept)
     assert (CELLS / "serial-stationary-backlog/mean.json").exists()
     other = rlsuite(*words, "--seed", "1")  # other demands: nothing fits any more
-    assert "0 of 8 cells are there" in other.out
+    assert "0 of 10 cells are there" in other.out
 
 
 @pytest.mark.slow

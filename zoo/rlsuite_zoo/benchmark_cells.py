@@ -21,7 +21,8 @@ from rlsuite_envs.inventory.scenarios import SCENARIOS
 from rlsuite_envs.inventory.supply_network import SupplyNetwork
 from rlsuite_envs.kernel import make_kernel
 from rlsuite_zoo.errors import UsageError, unknown
-from rlsuite_zoo.models import load_policy
+from rlsuite_zoo.models import build_config, load_policy
+from rlsuite_zoo.recipe import find_recipe
 from rlsuite_zoo.run_folder import RunFolder, find_runs
 
 __all__ = ["FIGURES", "ORACLE", "POLICIES", "SCENARIO_GROUPS", "Agent", "Cell", "find_agents", "play_cell"]
@@ -29,10 +30,13 @@ __all__ = ["FIGURES", "ORACLE", "POLICIES", "SCENARIO_GROUPS", "Agent", "Cell", 
 ORACLE = "oracle"
 FIGURES = ("fill_rate", "service_level", "average_inventory", "bullwhip")
 """Key figures of an episode that a cell keeps."""
+TRAINING = 25_000
+"""Simulated periods of a learned policy's training for each set of numbers that tuning may try."""
 TUNING_SEED = 1_000_003
 """Added to the benchmark's seed: no policy is tuned on the demands it is judged by."""
 
-Builder = Callable[["Cell", SupplyNetwork], Any]
+Builder = Callable[["Cell"], tuple[SupplyNetwork, Any]]
+"""A scenario's kernel, with the observations and actions that the policy knows, and the policy."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Cell:
     seed: int
     """Of the demands; policies are tuned on others."""
     tuning: int
-    """Sets of numbers that tuning may try."""
+    """Sets of numbers that tuning may try; learned policies get `TRAINING` periods for each."""
     paths: int
     """Sampled demand paths of the stochastic programme."""
     checkpoints: tuple[str, ...] = ()
@@ -65,25 +69,42 @@ class Agent:
 
 
 def _fixed(kind: type[policies.ClassicalPolicy], **options: Any) -> Builder:
-    return lambda cell, kernel: kind(kernel, **options)
+    def build(cell: Cell) -> tuple[SupplyNetwork, Any]:
+        kernel = benchmark_kernel(cell.scenario)
+        return kernel, kind(kernel, **options)
+
+    return build
 
 
 def _tuned(kind: Any, **options: Any) -> Builder:
-    def build(cell: Cell, kernel: SupplyNetwork) -> Any:
-        seed = cell.seed + TUNING_SEED
-        return tune(kind, kernel, episodes=50, seed=seed, evaluations=cell.tuning, **options).policy
+    def build(cell: Cell) -> tuple[SupplyNetwork, Any]:
+        kernel, seed = benchmark_kernel(cell.scenario), cell.seed + TUNING_SEED
+        return kernel, tune(kind, kernel, episodes=50, seed=seed, evaluations=cell.tuning, **options).policy
 
     return build
 
 
 def _samples(forecast: str) -> Builder:
-    return lambda cell, kernel: planning.StochasticProgramme(
-        kernel, forecast, paths=cell.paths, seed=cell.seed
-    )
+    def build(cell: Cell) -> tuple[SupplyNetwork, Any]:
+        kernel = benchmark_kernel(cell.scenario)
+        return kernel, planning.StochasticProgramme(kernel, forecast, paths=cell.paths, seed=cell.seed)
+
+    return build
+
+
+def _pathwise(cell: Cell) -> tuple[SupplyNetwork, Predicted]:
+    env = f"rlsuite/SupplyNetwork-{cell.scenario}-v0"
+    recipe = find_recipe("hdpo", env, "episodes")
+    model = rlsuite.HDPO(
+        env, build_config(rlsuite.HDPO.config_class, recipe.config),
+        num_envs=recipe.num_envs, seed=cell.seed + TUNING_SEED, device="cpu",
+    ).learn(cell.tuning * TRAINING, log_interval=None)  # fmt: skip
+    return _acting_kernel(cell.scenario, model.kernel.params, model)
 
 
 POLICIES: Mapping[str, tuple[str, Builder | None]] = {
     ORACLE: ("plans with the demand that will come", None),
+    "hdpo": ("learned: a network trained in the scenario by pathwise gradients", _pathwise),
     "samples": ("rolling stochastic programme on sampled demand, informed", _samples("informed")),
     "samples-blind": ("the same, demand estimated from the last five periods", _samples("moving")),
     "mean": ("rolling linear programme on mean demand, informed", _fixed(planning.DeterministicProgramme)),
@@ -140,10 +161,9 @@ def play_cell(cell: Cell) -> dict[str, Any]:
     if cell.checkpoints:
         pairs = [_learned(path, cell.scenario) for path in cell.checkpoints]
     else:
-        kernel = benchmark_kernel(cell.scenario)
         build = POLICIES[cell.policy][1]
         assert build is not None
-        pairs = [(kernel, build(cell, kernel))]
+        pairs = [build(cell)]
     prepared = time.perf_counter() - started
     runs = [
         play(kernel, policy, draw_noise(kernel, cell.episodes, cell.seed), cell.episodes)
@@ -168,10 +188,14 @@ def _record(runs: list[Played]) -> dict[str, Any]:
 
 def _learned(path: str, scenario: str) -> tuple[SupplyNetwork, Predicted]:
     """A scenario with the observations and actions an agent knows, and the agent."""
-    params, _ = _trained_in(path)
+    return _acting_kernel(scenario, _trained_in(path)[0], _load(path))
+
+
+def _acting_kernel(scenario: str, params: Any, model: Any) -> tuple[SupplyNetwork, Predicted]:
+    """The same for an agent that was trained with these constants."""
     constants = {name: getattr(params, name) for name in ("observation", "action", "order_reach")}
     kernel = benchmark_kernel(scenario, **constants)
-    return kernel, Predicted(_load(path), kernel)
+    return kernel, Predicted(model, kernel)
 
 
 def _load(path: str) -> Any:

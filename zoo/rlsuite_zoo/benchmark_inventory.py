@@ -44,14 +44,14 @@ from rlsuite_zoo.run_folder import write_json
 
 __all__ = ["make_benchmark"]
 
-EPISODES, QUICK_EPISODES = 30, 4
+EPISODES, QUICK_EPISODES = 20, 4
 TUNING, QUICK_TUNING = 200, 20
 PATHS, QUICK_PATHS = 10, 4
 QUICK_SCENARIOS = ("serial-stationary-backlog", "serial-shock-goodwill-lost", "divergent-m5-backlog")
-FORMAT = 1
+FORMAT = 2
 """Of the cells' files; a change of what a policy does raises it, so that old cells are played again."""
 LINE_SECONDS = 30.0
-SLOW_FIRST = ("samples", "mean", "tuned", ORACLE)
+SLOW_FIRST = ("samples", "mean", "tuned", "hdpo", ORACLE)
 """Cells whose policy's name has these words start first, so that no long one is left for the end."""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
-from rlsuite_zoo.benchmark_cells import FIGURES, ORACLE, POLICIES
+from rlsuite_zoo.benchmark_cells import FIGURES, ORACLE, POLICIES, TRAINING
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.run_folder import COMMAND, git_state, versions, write_text
 
@@ -159,7 +159,8 @@ def _page(
         f"every policy (seed {settings['seed']}). Profit is per episode of 30 periods: mean and 95 % bootstrap "
         "interval over episodes; `to the best` is the paired difference to the best policy, the oracle aside. "
         "Informed policies know the true mean of demand, future ones included; blind ones average the last five "
-        f"periods. Tuned ones found their numbers by {settings['tuning']} simulations on other demands. Sampling "
+        f"periods. Tuned ones found their numbers by {settings['tuning']} simulations on other demands; `hdpo` was "
+        f"trained for {settings['tuning'] * TRAINING:,} periods and sees no forecast but the clock. Sampling "
         f"programmes plan for {settings['paths']} demand paths. Decisions of rules and networks are made for all "
         "episodes at once, those of programmes one by one; `ms` is the time per period and episode, on one core."
     )
