@@ -1,14 +1,19 @@
 """The results page from a tiny suite."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
+from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo import results_page
+from rlsuite_zoo.models import EVAL_SEED
 from rlsuite_zoo.results_page import Entry, Suite, load_suite
+from rlsuite_zoo.results_rules import paired
 from rlsuite_zoo.run_folder import find_runs
 
 
@@ -68,6 +73,50 @@ def test_a_suite_trains_once_and_reports(rlsuite: Any, tiny: None) -> None:
     assert len(before) == 2
     assert "0 runs to do" in rlsuite("results", "tiny", "--steps", "512").out
     assert before == {folder.path: folder.last.stat().st_mtime_ns for folder in find_runs(["runs/results"])}
+
+
+def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> None:
+    env = "rlsuite/LotSizing-15x5-v0"
+    suite = Suite(
+        name="plants", title="Plants", about="A learner and two rules.", steps=256, seeds=[0, 1], environments=[env],
+        entries=[Entry("PPO", "ppo", "plants"), Entry("PDPPO", "pdppo", steps="128")], published={},
+        compare=[["PDPPO", "PPO"]], rules=["idle", "keep"], eval_episodes=20, paired=True, best_block=True,
+    )  # fmt: skip
+    monkeypatch.setattr(results_page, "load_suite", lambda name: suite)
+    ran = rlsuite("results", "plants", "--jobs", "2")
+    assert ran.code == 0, ran.err
+    page = Path("results/plants.md").read_text()
+    assert "## Beside simple rules" in page and "| keep the first set-ups |" in page
+    assert "same episodes" in page and "recipe `default`, 128 steps" in page
+    root = Path("runs/results/plants/256-steps")
+    (folder,) = (f for f in find_runs([str(root)]) if "ppo-plants/seed1" in str(f.path).replace("\\", "/"))
+    record = json.loads(folder.evaluation.read_text())
+    idle = json.loads((root / "rules/rlsuite-LotSizing-15x5-v0/idle/seed1.json").read_text())["returns"]
+    # A plant that stands still meets the demands the learner met: by hand, on the evaluation's environments.
+    venv: Any = make_vector_env(env, 10)
+    venv.reset(seed=folder.spec().seed + EVAL_SEED)
+    still, by_hand = torch.zeros((10, 5), dtype=torch.int64), np.zeros((2, 10))
+    for step in range(200):
+        by_hand[step // 100] += venv.step(still)[1].numpy()
+    np.testing.assert_allclose(idle, by_hand.ravel(), rtol=1e-6)
+    assert len(record["returns"]) == 20
+    seeds = [f for f in find_runs([str(root)]) if "ppo-plants" in str(f.path)]
+    gaps = []
+    for f in seeds:
+        played = root / f"rules/rlsuite-LotSizing-15x5-v0/idle/seed{f.spec().seed}.json"
+        gaps.append(
+            np.mean(json.loads(f.evaluation.read_text())["returns"])
+            - np.mean(json.loads(played.read_text())["returns"])
+        )
+    assert f"| PPO | {paired(gaps)[0]} " in page
+
+
+def test_paired_verdicts_are_students() -> None:
+    values = [1.0, 2.0, 3.0]
+    interval = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert paired(values) == (f"+2 [{interval.low:+,.0f}, {interval.high:+,.0f}]", "no difference shown")
+    assert paired([10.0, 10.1, 10.2])[1] == "ahead" and paired([-10.0, -10.1, -10.2])[1] == "behind"
+    assert paired([4.0]) == ("+4", "(too few seeds)") and paired([])[0] == "–"
 
 
 def test_cells_are_mean_interval_and_count() -> None:

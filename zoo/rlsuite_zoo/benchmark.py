@@ -30,7 +30,7 @@ def benchmark(
         scenarios: names or groups (core, marl, networks, all, divergent, serial), separated by commas; default core.
         policies: names separated by commas, or all.
         agents: run folders or checkpoints of learned policies, which become rows.
-        episodes: demand paths of each scenario; 0 for the default, 20 (4 with --quick).
+        episodes: demand paths of each scenario; 0 for the default, 30 (4 with --quick).
         seed: of the demands.
         jobs: cells at a time (default: one per core).
         quick: three scenarios, few episodes, little tuning: to see that it works.

@@ -97,7 +97,7 @@ def _pathwise(cell: Cell) -> tuple[SupplyNetwork, Predicted]:
     recipe = find_recipe("hdpo", env, "episodes")
     model = rlsuite.HDPO(
         env, build_config(rlsuite.HDPO.config_class, recipe.config),
-        num_envs=recipe.num_envs, seed=cell.seed + TUNING_SEED, device="cpu",
+        env_kwargs=recipe.env, num_envs=recipe.num_envs, seed=cell.seed + TUNING_SEED, device="cpu",
     ).learn(cell.tuning * TRAINING, log_interval=None)  # fmt: skip
     return _acting_kernel(cell.scenario, model.kernel.params, model)
 

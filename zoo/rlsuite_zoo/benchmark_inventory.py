@@ -44,7 +44,7 @@ from rlsuite_zoo.run_folder import write_json
 
 __all__ = ["make_benchmark"]
 
-EPISODES, QUICK_EPISODES = 20, 4
+EPISODES, QUICK_EPISODES = 30, 4
 TUNING, QUICK_TUNING = 200, 20
 PATHS, QUICK_PATHS = 10, 4
 QUICK_SCENARIOS = ("serial-stationary-backlog", "serial-shock-goodwill-lost", "divergent-m5-backlog")

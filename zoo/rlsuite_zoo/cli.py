@@ -158,7 +158,7 @@ def results(
     """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept.
 
     Args:
-        suite: bpo, sac, hdpo, subpo, or envs (PPO beside random play everywhere).
+        suite: bpo, sac, pdppo, hdpo, subpo, or envs (PPO beside random play everywhere).
         seeds: such as 0-4 (default: the suite's).
         steps: environment steps of each run (default: the suite's).
         jobs: runs at a time (default: one per core).

@@ -22,7 +22,7 @@ from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, launch
 from rlsuite_zoo.plot import plot_runs, read_curve
 from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
-from rlsuite_zoo.results_rules import RULES, RuleReturns, beside_rules, play_rules, rule_rows
+from rlsuite_zoo.results_rules import RULES, RuleReturns, beside_rules, paired, play_rules, rule_rows
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, read_csv, write_text
 
 
@@ -58,6 +58,8 @@ class Suite:
     rules: list[str] = field(default_factory=list)
     """Names of `results_rules.RULES` that play the evaluation episodes, too."""
     eval_episodes: int = 20
+    paired: bool = False
+    """Whether chance in an evaluation is the same for all entries of a seed, so that differences are paired."""
     best_block: bool = False
     """Whether the tables show the best mean of 100 training episodes."""
 
@@ -181,27 +183,38 @@ def write_page(
 
 
 def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[str]:
-    """For each pair to compare, the difference of the mean returns over seeds with Welch's 95 % interval."""
+    """For each pair to compare, the difference of the mean returns over seeds with its 95 % interval."""
+    how = (
+        "Student's 95 % interval over seeds, paired (the same episodes)"
+        if suite.paired
+        else "Welch's 95 % interval"
+    )
+    second_column = "best of training" if suite.best_block else "training, last tenth"
     note = (
-        "Difference of the mean returns over seeds, trained policy and last tenth of training, with Welch's 95 % "
-        "interval; ahead or behind only where the interval leaves 0 out."
+        f"Difference of the mean returns over seeds, trained policy with {how} and {second_column} with Welch's; "
+        "ahead or behind only where the interval leaves 0 out."
     )
     lines = [
-        "| | environment | trained policy | verdict | training, last tenth | verdict |",
+        f"| | environment | trained policy | verdict | {second_column} | verdict |",
         "|---|---|---:|---|---:|---|",
     ]
     for first, second in suite.compare:
         for env in environments:
             row = [f"{first} minus {second}", env]
-            for value in (_evaluated, trained):
-                groups = [[value(folder) for folder in cells[env, name]] for name in (first, second)]
-                row += _welch(*groups)
+            groups = [cells[env, name] for name in (first, second)]
+            for value in (_evaluated, best_block if suite.best_block else trained):
+                if suite.paired and value is _evaluated:
+                    one, other = ({f.spec().seed: _evaluated(f) for f in group} for group in groups)
+                    row += paired([one[seed] - other[seed] for seed in one if seed in other])
+                else:
+                    row += _welch(*([value(folder) for folder in group] for group in groups))
             lines.append(f"| {' | '.join(row)} |")
     return [note, "\n".join(lines)]
 
 
 def _welch(first: list[float], second: list[float]) -> tuple[str, str]:
     """The difference of two means with its 95 % interval, and what it says."""
+    first, second = ([value for value in group if np.isfinite(value)] for group in (first, second))
     if min(len(first), len(second)) < 2:
         return "–", "too few seeds"
     interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
@@ -331,8 +344,8 @@ def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
 def _beside_rules(suite: Suite, environments: list[str], cells: Cells, played: RuleReturns) -> list[str]:
     """Each entry minus each rule on the same demands, one table per environment."""
     note = (
-        "Learner minus rule on the same episodes, mean over seeds with Student's 95 % interval (over episodes for a "
-        "rule that played fewer than three seeds, being slow); better or worse only where the interval leaves 0 out."
+        "Learner minus rule on the same episodes, mean over seeds with Student's 95 % interval; ahead or behind only "
+        "where the interval leaves 0 out."
     )
     names = [RULES[name].what for name in suite.rules]
     parts = [note]

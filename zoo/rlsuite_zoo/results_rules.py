@@ -22,7 +22,7 @@ from rlsuite_zoo.commands import read_evaluation, safe_name
 from rlsuite_zoo.models import evaluate_policy
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, write_json
 
-__all__ = ["RULES", "Rule", "beside_rules", "play_rules", "rule_rows"]
+__all__ = ["RULES", "Rule", "beside_rules", "paired", "play_rules", "rule_rows"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,6 @@ class Rule:
     """From an environment's id."""
     episodes: int | None = None
     """Of an evaluation that it plays; None plays all, fewer are for slow ones."""
-    seeds: int | None = None
-    """Evaluations that it plays; None plays all."""
 
 
 RULES: Mapping[str, Rule] = {
@@ -44,7 +42,7 @@ RULES: Mapping[str, Rule] = {
     "random": Rule("uniformly random", plant_rules.RandomPlant),
     "static": Rule("static assignment", plant_rules.StaticPlant),
     "greedy": Rule("greedy rule", plant_rules.GreedyPlant),
-    "plan": Rule("rolling mixed-integer plan", PlannedPlant, episodes=10, seeds=2),
+    "plan": Rule("rolling mixed-integer plan", PlannedPlant, episodes=10),
 }
 """By their names in suites."""
 
@@ -64,12 +62,9 @@ def play_rules(names: list[str], specs: list[RunSpec], root: Path) -> RuleReturn
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for name in names:
-        rule = RULES[name]
-        for env in dict.fromkeys(spec.env for spec in specs):
+        for spec in specs:
             # Whatever an entry's agents observe, a rule plays the environment as its id says.
-            mine = [replace(spec, env_kwargs={}) for spec in specs if spec.env == env]
-            for spec in mine[: rule.seeds]:
-                found[env, name, spec.seed] = _played(name, spec, root)
+            found[spec.env, name, spec.seed] = _played(name, replace(spec, env_kwargs={}), root)
     torch.set_num_threads(threads)
     return found
 
@@ -108,29 +103,25 @@ def beside_rules(
 ) -> list[list[str]]:
     """Learner minus rule on the same demands, as cells of a table: entry, then one per rule.
 
-    The mean over seeds with Student's 95 % interval; over episodes where a rule played fewer than three seeds.
+    A rule that played fewer episodes is compared on the first ones, which are the same for all.
     """
     rows = []
     for entry, group in folders.items():
+        mine = {f.spec().seed: np.array(record["returns"]) for f in group if (record := read_evaluation(f))}
         row = [entry]
         for name in names:
-            pairs = []
-            for folder in group:
-                theirs, record = played.get((env, name, folder.spec().seed)), read_evaluation(folder)
-                if theirs is not None and record is not None:
-                    pairs.append(np.array(record["returns"])[: len(theirs)] - theirs)
-            row.append(_interval(pairs))
+            theirs = {seed: played[env, name, seed] for seed in mine}
+            row.append(" ".join(paired([float((mine[s][: len(r)] - r).mean()) for s, r in theirs.items()])))
         rows.append(row)
     return rows
 
 
-def _interval(pairs: list[np.ndarray]) -> str:
-    if not pairs:
-        return "–"
-    values = np.array([p.mean() for p in pairs]) if len(pairs) > 2 else np.concatenate(pairs)
+def paired(differences: list[float]) -> tuple[str, str]:
+    """The mean of differences, one per seed, with Student's 95 % interval, and what it says."""
+    values = np.array(differences)
     if len(values) < 2:
-        return f"{values.mean():+,.0f}"
+        return (f"{values.mean():+,.0f}" if len(values) else "–"), "(too few seeds)"
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     low, high = values.mean() - half, values.mean() + half
-    verdict = "**better**" if low > 0 else "worse" if high < 0 else "no difference shown"
-    return f"{values.mean():+,.0f} [{low:+,.0f}, {high:+,.0f}] {verdict}"
+    verdict = "ahead" if low > 0 else "behind" if high < 0 else "no difference shown"
+    return f"{values.mean():+,.0f} [{low:+,.0f}, {high:+,.0f}]", verdict
