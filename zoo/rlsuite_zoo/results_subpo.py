@@ -76,11 +76,11 @@ TASKS = (
         lambda _: 162.0, "4 + 2 * 79 = 162, what any path can see at most",
     ),
     Task(
-        "rooms", "Two rooms (39 moves)", "rlsuite/TwoRooms-v0", 2_000_000,
+        "rooms", "Two rooms (39 moves)", "rlsuite/TwoRooms-v0", 1_000_000,
         lambda _: 68.0, "68, the open cells",
     ),
     Task(
-        "items", "Item collection (7x15, 39 moves)", "rlsuite/ItemCollection-v0", 2_000_000,
+        "items", "Item collection (7x15, 39 moves)", "rlsuite/ItemCollection-v0", 1_000_000,
         lambda _: 21.0, "21, the items that count", instances=True,
     ),
     Task(
