@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo import results_page
+from rlsuite_zoo.differences import paired
 from rlsuite_zoo.models import EVAL_SEED
 from rlsuite_zoo.results_page import Entry, Suite, load_suite
-from rlsuite_zoo.results_rules import paired
 from rlsuite_zoo.run_folder import find_runs
 
 
@@ -111,26 +110,8 @@ def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> Non
     assert f"| PPO | {paired(gaps)[0]} " in page
 
 
-def test_paired_verdicts_are_students() -> None:
-    values = [1.0, 2.0, 3.0]
-    interval = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert paired(values) == (f"+2 [{interval.low:+,.0f}, {interval.high:+,.0f}]", "no difference shown")
-    assert paired([10.0, 10.1, 10.2])[1] == "ahead" and paired([-10.0, -10.1, -10.2])[1] == "behind"
-    assert paired([4.0]) == ("+4", "(too few seeds)") and paired([])[0] == "–"
-
-
 def test_cells_are_mean_interval_and_count() -> None:
     assert results_page._cell([]) == results_page._cell([float("nan")]) == "–"
     assert results_page._cell([12.34]) == "12.3 (1)"
     cell = results_page._cell([100.0, 200.0, 300.0])
     assert cell.startswith("200 [1") and cell.endswith("] (3)")
-
-
-def test_verdicts_are_welchs() -> None:
-    rng = np.random.default_rng(0)
-    first, second = rng.normal(100, 10, 5).tolist(), rng.normal(50, 30, 5).tolist()
-    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    text, verdict = results_page._welch(first, second)
-    assert verdict == "ahead" and text.endswith(f"[{low:+,.0f}, {high:+,.0f}]")
-    assert results_page._welch(second, first)[1] == "behind"
-    assert results_page._welch(first, [*first])[1] == "no difference shown"

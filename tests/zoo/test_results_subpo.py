@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,7 +16,6 @@ from rlsuite_envs.coverage.set_functions import brute_force_trajectory, coverage
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo import results_subpo
 from rlsuite_zoo.results_subpo import TASKS, play
-from rlsuite_zoo.results_subpo_page import paired
 from rlsuite_zoo.results_subpo_planners import GreedyPolicy, beam_search
 
 TINY = next(task for task in TASKS if task.tiny)
@@ -98,10 +96,3 @@ def test_greedy_takes_the_largest_gain() -> None:
         action = torch.as_tensor(policy.predict(obs)[0])
         assert torch.equal(gains.gather(1, action.unsqueeze(1)).squeeze(1), gains.amax(1))
         obs, *_ = env.step(action)
-
-
-def test_paired_differences_leave_doubt_where_there_is_some() -> None:
-    assert paired(np.array([1.0]))[1] == "too few seeds"
-    assert paired(np.array([1.0, 1.1, 0.9])) == ("+1.000 [+0.752, +1.248]", "ahead")
-    assert paired(np.array([-1.0, -1.1, -0.9]))[1] == "behind"
-    assert paired(np.array([-1.0, 1.1, 0.2]))[1] == "no difference shown"

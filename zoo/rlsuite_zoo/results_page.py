@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_zoo.commands import make_spec, read_evaluation, safe_name
+from rlsuite_zoo.differences import paired, welch
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, launch
 from rlsuite_zoo.plot import plot_runs, read_curve
 from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
-from rlsuite_zoo.results_rules import RULES, RuleReturns, beside_rules, paired, play_rules, rule_rows
+from rlsuite_zoo.results_rules import RULES, RuleReturns, beside_rules, play_rules, rule_rows
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, read_csv, write_text
 
 
@@ -207,20 +207,9 @@ def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[st
                     one, other = ({f.spec().seed: _evaluated(f) for f in group} for group in groups)
                     row += paired([one[seed] - other[seed] for seed in one if seed in other])
                 else:
-                    row += _welch(*([value(folder) for folder in group] for group in groups))
+                    row += welch(*([value(folder) for folder in group] for group in groups))
             lines.append(f"| {' | '.join(row)} |")
     return [note, "\n".join(lines)]
-
-
-def _welch(first: list[float], second: list[float]) -> tuple[str, str]:
-    """The difference of two means with its 95 % interval, and what it says."""
-    first, second = ([value for value in group if np.isfinite(value)] for group in (first, second))
-    if min(len(first), len(second)) < 2:
-        return "–", "too few seeds"
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    difference = np.mean(first) - np.mean(second)
-    verdict = "ahead" if interval.low > 0 else "behind" if interval.high < 0 else "no difference shown"
-    return f"{difference:+,.0f} [{interval.low:+,.0f}, {interval.high:+,.0f}]", verdict
 
 
 def _every_run(environments: list[str], cells: Cells) -> str:

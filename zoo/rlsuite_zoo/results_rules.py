@@ -19,10 +19,11 @@ from scipy import stats
 from rlsuite.inventory import plant_rules
 from rlsuite.inventory.plant_plan import PlannedPlant
 from rlsuite_zoo.commands import read_evaluation, safe_name
+from rlsuite_zoo.differences import paired
 from rlsuite_zoo.models import evaluate_policy
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, write_json
 
-__all__ = ["RULES", "Rule", "beside_rules", "paired", "play_rules", "rule_rows"]
+__all__ = ["RULES", "Rule", "beside_rules", "play_rules", "rule_rows"]
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,3 @@ def beside_rules(
             row.append(" ".join(paired([float((mine[s][: len(r)] - r).mean()) for s, r in theirs.items()])))
         rows.append(row)
     return rows
-
-
-def paired(differences: list[float]) -> tuple[str, str]:
-    """The mean of differences, one per seed, with Student's 95 % interval, and what it says."""
-    values = np.array(differences)
-    if len(values) < 2:
-        return (f"{values.mean():+,.0f}" if len(values) else "–"), "(too few seeds)"
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    low, high = values.mean() - half, values.mean() + half
-    verdict = "ahead" if low > 0 else "behind" if high < 0 else "no difference shown"
-    return f"{values.mean():+,.0f} [{low:+,.0f}, {high:+,.0f}]", verdict

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy import stats
 
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_envs.drawing import figure, figure_array
 from rlsuite_envs.kernel import tree_map
+from rlsuite_zoo.differences import paired
 from rlsuite_zoo.models import load_policy
 from rlsuite_zoo.plot import POINTS, Curve, draw, plt, read_curve
 from rlsuite_zoo.random_policy import RandomPolicy
@@ -115,18 +115,8 @@ def _differences(results: Results) -> str:
             rows = {name: sampled for name, sampled, _ in results.rows(task)}
             both = sorted(set(rows.get(first, {})) & set(rows.get(second, {})))
             gaps = np.array([rows[first][seed] - rows[second][seed] for seed in both])
-            lines.append(f"| {first} minus {second} | {task.key} | {' | '.join(paired(gaps))} |")
+            lines.append(f"| {first} minus {second} | {task.key} | {' | '.join(paired(gaps, 3))} |")
     return "\n".join(lines)
-
-
-def paired(gaps: np.ndarray) -> tuple[str, str]:
-    """The mean of differences [n] with its 95 % interval, and what that says."""
-    if len(gaps) < 2:
-        return "–", "too few seeds"
-    mean = float(gaps.mean())
-    margin = float(stats.t.ppf(0.975, len(gaps) - 1)) * float(gaps.std(ddof=1)) / len(gaps) ** 0.5
-    verdict = "ahead" if mean > margin else "behind" if mean < -margin else "no difference shown"
-    return f"{mean:+.3f} [{mean - margin:+.3f}, {mean + margin:+.3f}]", verdict
 
 
 def _csv(results: Results) -> str:

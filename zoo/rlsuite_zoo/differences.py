@@ -1,0 +1,33 @@
+"""Differences of two policies with their 95 % intervals, and what they say; for the results pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["paired", "welch"]
+
+
+def paired(gaps: Sequence[float] | np.ndarray, digits: int = 0) -> tuple[str, str]:
+    """The mean of differences, one per seed, with Student's interval, and the verdict."""
+    values = np.asarray(gaps, dtype=float)
+    if len(values) < 2:
+        return "–", "too few seeds"
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return _told(values.mean(), values.mean() - half, values.mean() + half, digits)
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> tuple[str, str]:
+    """The difference of two means with Welch's interval, and the verdict; values that are not finite are left out."""
+    first, second = ([value for value in group if np.isfinite(value)] for group in (first, second))
+    if min(len(first), len(second)) < 2:
+        return "–", "too few seeds"
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    return _told(float(np.mean(first) - np.mean(second)), interval.low, interval.high, 0)
+
+
+def _told(mean: float, low: float, high: float, digits: int) -> tuple[str, str]:
+    verdict = "ahead" if low > 0 else "behind" if high < 0 else "no difference shown"
+    return f"{mean:+,.{digits}f} [{low:+,.{digits}f}, {high:+,.{digits}f}]", verdict
