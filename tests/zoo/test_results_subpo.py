@@ -15,7 +15,7 @@ import torch
 from rlsuite_envs.coverage.set_functions import brute_force_trajectory, coverage_function
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo import results_subpo
-from rlsuite_zoo.results_subpo import TASKS, play
+from rlsuite_zoo.results_subpo_tasks import TASKS, play
 from rlsuite_zoo.results_subpo_planners import GreedyPolicy, beam_search
 
 TINY = next(task for task in TASKS if task.tiny)
@@ -23,8 +23,9 @@ TINY = next(task for task in TASKS if task.tiny)
 
 @pytest.fixture
 def _two_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results_subpo, "ENTRIES", results_subpo.ENTRIES[::4])
-    monkeypatch.setattr("rlsuite_zoo.results_subpo_page.ENTRIES", results_subpo.ENTRIES)
+    two = results_subpo.ENTRIES[::4]
+    for module in ("results_subpo", "results_subpo_page", "results_subpo_tasks"):
+        monkeypatch.setattr(f"rlsuite_zoo.{module}.ENTRIES", two)
 
 
 @pytest.mark.usefixtures("_two_entries")

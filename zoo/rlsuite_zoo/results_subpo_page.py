@@ -16,7 +16,8 @@ from rlsuite_zoo.models import load_policy
 from rlsuite_zoo.plot import POINTS, Curve, draw, plt, read_curve
 from rlsuite_zoo.random_policy import RandomPolicy
 from rlsuite_zoo.results_page import provenance
-from rlsuite_zoo.results_subpo import (
+from rlsuite_zoo.results_subpo_planners import GreedyPolicy, beam_search
+from rlsuite_zoo.results_subpo_tasks import (
     BEAM_WIDTH,
     ENTRIES,
     EPISODES,
@@ -25,7 +26,6 @@ from rlsuite_zoo.results_subpo import (
     kernel_of,
     play,
 )
-from rlsuite_zoo.results_subpo_planners import GreedyPolicy, beam_search
 from rlsuite_zoo.run_folder import write_text
 
 COMPARED = (
