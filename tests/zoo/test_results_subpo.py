@@ -15,8 +15,8 @@ import torch
 from rlsuite_envs.coverage.set_functions import brute_force_trajectory, coverage_function
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo import results_subpo
-from rlsuite_zoo.results_subpo_tasks import TASKS, play
 from rlsuite_zoo.results_subpo_planners import GreedyPolicy, beam_search
+from rlsuite_zoo.results_subpo_tasks import TASKS, play
 
 TINY = next(task for task in TASKS if task.tiny)
 
