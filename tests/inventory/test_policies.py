@@ -353,3 +353,12 @@ def test_actions_order_the_units_they_are_made_from(scenario: str, units: list[f
 def test_mistakes_are_named(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+def test_the_family_has_one_door() -> None:
+    import rlsuite.inventory as family
+
+    assert set(family.__all__) == set(family._EXPORTS)
+    assert all(getattr(family, name).__name__ == name for name in family.__all__)
+    with pytest.raises(AttributeError, match="BaseStok"):
+        family.BaseStok  # noqa: B018
