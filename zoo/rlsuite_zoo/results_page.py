@@ -60,8 +60,6 @@ class Suite:
     eval_episodes: int = 20
     paired: bool = False
     """Whether chance in an evaluation is the same for all entries of a seed, so that differences are paired."""
-    best_block: bool = False
-    """Whether the tables show the best mean of 100 training episodes."""
 
 
 def load_suite(name: str) -> Suite:
@@ -189,20 +187,19 @@ def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[st
         if suite.paired
         else "Welch's 95 % interval"
     )
-    second_column = "best of training" if suite.best_block else "training, last tenth"
     note = (
-        f"Difference of the mean returns over seeds, trained policy with {how} and {second_column} with Welch's; "
+        f"Difference of the mean returns over seeds, trained policy with {how} and the end of training with Welch's; "
         "ahead or behind only where the interval leaves 0 out."
     )
     lines = [
-        f"| | environment | trained policy | verdict | {second_column} | verdict |",
+        "| | environment | trained policy | verdict | training, last tenth | verdict |",
         "|---|---|---:|---|---:|---|",
     ]
     for first, second in suite.compare:
         for env in environments:
             row = [f"{first} minus {second}", env]
             groups = [cells[env, name] for name in (first, second)]
-            for value in (_evaluated, best_block if suite.best_block else trained):
+            for value in (_evaluated, trained):
                 if suite.paired and value is _evaluated:
                     one, other = ({f.spec().seed: _evaluated(f) for f in group} for group in groups)
                     row += paired([one[seed] - other[seed] for seed in one if seed in other])
@@ -269,11 +266,6 @@ def trained(folder: RunFolder) -> float:
     return float(values[steps >= 0.9 * steps[-1]].mean())
 
 
-def best_block(folder: RunFolder) -> float:
-    """The largest mean return of 100 successive training episodes; NaN if no episode ended."""
-    return float(read_curve(folder, "rollout/ep_rew_mean")[1].max()) if _has_curve(folder) else float("nan")
-
-
 def _has_curve(folder: RunFolder) -> bool:
     """Whether an episode ended during the run; in a very short one perhaps none did."""
     return any(row.get("rollout/ep_rew_mean") for row in read_csv(folder.progress))
@@ -283,9 +275,7 @@ def _note_evaluated(suite: Suite, cells: Cells) -> str:
     record: dict[str, Any] = next(
         (r for group in cells.values() for f in group if (r := read_evaluation(f))), {}
     )
-    training = "the mean return of training episodes in the last tenth of the steps"
-    if suite.best_block:
-        training = "the largest mean return of 100 training episodes"
+    training = "the mean return of training episodes, actions sampled, in the last tenth of the steps"
     plain = (
         "simple rules, with intervals over episodes, and published numbers"
         if suite.rules
@@ -312,12 +302,12 @@ def _cell(values: list[float]) -> str:
 
 def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
     """Our entries, the rules and the published numbers of one environment, in one table."""
-    training = "best of training" if suite.best_block else "training, last tenth"
-    lines = [f"### {env}", "", f"| | trained policy | {training} | source |", "|---|---:|---:|---|"]
+    lines = [f"### {env}", "", "| | trained policy | training, last tenth | source |", "|---|---:|---:|---|"]
     for entry in suite.entries:
         folders = cells[env, entry.name]
-        shown = (_evaluated, best_block if suite.best_block else trained)
-        evaluated, training = (_cell([value(folder) for folder in folders]) for value in shown)
+        evaluated, training = (
+            _cell([value(folder) for folder in folders]) for value in (_evaluated, trained)
+        )
         budget = f", {folders[0].spec().steps:,} steps" if entry.steps and folders else ""
         lines.append(
             f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe}`{budget} |"
@@ -333,14 +323,17 @@ def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
 def _beside_rules(suite: Suite, environments: list[str], cells: Cells, played: RuleReturns) -> list[str]:
     """Each entry minus each rule on the same demands, one table per environment."""
     note = (
-        "Learner minus rule on the same episodes, mean over seeds with Student's 95 % interval; ahead or behind only "
-        "where the interval leaves 0 out."
+        "Learner minus rule, mean over seeds with Student's 95 % interval; ahead or behind only where the interval "
+        "leaves 0 out. Trained policies play the same episodes as the rule; for the last tenth of training (actions "
+        "sampled, in hundreds of other episodes) the rule's mean over all its episodes is taken."
     )
     names = [RULES[name].what for name in suite.rules]
     parts = [note]
     for env in environments:
         folders = {entry.name: cells[env, entry.name] for entry in suite.entries}
         lines = [f"| {env} | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
-        lines += [f"| {' | '.join(row)} |" for row in beside_rules(suite.rules, env, folders, played)]
+        lines += [
+            f"| {' | '.join(row)} |" for row in beside_rules(suite.rules, env, folders, played, trained)
+        ]
         parts.append("\n".join(lines))
     return parts

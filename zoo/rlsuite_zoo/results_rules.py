@@ -100,18 +100,33 @@ def rule_rows(names: list[str], env: str, played: RuleReturns) -> list[str]:
 
 
 def beside_rules(
-    names: list[str], env: str, folders: Mapping[str, list[RunFolder]], played: RuleReturns
+    names: list[str],
+    env: str,
+    folders: Mapping[str, list[RunFolder]],
+    played: RuleReturns,
+    trained: Callable[[RunFolder], float],
 ) -> list[list[str]]:
-    """Learner minus rule on the same demands, as cells of a table: entry, then one per rule.
+    """Learner minus rule, as cells of a table: two rows an entry (evaluated, in training), one cell a rule.
 
-    A rule that played fewer episodes is compared on the first ones, which are the same for all.
+    A rule that played fewer episodes is compared on the first ones of an evaluation, which are the same for all.
+
+    Args:
+        names: of the rules.
+        env: the environment.
+        folders: finished runs by entry.
+        played: the rules' returns.
+        trained: mean return at the end of a run's training.
     """
     rows = []
     for entry, group in folders.items():
         mine = {f.spec().seed: np.array(record["returns"]) for f in group if (record := read_evaluation(f))}
-        row = [entry]
+        evaluated, sampled = [entry], [f"{entry}, in training"]
         for name in names:
             theirs = {seed: played[env, name, seed] for seed in mine}
-            row.append(" ".join(paired([float((mine[s][: len(r)] - r).mean()) for s, r in theirs.items()])))
-        rows.append(row)
+            gaps = [float((mine[s][: len(r)] - r).mean()) for s, r in theirs.items()]
+            evaluated.append(" ".join(paired(gaps)))
+            mean = float(np.mean(np.concatenate(list(theirs.values())))) if theirs else np.nan
+            ends = np.array([trained(folder) for folder in group])
+            sampled.append(" ".join(paired(ends[np.isfinite(ends)] - mean)))
+        rows += [evaluated, sampled]
     return rows
