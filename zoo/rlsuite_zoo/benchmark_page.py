@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.benchmark_cells import FIGURES, ORACLE, POLICIES, TRAINING
 from rlsuite_zoo.display import out_console
-from rlsuite_zoo.run_folder import COMMAND, git_state, versions, write_text
+from rlsuite_zoo.run_folder import COMMAND, git_state, portable, versions, write_text
 
 __all__ = ["BrokenBenchmark", "write"]
 
@@ -165,7 +164,7 @@ def _page(
         "episodes at once, those of programmes one by one; `ms` is the time per period and episode, on one core."
     )
     parts += [
-        _provenance(),
+        f"{_provenance()} All cells together took {_minutes(cells):.0f} minutes of one core, tuning and training included.",
         _honesty(cells, scenarios),
         "![ranking](inventory.png)",
         "## Ranking",
@@ -181,13 +180,17 @@ def _page(
     return "\n\n".join(parts) + "\n"
 
 
+def _minutes(cells: Cells) -> float:
+    return float(sum(record.get("wall", 0.0) for record in cells.values())) / 60
+
+
 def _provenance() -> str:
     made = versions()
     state = git_state()
     commit = f", commit {state['commit'][:10]}" if state else ""
     packages = ", ".join(f"{name} {made[name]}" for name in ("rlsuite", "torch", "numpy", "scipy"))
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return f"Made {today} by `{shlex.join(COMMAND)}` with Python {made['python']}, {packages}{commit}."
+    return f"Made {today} by `{portable(COMMAND)}` with Python {made['python']}, {packages}{commit}."
 
 
 def _honesty(cells: Cells, scenarios: list[str]) -> str:

@@ -23,7 +23,7 @@ from rlsuite_zoo.launch import RunFailed, launch
 from rlsuite_zoo.plot import plot_runs, read_curve
 from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
 from rlsuite_zoo.results_rules import RULES, RuleReturns, beside_rules, play_rules, rule_rows
-from rlsuite_zoo.run_folder import RunFolder, RunSpec, read_csv, write_text
+from rlsuite_zoo.run_folder import RunFolder, RunSpec, portable, read_csv, write_text
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,9 @@ def _every_run(environments: list[str], cells: Cells) -> str:
 def provenance(folders: list[RunFolder], steps: int) -> str:
     """What produced the runs, as a list: commands, steps, seeds, versions, commit and dates."""
     seeds = sorted({folder.spec().seed for folder in folders})
-    commands = sorted({_portable((f.path / "command.txt").read_text(encoding="utf-8")) for f in folders})
+    commands = sorted(
+        {portable(shlex.split((f.path / "command.txt").read_text(encoding="utf-8"))) for f in folders}
+    )
     where = [json.loads((f.path / "versions.json").read_text(encoding="utf-8")) for f in folders]
     found = [", ".join(f"{k} {v}" for k, v in versions.items() if k != "platform") for versions in where]
     commits = {git["commit"][:12] + " (changed)" * git["dirty"] for f in folders if (git := _git(f))}
@@ -237,14 +239,6 @@ def provenance(folders: list[RunFolder], steps: int) -> str:
         "- Numbers are the mean over seeds, its 95 % bootstrap interval, and the number of seeds.",
     ]
     return "\n".join(lines)
-
-
-def _portable(command: str) -> str:
-    """The command without the options that name folders and cores of one machine."""
-    words = shlex.split(command)
-    places = [i for i, word in enumerate(words) if word in ("--out", "--runs", "--jobs")]
-    dropped = {i + offset for i in places for offset in (0, 1)}
-    return shlex.join(word for i, word in enumerate(words) if i not in dropped)
 
 
 def _git(folder: RunFolder) -> dict[str, Any]:

@@ -176,6 +176,13 @@ def _natural(path: Path) -> list[Any]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
+def portable(words: list[str]) -> str:
+    """A command without the options that name folders and cores of one machine, or that only write a page again."""
+    places = [i for i, word in enumerate(words) if word in ("--out", "--runs", "--cells", "--jobs")]
+    dropped = {i + offset for i in places for offset in (0, 1)}
+    return shlex.join(w for i, w in enumerate(words) if i not in dropped and w != "--report-only")
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result, and the platform."""
     found = {"python": sys.version.split()[0], "platform": platform.platform(), "machine": platform.machine()}
