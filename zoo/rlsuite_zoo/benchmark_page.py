@@ -164,7 +164,7 @@ def _page(
         "episodes at once, those of programmes one by one; `ms` is the time per period and episode, on one core."
     )
     parts += [
-        f"{_provenance()} All cells together took {_minutes(cells):.0f} minutes of one core, tuning and training included.",
+        f"{_provenance()} All cells together took {_minutes(cells):.0f} minutes of one core, with tuning and training.",
         _honesty(cells, scenarios),
         "![ranking](inventory.png)",
         "## Ranking",
