@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 FORECASTS = ("informed", "moving", "holt")
+TIE = 1e-9
+"""Units by which a position may miss a point by rounding."""
 SERVICE = 0.95
 """Probability of no shortage that reorder points aim at, where nothing else is said."""
 
@@ -241,6 +243,9 @@ class EchelonNewsvendor(Newsvendor):
 class EconomicOrder(ForecastPolicy):
     """(s, S) from a forecast: s = mean + z sd over lead time + 1 periods, S - s the economic order quantity.
 
+    Orders at s and below, as Zheng and Federgruen do; in gym-invmgmt rounding decides at s itself, which its lots make
+    common.
+
     Args:
         env: the problem.
         forecast: "informed", "moving" or "holt".
@@ -265,4 +270,5 @@ class EconomicOrder(ForecastPolicy):
             sites.holding > 0, (2 * rate * sites.fixed_cost / sites.holding.clamp_min(1e-9)).sqrt(), mean
         )
         point, position = mean + self._row(0) * variance.sqrt(), sites.position(state)
-        return torch.where(position < point, point + self._row(1).clamp_min(0) * lot - position, 0.0)
+        # Lots as large as a period's demand bring the position to s itself: a tie that rounding must not decide.
+        return torch.where(position < point + TIE, point + self._row(1).clamp_min(0) * lot - position, 0.0)
