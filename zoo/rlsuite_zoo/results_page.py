@@ -199,6 +199,8 @@ def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[st
         for env in environments:
             row = [f"{first} minus {second}", env]
             groups = [cells[env, name] for name in (first, second)]
+            if not all(groups):
+                continue
             for value in (_evaluated, trained):
                 if suite.paired and value is _evaluated:
                     one, other = ({f.spec().seed: _evaluated(f) for f in group} for group in groups)
@@ -299,10 +301,12 @@ def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
     lines = [f"### {env}", "", "| | trained policy | training, last tenth | source |", "|---|---:|---:|---|"]
     for entry in suite.entries:
         folders = cells[env, entry.name]
+        if not folders:
+            continue
         evaluated, training = (
             _cell([value(folder) for folder in folders]) for value in (_evaluated, trained)
         )
-        budget = f", {folders[0].spec().steps:,} steps" if entry.steps and folders else ""
+        budget = f", {folders[0].spec().steps:,} steps" if entry.steps else ""
         lines.append(
             f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe}`{budget} |"
         )
@@ -324,7 +328,7 @@ def _beside_rules(suite: Suite, environments: list[str], cells: Cells, played: R
     names = [RULES[name].what for name in suite.rules]
     parts = [note]
     for env in environments:
-        folders = {entry.name: cells[env, entry.name] for entry in suite.entries}
+        folders = {entry.name: cells[env, entry.name] for entry in suite.entries if cells[env, entry.name]}
         lines = [f"| {env} | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
         lines += [
             f"| {' | '.join(row)} |" for row in beside_rules(suite.rules, env, folders, played, trained)
