@@ -45,7 +45,7 @@ class PlantRule(ABC):
         env: a plant whose agents see the set-ups (`observe="full"`).
 
     Raises:
-        TypeError: no plant. ValueError: the set-ups are hidden.
+        TypeError: no plant. ValueError: the set-ups are hidden, or no action idles.
     """
 
     def __init__(self, env: Any) -> None:
@@ -53,6 +53,8 @@ class PlantRule(ABC):
         p = self.kernel.params
         if p.observe != "full":
             raise ValueError(f"observe={p.observe!r} hides the set-ups, which the rules need; use 'full'")
+        if p.zero != "idle":
+            raise ValueError(f"zero={p.zero!r} has no action for idling, which the rules need; use 'idle'")
         self.machines, self.items = self.kernel.num_machines, self.kernel.num_items
         self.production, self.costs, self.losses = (
             np.array(table, dtype=float) for table in (p.production, p.setup_costs, p.setup_losses)

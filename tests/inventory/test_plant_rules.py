@@ -42,3 +42,5 @@ def test_what_is_no_plant_is_refused() -> None:
         plant_of(gym.make("CartPole-v1"))
     with pytest.raises(ValueError, match="hides the set-ups"):
         IdlePlant(gym.make("rlsuite/LotSizing-v0", observe="inventory"))
+    with pytest.raises(ValueError, match="no action for idling"):
+        IdlePlant(gym.make("rlsuite/LotSizing-v0", zero="keep"))

@@ -52,6 +52,9 @@ class LotSizingParams:
     """[M] item (1..I) each machine is set up for at a stored start, 0 for none."""
     observe: str = "full"
     """"full": stock / capacity, set-ups one-hot; "inventory": stock in units only, as released."""
+    zero: str = "idle"
+    """What action 0 tells a machine: "idle", as published, or "keep": go on with what it is set up for, so that a
+    policy can leave machines alone without naming their items. A machine set up for nothing idles on."""
     mask: str = "productive"
     """Actions that `action_mask` allows: "productive": idling and items the machine can make; "all", as released."""
     reward_scale: float = 1.0
@@ -71,6 +74,7 @@ class LotSizingParams:
         count_table(self.demand, self.demand_parameters, items)
         check_choice(self, "start", ("random", "stored"))
         check_choice(self, "observe", ("full", "inventory"))
+        check_choice(self, "zero", ("idle", "keep"))
         check_choice(self, "mask", ("productive", "all"))
         check_positive(self, "reward_scale")
         check_integer(self, "horizon", 1)
@@ -147,7 +151,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
     a change-over then takes its loss out of the stock, which may fall below 0 and count as lost sales.
 
     ## Action Space
-    `MultiDiscrete([I + 1] * M)`: 0 idles, i makes item i. `action_mask` allows idling and items with P > 0.
+    `MultiDiscrete([I + 1] * M)`: 0 idles (with `zero="keep"`: goes on), i makes item i. `action_mask` allows 0 and
+    items with P > 0.
 
     ## Observation Space
     `Box` of I + M (I + 1) numbers: stock / capacity, then for each machine its set-up one-hot (idle first). With
@@ -259,6 +264,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
 
     def post_decision(self, state: LotSizingState, action: Tensor) -> tuple[LotSizingState, Tensor]:
         """Change-overs and production, for minus the set-up cost."""
+        if self.params.zero == "keep":
+            action = torch.where(action == 0, state.setups, action)
         rows = (action + self._first_row).flatten()  # index_select is twice as fast as indexing by a matrix
         production, costs, losses = (
             table.index_select(0, rows).view(action.shape)

@@ -332,6 +332,7 @@ def test_stored_starts_are_the_instances() -> None:
         ({"start": "empty"}, r"start='empty' must be one of 'random', 'stored'"),
         ({"observe": "nothing"}, r"observe='nothing' must be one of"),
         ({"mask": "none"}, r"mask='none' must be one of"),
+        ({"zero": "stop"}, r"zero='stop' must be one of"),
         ({"initial_inventory": (1, 41)}, r"initial_inventory=.*0..40"),
         ({"initial_setups": (3, 0)}, r"initial_setups=.*0..2"),
         ({"initial_setups": (1.5, 0)}, r"initial_setups=.*integers"),
@@ -377,3 +378,24 @@ def test_pictures() -> None:
     whole: Any = tree_map(lambda *rows: torch.cat(rows), *states)
     picture = kernel.render_episode(whole, torch.cat(actions), torch.cat(rewards))
     assert picture.dtype == np.uint8 and picture.shape[2] == 3 and picture.std() > 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_zero_may_mean_to_go_on(name: str) -> None:
+    """It is the same as naming what the machine is set up for; a machine without a set-up idles on."""
+    named, going_on = make_kernel(LotSizing, preset=name), make_kernel(LotSizing, preset=name, zero="keep")
+    rng = torch.Generator().manual_seed(1)
+    state = named.initial_state(64, rng)
+    setups = state.setups * (torch.rand(state.setups.shape, generator=rng) < 0.8)
+    state = dataclasses.replace(state, setups=setups)
+    action = torch.randint(named.num_items + 1, setups.shape, generator=rng)
+    action *= torch.rand(setups.shape, generator=rng) < 0.5
+    post, reward = going_on.post_decision(state, action)
+    expected, expected_reward = named.post_decision(state, torch.where(action == 0, setups, action))
+    for (key, value), (_, other) in zip(
+        tree_items(post, "post").items(), tree_items(expected, "post").items(), strict=True
+    ):
+        assert torch.equal(value, other), key
+    assert torch.equal(reward, expected_reward)
+    assert ((setups == 0) & (action == 0) & (post.setups == 0)).any()
+    assert going_on.action_space == named.action_space
