@@ -114,6 +114,8 @@ def _differences(results: Results) -> str:
         for task in results.tasks:
             rows = {name: sampled for name, sampled, _ in results.rows(task)}
             both = sorted(set(rows.get(first, {})) & set(rows.get(second, {})))
+            if not both:
+                continue
             gaps = np.array([rows[first][seed] - rows[second][seed] for seed in both])
             lines.append(f"| {first} minus {second} | {task.key} | {' | '.join(paired(gaps, 3))} |")
     return "\n".join(lines)
