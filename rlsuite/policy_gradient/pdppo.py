@@ -135,7 +135,7 @@ class PDPPOConfig:
         if self.combine == "q" and self.targets != "full":
             raise ValueError(f"combine='q' adds c to V^x, so targets must be 'full', not {self.targets!r}")
         if self.combine == "min_value" and self.targets != "same":
-            raise ValueError("combine='min_value' compares critics of one target, so targets must be 'same'")
+            raise ValueError(f"combine='min_value' needs targets='same', not {self.targets!r}")
         if self.targets == "split" and self.bootstrap:
             raise ValueError("targets='split' has no value to bootstrap V^x from: set bootstrap=False")
 

@@ -74,7 +74,10 @@ def published(kernel: SupplyNetwork) -> list[Any]:
 
 
 @pytest.mark.parametrize("scenario", ANCHORS)
-def test_heuristics_earn_their_published_profits(scenario: str) -> None:
+def test_heuristics_earn_their_published_profits(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if scenario == "divergent-stationary-backlog":
+        # Rounding decides in the release where the position is s itself. Here it came out as no order, against ours.
+        monkeypatch.setattr("rlsuite.inventory.policies.TIE", -1e-9)
     kernel = network(scenario)
     means = [kernel.params.base_demand(t)[0] for t in range(30)]
     # The package draws one Poisson number per period from NumPy's default generator with the episode's seed.
@@ -84,9 +87,7 @@ def test_heuristics_earn_their_published_profits(scenario: str) -> None:
     demand = paths.double()
     for policy, profit in zip(published(kernel), ANCHORS[scenario], strict=True):
         played = play(kernel, policy, lambda state, t: demand[:, t : t + 1], len(SEEDS))
-        # The release's (s, S) leaves ties at s to rounding, ours does not: on this network that is 0.82 a run.
-        ties = isinstance(policy, EconomicOrder) and scenario == "divergent-stationary-backlog"
-        assert played.rewards.mean().item() == pytest.approx(profit, abs=0.83 if ties else 0.0051), policy
+        assert played.rewards.mean().item() == pytest.approx(profit, abs=0.0051), policy
     if scenario == "serial-stationary-backlog":
         played = play(kernel, Newsvendor(kernel), lambda state, t: demand[:, t : t + 1], len(SEEDS))
         assert played.info["fill_rate"].mean().item() == pytest.approx(0.9114, abs=5.1e-5)

@@ -68,28 +68,32 @@ class Agent:
     topology: str
 
 
-def _fixed(kind: type[policies.ClassicalPolicy], **options: Any) -> Builder:
+def _classical(make: Callable[[Cell, SupplyNetwork], Any]) -> Builder:
+    """A policy that reads the scenario's own kernel."""
+
     def build(cell: Cell) -> tuple[SupplyNetwork, Any]:
         kernel = benchmark_kernel(cell.scenario)
-        return kernel, kind(kernel, **options)
+        return kernel, make(cell, kernel)
 
     return build
+
+
+def _fixed(kind: type[policies.ClassicalPolicy], **options: Any) -> Builder:
+    return _classical(lambda cell, kernel: kind(kernel, **options))
 
 
 def _tuned(kind: Any, **options: Any) -> Builder:
-    def build(cell: Cell) -> tuple[SupplyNetwork, Any]:
-        kernel, seed = benchmark_kernel(cell.scenario), cell.seed + TUNING_SEED
-        return kernel, tune(kind, kernel, episodes=50, seed=seed, evaluations=cell.tuning, **options).policy
+    def make(cell: Cell, kernel: SupplyNetwork) -> Any:
+        seed = cell.seed + TUNING_SEED
+        return tune(kind, kernel, episodes=50, seed=seed, evaluations=cell.tuning, **options).policy
 
-    return build
+    return _classical(make)
 
 
 def _samples(forecast: str) -> Builder:
-    def build(cell: Cell) -> tuple[SupplyNetwork, Any]:
-        kernel = benchmark_kernel(cell.scenario)
-        return kernel, planning.StochasticProgramme(kernel, forecast, paths=cell.paths, seed=cell.seed)
-
-    return build
+    return _classical(
+        lambda cell, kernel: planning.StochasticProgramme(kernel, forecast, paths=cell.paths, seed=cell.seed)
+    )
 
 
 def _pathwise(cell: Cell) -> tuple[SupplyNetwork, Predicted]:

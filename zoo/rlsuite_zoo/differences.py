@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-__all__ = ["paired", "welch"]
+__all__ = ["margin", "paired", "welch"]
+
+
+def margin(values: np.ndarray) -> float:
+    """Half of Student's interval of the mean of values [N >= 2]."""
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
 
 
 def paired(gaps: Sequence[float] | np.ndarray, digits: int = 0) -> tuple[str, str]:
@@ -15,8 +20,8 @@ def paired(gaps: Sequence[float] | np.ndarray, digits: int = 0) -> tuple[str, st
     values = np.asarray(gaps, dtype=float)
     if len(values) < 2:
         return "–", "too few seeds"
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return _told(values.mean(), values.mean() - half, values.mean() + half, digits)
+    mean, half = float(values.mean()), margin(values)
+    return _told(mean, mean - half, mean + half, digits)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> tuple[str, str]:

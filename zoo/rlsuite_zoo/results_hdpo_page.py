@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from rlsuite_envs.drawing import figure
 from rlsuite_envs.inventory.optimal import Optimum
 from rlsuite_envs.registration import KERNELS
+from rlsuite_zoo import differences
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.results_page import provenance
 from rlsuite_zoo.run_folder import RunFolder, write_text
@@ -74,7 +74,7 @@ def margin(values: np.ndarray, errors: np.ndarray) -> float:
     """Half a 95 % interval of the mean of values [R] with standard errors [R]: Student's over several, else normal."""
     if len(values) == 1:
         return float(1.96 * errors[0])
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    return differences.margin(values)
 
 
 @dataclass(frozen=True)

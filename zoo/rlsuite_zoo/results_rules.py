@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 
 from rlsuite.inventory import plant_rules
 from rlsuite.inventory.plant_plan import PlannedPlant
 from rlsuite_zoo.commands import read_evaluation, safe_name
-from rlsuite_zoo.differences import paired
+from rlsuite_zoo.differences import margin, paired
 from rlsuite_zoo.models import evaluate_policy
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, write_json
 
@@ -94,8 +93,7 @@ def rule_rows(names: list[str], env: str, played: RuleReturns) -> list[str]:
     rows = []
     for name in names:
         returns = np.concatenate([r for (e, n, _), r in played.items() if (e, n) == (env, name)])
-        half = stats.t.ppf(0.975, len(returns) - 1) * returns.std(ddof=1) / len(returns) ** 0.5
-        mean = returns.mean()
+        mean, half = returns.mean(), margin(returns)
         source = f"{len(returns)} of the learners' evaluation episodes"
         rows.append(
             f"| {RULES[name].what} | {mean:,.0f} [{mean - half:,.0f}, {mean + half:,.0f}] | | {source} |"
