@@ -8,7 +8,8 @@ ones).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,7 +66,8 @@ def evaluate(
         env: Id, environment, or vector environment (SAME_STEP autoreset). Only one made here from an id is
             closed.
         episodes: E >= 1.
-        seed: Of the environments' first reset (environment i gets seed + i).
+        seed: Of the environments' first reset (environment i gets seed + i), and of sampled actions: the same
+            model gives the same returns, and what it draws in training afterwards does not change.
         deterministic: The policy's mode, or samples.
         progress: Called with the number of finished episodes whenever it grows.
 
@@ -82,11 +84,31 @@ def evaluate(
         raise ValueError(f"episodes is {episodes}; evaluate at least 1.")
     venv, own = _vector(env, episodes)
     try:
-        returns, lengths = _play(policy, venv, episodes, seed, deterministic, progress)
+        with _draws_of(policy, seed):
+            returns, lengths = _play(policy, venv, episodes, seed, deterministic, progress)
     finally:
         if own:
             venv.close()
     return Evaluation(returns, lengths, bootstrap_interval(returns))
+
+
+@contextmanager
+def _draws_of(policy: Predictor, seed: int) -> Iterator[None]:
+    """Let a policy's samples come from `seed`, then put its generators back, its own and torch's global one."""
+    # Not the seed itself: an environment may draw from a generator of the same kind, and would draw the same.
+    own_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    generator = getattr(policy, "generator", None)
+    generator = generator if isinstance(generator, torch.Generator) else None
+    before = generator.get_state() if generator is not None else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(own_seed)
+        try:
+            if generator is not None:
+                generator.manual_seed(own_seed)
+            yield
+        finally:
+            if generator is not None and before is not None:
+                generator.set_state(before)
 
 
 def _vector(env: Any, episodes: int) -> tuple[VectorEnv[Any, Any, Any], bool]:

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
+from rlsuite import PPO
 from rlsuite.core.evaluate import evaluate
 
 SAME_STEP = AutoresetMode.SAME_STEP
@@ -100,6 +101,20 @@ def test_what_the_policy_is_told():
     assert starts == [[True, True], [False, False], [True, False]]
     assert [call[1] for call in policy.calls] == [None, 1, 2]  # its state comes back to it
     assert all(isinstance(call[0], np.ndarray) and call[3] is False for call in policy.calls)
+
+
+def test_samples_come_from_the_seed_and_leave_the_generators_alone():
+    model = PPO("CartPole-v1", n_steps=8, batch_size=8, seed=0, device="cpu")
+    own, shared = model.generator.get_state(), torch.get_rng_state()
+    one, two, three = (
+        evaluate(model, "CartPole-v1", episodes=5, seed=seed, deterministic=False).returns
+        for seed in (3, 3, 4)
+    )
+    assert np.array_equal(one, two) and not np.array_equal(one, three)
+    assert torch.equal(model.generator.get_state(), own) and torch.equal(torch.get_rng_state(), shared)
+    with pytest.raises(ValueError, match="shape"):
+        evaluate(model, "Pendulum-v1", episodes=1, deterministic=False)
+    assert torch.equal(model.generator.get_state(), own)  # after an error, too
 
 
 def test_ids_and_single_environments():

@@ -47,7 +47,8 @@ def test_files_complete_each_other_and_engines_share_them() -> None:
     assert recipe.find_recipe("bpo", "rlsuite/Hopper-v5", "paper") == ours
     assert recipe.find_recipe("bpo", "Hopper-v5") == recipe.find_recipe("bpo", "Some-v0")
     assert recipe.find_recipe("bpo", "Swimmer-v5").config["gamma"] == 0.9999
-    assert recipe.find_recipe("pdppo", "rlsuite/LotSizing-20x10-v0").config["q_weight"] == 0.8
+    keep = recipe.find_recipe("pdppo", "rlsuite/LotSizing-20x10-v0", "keep")
+    assert keep.env == {"zero": "keep"} and keep.eval_stochastic
     with pytest.raises(UsageError, match="did you mean 'paper'"):
         recipe.find_recipe("bpo", "Hopper-v5", "papr")
 

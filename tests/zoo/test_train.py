@@ -114,6 +114,21 @@ def test_a_git_checkout_is_named(tmp_path: Path, monkeypatch: Any) -> None:
     assert run_folder.git_state()["dirty"] is True
 
 
+def test_evaluations_that_sample_change_nothing(tmp_path: Path, reference: RunFolder, rlsuite: Any) -> None:
+    """Sampled evaluations draw of their own: the model stays bit for bit, and so do the returns of another look."""
+    folder = RunFolder.create(tmp_path / "run", spec(eval_stochastic=True, eval_every=512))
+    training.run(folder)
+    assert all(torch.equal(value, weights(folder)[name]) for name, value in weights(reference).items())
+    record = json.loads(folder.evaluation.read_text())
+    assert record["deterministic"] is False and len(read_csv(folder.evaluations)) == 4
+    assert record["returns"] != json.loads(reference.evaluation.read_text())["returns"]
+    # The run's own way is the default of `evaluate`; --stochastic asks for it in others.
+    assert rlsuite("evaluate", str(folder.path), "--episodes", "4").code == 0
+    assert json.loads(folder.evaluation.read_text())["returns"] == record["returns"]
+    assert rlsuite("train", "ppo", ENV, "--steps", "256", *SMALL, "--eval-stochastic", "--name", "s").code == 0
+    assert RunFolder("runs/ppo/rlsuite-CartPole-v1/s/seed0").spec().eval_stochastic
+
+
 def test_evaluate_prints_an_interval_and_is_repeatable(rlsuite: Any, reference: RunFolder) -> None:
     words = ("evaluate", str(reference.path), "--episodes", "6", "--seed", "11")
     first = rlsuite(*words)

@@ -53,6 +53,7 @@ def train(
     checkpoint_every: str = "",
     eval_every: str = "",
     eval_episodes: int = 20,
+    eval_stochastic: bool = False,
     resume: str = "",
 ) -> None:
     """Train one or several seeds, each in a run folder of its own.
@@ -72,6 +73,7 @@ def train(
         checkpoint_every: steps between checkpoints (default: a twentieth of the steps).
         eval_every: steps between evaluations during training (default: none).
         eval_episodes: episodes of an evaluation; 0 for none at the end.
+        eval_stochastic: evaluations sample the actions (some recipes say so themselves).
         resume: run folder (or a folder of several) to go on with; takes --steps and --jobs, nothing else.
     """
     from rlsuite_zoo import commands
@@ -90,7 +92,7 @@ def train(
     commands.train(
         algo, env, settings, steps=steps, seeds=seeds, num_envs=num_envs, device=device, recipe=recipe,
         jobs=jobs, out=out, name=name, checkpoint_every=checkpoint_every, eval_every=eval_every,
-        eval_episodes=eval_episodes,
+        eval_episodes=eval_episodes, eval_stochastic=eval_stochastic,
     )  # fmt: skip
 
 
@@ -109,7 +111,7 @@ def evaluate(
         run: run folder, or a folder of several.
         episodes: how many.
         render: also write a video of one episode to this .mp4 file.
-        stochastic: sample the actions instead of taking the distribution's mode.
+        stochastic: sample the actions instead of taking the distribution's mode (default: as the run says).
         seed: of the episodes (default: derived from the run's).
         checkpoint: last or best.
     """

@@ -47,6 +47,7 @@ def make_spec(
     checkpoint_every: str = "",
     eval_every: str = "",
     eval_episodes: int = 20,
+    eval_stochastic: bool = False,
 ) -> RunSpec:
     """A run, complete: recipe, command line and the algorithm's defaults put together.
 
@@ -75,6 +76,7 @@ def make_spec(
         checkpoint_every=checkpoint or max(1, total // CHECKPOINTS),
         eval_every=parse_count(eval_every, "--eval-every") if eval_every else 0,
         eval_episodes=eval_episodes,
+        eval_stochastic=eval_stochastic or found.eval_stochastic,
         label=" ".join(settings),
     )
 
@@ -204,11 +206,10 @@ def evaluate(
         spec = folder.spec()
         file = folder.last if checkpoint == "last" else folder.best
         policy = load_policy(folder, file)
-        options = {"deterministic": not stochastic} | ({} if seed is None else {"seed": seed})
+        mode = not (stochastic or spec.eval_stochastic)
+        options = {"deterministic": mode} | ({} if seed is None else {"seed": seed})
         result = evaluate_policy(policy, spec, episodes, **options)
-        write_json(
-            folder.evaluation, evaluation_record(result, file, deterministic=not stochastic, seed=seed)
-        )
+        write_json(folder.evaluation, evaluation_record(result, file, deterministic=mode, seed=seed))
         interval = result.interval
         print(
             f"{folder.path}: return {interval.estimate:,.2f}, "
@@ -220,7 +221,10 @@ def evaluate(
 
         print(
             write_video(
-                load_policy(folders[0], folders[0].last), folders[0].spec(), Path(render), not stochastic
+                load_policy(folders[0], folders[0].last),
+                folders[0].spec(),
+                Path(render),
+                not (stochastic or folders[0].spec().eval_stochastic),
             )
         )
 

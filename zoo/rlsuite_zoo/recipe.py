@@ -26,7 +26,7 @@ import yaml
 from rlsuite.core.config import nearest
 from rlsuite_zoo.errors import UsageError, unknown
 
-RECIPE_KEYS = ("description", "source", "num_envs", "steps", "config", "env")
+RECIPE_KEYS = ("description", "source", "num_envs", "steps", "config", "env", "eval_stochastic")
 
 
 class Loader(yaml.SafeLoader):
@@ -66,6 +66,8 @@ class Recipe:
     """Fields of the algorithm's configuration."""
     env: dict[str, Any] = field(default_factory=dict)
     """Arguments of the environment."""
+    eval_stochastic: bool = False
+    """Whether what it trains is to be judged by sampled actions, not by the distribution's mode."""
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -33,8 +33,14 @@ class Entry:
     name: str
     algo: str
     recipe: str = "default"
+    recipes: dict[str, str] = field(default_factory=dict)
+    """By environment, where another one than `recipe` is taken."""
     steps: str = ""
     """Environment steps of a run where they are fewer than the suite's."""
+
+    def recipe_on(self, env: str) -> str:
+        """Name of the recipe for an environment."""
+        return self.recipes.get(env, self.recipe)
 
     def budget(self, total: int) -> int:
         """Environment steps of a run, given the suite's."""
@@ -119,7 +125,7 @@ def make_results(
 
 
 def _folder(root: Path, env: str, entry: Entry, seed: int) -> RunFolder:
-    return RunFolder(root / safe_name(env) / f"{safe_name(entry.algo)}-{entry.recipe}" / f"seed{seed}")
+    return RunFolder(root / safe_name(env) / f"{safe_name(entry.algo)}-{entry.recipe_on(env)}" / f"seed{seed}")
 
 
 def _prepare(
@@ -133,7 +139,7 @@ def _prepare(
                 folder = _folder(root, env, entry, seed)
                 if not folder.config.exists():
                     spec: RunSpec = make_spec(
-                        entry.algo, env, seed=seed, steps=str(entry.budget(steps)), recipe=entry.recipe,
+                        entry.algo, env, seed=seed, steps=str(entry.budget(steps)), recipe=entry.recipe_on(env),
                         eval_episodes=suite.eval_episodes,
                     )  # fmt: skip
                     RunFolder.create(folder.path, spec)
@@ -308,7 +314,7 @@ def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
         )
         budget = f", {folders[0].spec().steps:,} steps" if entry.steps else ""
         lines.append(
-            f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe}`{budget} |"
+            f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe_on(env)}`{budget} |"
         )
     lines += rule_rows(suite.rules, env, played)
     lines += [

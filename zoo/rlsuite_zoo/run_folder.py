@@ -61,6 +61,8 @@ class RunSpec:
     """Environment steps between evaluations; 0 for none."""
     eval_episodes: int = 20
     """Episodes of the evaluation at the end, and of those during training; 0 for none."""
+    eval_stochastic: bool = False
+    """Whether evaluations sample the actions instead of taking the distribution's mode."""
     label: str = ""
     """What the settings beside the recipe were, for plots: "ent_coef=0.01"."""
 

@@ -50,7 +50,7 @@ def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None
             folder,
             spec,
             model.save,
-            lambda: evaluate_policy(policy, spec, spec.eval_episodes),
+            lambda: evaluate_policy(policy, spec, spec.eval_episodes, deterministic=not spec.eval_stochastic),
             start,
             table,
             progress,
@@ -88,8 +88,9 @@ def _final_evaluation(folder: RunFolder, spec: RunSpec, policy: Any) -> float | 
     if not spec.eval_episodes:
         return None
     begin = time.perf_counter()
-    result = evaluate_policy(policy, spec, spec.eval_episodes)
-    record = evaluation_record(result, folder.last, deterministic=True, seed=None)
+    mode = not spec.eval_stochastic
+    result = evaluate_policy(policy, spec, spec.eval_episodes, deterministic=mode)
+    record = evaluation_record(result, folder.last, deterministic=mode, seed=None)
     write_json(folder.evaluation, {**record, "seconds": round(time.perf_counter() - begin, 2)})
     return result.interval.estimate
 
