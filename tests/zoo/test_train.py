@@ -125,7 +125,9 @@ def test_evaluations_that_sample_change_nothing(tmp_path: Path, reference: RunFo
     # The run's own way is the default of `evaluate`; --stochastic asks for it in others.
     assert rlsuite("evaluate", str(folder.path), "--episodes", "4").code == 0
     assert json.loads(folder.evaluation.read_text())["returns"] == record["returns"]
-    assert rlsuite("train", "ppo", ENV, "--steps", "256", *SMALL, "--eval-stochastic", "--name", "s").code == 0
+    assert (
+        rlsuite("train", "ppo", ENV, "--steps", "256", *SMALL, "--eval-stochastic", "--name", "s").code == 0
+    )
     assert RunFolder("runs/ppo/rlsuite-CartPole-v1/s/seed0").spec().eval_stochastic
 
 

@@ -125,7 +125,9 @@ def make_results(
 
 
 def _folder(root: Path, env: str, entry: Entry, seed: int) -> RunFolder:
-    return RunFolder(root / safe_name(env) / f"{safe_name(entry.algo)}-{entry.recipe_on(env)}" / f"seed{seed}")
+    return RunFolder(
+        root / safe_name(env) / f"{safe_name(entry.algo)}-{entry.recipe_on(env)}" / f"seed{seed}"
+    )
 
 
 def _prepare(
