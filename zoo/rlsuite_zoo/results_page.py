@@ -276,18 +276,22 @@ def _has_curve(folder: RunFolder) -> bool:
 
 
 def _note_evaluated(suite: Suite, cells: Cells) -> str:
-    record: dict[str, Any] = next(
-        (r for group in cells.values() for f in group if (r := read_evaluation(f))), {}
-    )
+    records = {
+        env: r for (env, _), group in cells.items() for f in group if (r := read_evaluation(f)) is not None
+    }
+    episodes = max((record["episodes"] for record in records.values()), default=0)
     training = "the mean return of training episodes, actions sampled, in the last tenth of the steps"
     plain = (
         "simple rules, with intervals over episodes, and published numbers"
         if suite.rules
         else "published numbers"
     )
-    how = "the mode of the policy" if record.get("deterministic", True) else "sampled actions"
+    sampled = [env for env, record in records.items() if not record["deterministic"]]
+    how = "the mode of the policy"
+    if sampled:
+        how = "sampled actions" if len(sampled) == len(records) else f"{how} (samples on {' and '.join(sampled)})"
     return (
-        f"Each seed: mean undiscounted, unscaled return over {record.get('episodes', 0)} episodes of the "
+        f"Each seed: mean undiscounted, unscaled return over {episodes} episodes of the "
         f"last model, acting by {how}, with frozen normalisers; and {training}. Rows in plain type are {plain}."
     )
 
