@@ -289,7 +289,11 @@ def _note_evaluated(suite: Suite, cells: Cells) -> str:
     sampled = [env for env, record in records.items() if not record["deterministic"]]
     how = "the mode of the policy"
     if sampled:
-        how = "sampled actions" if len(sampled) == len(records) else f"{how} (samples on {' and '.join(sampled)})"
+        how = (
+            "sampled actions"
+            if len(sampled) == len(records)
+            else f"{how} (samples on {' and '.join(sampled)})"
+        )
     return (
         f"Each seed: mean undiscounted, unscaled return over {episodes} episodes of the "
         f"last model, acting by {how}, with frozen normalisers; and {training}. Rows in plain type are {plain}."
