@@ -1,0 +1,1 @@
+"""Attacks on trained policies, and training that withstands them."""

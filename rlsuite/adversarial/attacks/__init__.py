@@ -1,0 +1,1 @@
+"""The attack zoo; see `zoo` for the list."""

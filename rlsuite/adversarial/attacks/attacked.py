@@ -1,0 +1,183 @@
+"""An attack between environment and victim: as a policy for our rollouts, and as a Gymnasium wrapper for anybody's.
+
+The environment keeps its true state, reward and transitions; only what the victim sees (or, for action attacks, what it
+does) is changed. With eps = 0 every observation, and so every episode, is the clean one bit for bit.
+Perturbations are computed in float64; where the observation's own float32 rounds outside the budget, the entry moves
+one representable number back.
+
+Shapes: B rows, O observation entries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlsuite.adversarial.attacks.budget import Budget, project, spend
+from rlsuite.adversarial.attacks.gradient import Attack
+from rlsuite.adversarial.victim import Victim, check_space
+from rlsuite.core.vec_env import to_numpy
+
+__all__ = ["AttackedEnv", "AttackedPolicy", "Perturber"]
+
+
+def check_attack(attack: Attack, victim: Victim) -> None:
+    """Raise unless the attack can work on this victim, before anything is simulated.
+
+    Raises:
+        ValueError: names what is missing and the remedy.
+    """
+    check = getattr(attack, "check", None)
+    if check is not None:
+        check(victim)
+
+
+class Perturber:
+    """Applies an attack to batches of raw observations and keeps the budget's books, row by row.
+
+    Args:
+        attack: proposes perturbations.
+        victim: whom it deceives.
+        budget: what it may spend.
+        seed: of everything random in it.
+
+    Attributes:
+        largest: the largest size of a perturbation given out so far, in budget units.
+    """
+
+    def __init__(self, attack: Attack, victim: Victim, budget: Budget, *, seed: int = 0) -> None:
+        check_attack(attack, victim)
+        self.attack, self.victim, self.budget = attack, victim, budget
+        self.generator = torch.Generator().manual_seed(seed)
+        self.remaining = torch.empty(0, dtype=torch.float64)
+        self.largest = 0.0
+
+    def __call__(self, obs: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """Attacked observations [B, ...] of the same dtype for raw ones; `start` [B] marks first steps of episodes."""
+        array = np.asarray(obs)
+        count = len(array)
+        if len(self.remaining) != count:
+            self.remaining = torch.full((count,), self.budget.eps, dtype=torch.float64)
+        if start is not None:
+            self.remaining[torch.as_tensor(np.asarray(start, bool))] = self.budget.eps
+        radius = self.budget.radius(self.remaining)
+        if self.budget.ratio < 1:
+            drawn = torch.rand(count, generator=self.generator, dtype=torch.float64)
+            radius = torch.where(drawn < self.budget.ratio, radius, torch.zeros_like(radius))
+        if not bool((radius > 0).any()):
+            return array
+        rows = torch.from_numpy(np.asarray(array, np.float64).reshape(count, -1))
+        delta = self.attack(rows, self.victim, radius, self.budget.norm, self.generator).double()
+        if not bool(torch.isfinite(delta).all()):
+            raise FloatingPointError(
+                f"attack {self.attack.name!r} gave NaN or infinity; look at the victim's observations and weights"
+            )
+        delta = project(delta, radius, self.budget.norm)
+        attacked, delta = _rounded(rows, delta, self.victim.unit, array.dtype)
+        if self.budget.scope == "episode":
+            self.remaining = spend(self.remaining, delta, self.budget.norm)
+        size = delta.abs().amax() if self.budget.norm == "linf" else delta.norm(dim=1).amax()
+        self.largest = max(self.largest, float(size))
+        return attacked.reshape(array.shape)
+
+
+def _rounded(rows: Tensor, delta: Tensor, unit: Tensor, dtype: np.dtype[Any]) -> tuple[np.ndarray, Tensor]:
+    """Rows + unit * delta in `dtype`, never farther from rows than asked, and the perturbation that remains."""
+    wanted = (unit * delta).numpy()
+    clean = rows.numpy()
+    attacked = (clean + wanted).astype(dtype)
+    farther = np.abs(attacked.astype(np.float64) - clean) > np.abs(wanted)
+    attacked = np.where(farther, np.nextafter(attacked, clean.astype(dtype)), attacked)
+    return attacked, torch.from_numpy(attacked.astype(np.float64) - clean) / unit
+
+
+class AttackedPolicy:
+    """The victim behind an attack, with `predict`: `evaluate(AttackedPolicy(...), env, ...)` is the attacked return.
+
+    Args:
+        victim: acts.
+        attack: on what it sees; None for none.
+        budget: of the attack.
+        seed: of the attack.
+        action_attack: on what it does (`rlsuite.adversarial.attacks.actions`); None for none.
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        attack: Attack | None = None,
+        budget: Budget | None = None,
+        *,
+        seed: int = 0,
+        action_attack: Any = None,
+    ) -> None:
+        self.victim = victim
+        self.observation_space, self.action_space = victim.observation_space, victim.action_space
+        self.perturber = None
+        if attack is not None:
+            self.perturber = Perturber(attack, victim, budget or Budget(0.0), seed=seed)
+        self.action_attack = action_attack
+        self.action_generator = torch.Generator().manual_seed(seed + 1)
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """The victim's actions at attacked observations [B, ...], attacked in their turn."""
+        clean = to_numpy(observation)
+        obs = clean if self.perturber is None else self.perturber(clean, episode_start)
+        action, state = self.victim.model.predict(obs, state, episode_start, deterministic)
+        if self.action_attack is not None:
+            action = self.action_attack(clean, np.asarray(action), self.victim, self.action_generator)
+        return np.asarray(action), state
+
+
+class AttackedEnv(gym.Wrapper[Any, Any, Any, Any]):
+    """Any environment, its observations attacked: for loops of others.
+
+    `info["true_obs"]` has what the environment said. The wrapped environment is seeded as ever; `reset(seed=s)` seeds
+    the attack, too.
+
+    Args:
+        env: with Box observations.
+        victim: whom the attack deceives; the loop's policy.
+        attack: see `rlsuite.adversarial.attacks`.
+        budget: what it may spend.
+        seed: of the attack until the first `reset(seed=...)`.
+
+    Raises:
+        ValueError: an attack that this victim or environment cannot have.
+    """
+
+    def __init__(
+        self, env: gym.Env[Any, Any], victim: Victim, attack: Attack, budget: Budget, *, seed: int = 0
+    ) -> None:
+        super().__init__(env)
+        check_space(env.observation_space, env.action_space)
+        if env.observation_space.shape != victim.observation_space.shape:
+            raise ValueError(
+                f"the environment's observations {env.observation_space} do not fit the victim's "
+                f"{victim.observation_space}; give the environment that it was trained in"
+            )
+        self.perturber = Perturber(attack, victim, budget, seed=seed)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode with a full budget."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        if seed is not None:
+            self.perturber.generator.manual_seed(seed)
+        return self._attacked(obs, np.ones(1, bool)), {**info, "true_obs": obs}
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
+        """The environment's step; only the observation is changed."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return self._attacked(obs, None), reward, terminated, truncated, {**info, "true_obs": obs}
+
+    def _attacked(self, obs: Any, start: np.ndarray | None) -> np.ndarray:
+        found: np.ndarray = self.perturber(np.asarray(obs)[None], start)[0]
+        return found

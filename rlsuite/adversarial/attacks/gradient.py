@@ -1,0 +1,205 @@
+"""Attacks that follow the gradient of the victim's own networks.
+
+Every attack maximises an objective of the attacked observation s~ = s + unit * delta over the ball that its budget
+grants, by K projected steps (sign steps under l-infinity, normalised ones under l2):
+
+| attack | objective | source |
+|---|---|---|
+| fgsm, pgd | -log pi(a | s~), a the clean argmax (choices) or a sample of pi(.|s) (Gaussian) | Huang et al. 2017 |
+| critic | -V(s~) | Pattanaik et al. 2018; weak where V errs off the states it was fitted to |
+| q | -Q(s, pi(s~)) | the same for agents with an action-value critic |
+| mad | KL(pi(s) || pi(s~)) | Zhang et al. 2020 (maximal action difference) |
+| min-q | log pi(a- | s~), a- the choice of least Q (or least probability) | "MaxWorst" of Sun et al. 2022 |
+
+Best iterates are kept: an attack never returns a point worse than its start. The releases step by eps / K, which from
+a random start may end inside the ball; here the step is `step_size` of the radius (default 2.5 / K) and a linear
+objective's optimum is reached exactly. FGSM is K = 1 with a step of the whole radius.
+The gradient of `mad` is 0 at s, so it starts from random signs of size eps / K.
+
+Shapes: N rows, O observation entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from rlsuite.adversarial.attacks.budget import project, steepest
+from rlsuite.adversarial.victim import Heads, Victim
+
+__all__ = ["Attack", "GradientAttack", "Objective", "ascend", "policy_divergence"]
+
+Objective = Callable[[Tensor], Tensor]
+"""From attacked raw observations [N, O] to what is maximised [N]."""
+
+
+class Attack(Protocol):
+    """A function of observations, victim and budget."""
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+
+    def __call__(
+        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
+    ) -> Tensor:
+        """Perturbations [N, O] in budget units for raw observations [N, O] float64, of size at most radius [N]."""
+
+
+def ascend(
+    objective: Objective,
+    obs: Tensor,
+    unit: Tensor,
+    radius: Tensor,
+    norm: str,
+    *,
+    steps: int,
+    step_size: float,
+    start: Tensor | None = None,
+) -> Tensor:
+    """Projected gradient ascent in the ball; the best of its iterates.
+
+    Args:
+        objective: what to maximise, row by row.
+        obs: raw observations [N, O].
+        unit: observation units per budget unit [O].
+        radius: of the ball [N].
+        norm: "linf" or "l2".
+        steps: K >= 1.
+        step_size: of a step, as a share of the radius.
+        start: first delta [N, O]; None is 0.
+
+    Returns:
+        Delta [N, O].
+    """
+    delta = torch.zeros_like(obs) if start is None else project(start, radius, norm)
+    best, best_value = delta, torch.full((len(obs),), -torch.inf, dtype=torch.float64)
+    for k in range(steps + 1):
+        point = delta.detach().requires_grad_(k < steps)
+        with torch.enable_grad():
+            value = objective(obs + unit * point)
+            gradient = torch.autograd.grad(value.sum(), point)[0] if k < steps else None
+        value = value.detach().to(best_value)
+        better = value > best_value
+        best = torch.where(better[:, None], delta, best)
+        best_value = torch.where(better, value, best_value)
+        if gradient is None:
+            break
+        delta = project(delta + step_size * radius[:, None] * steepest(gradient, norm), radius, norm)
+    return best
+
+
+def policy_divergence(clean: Heads, attacked: Heads) -> Tensor:
+    """KL(clean || attacked) [N] of Gaussians or choices; half the squared distance of deterministic actions.
+
+    Squashing by tanh is one-to-one, so the KL divergence of squashed Gaussians is that of the Gaussians.
+    """
+    if clean.std is not None and attacked.std is not None:
+        ratio = (clean.std / attacked.std).square()
+        shift = ((clean.mean - attacked.mean) / attacked.std).square()
+        return 0.5 * (ratio + shift - 1 - ratio.log()).sum(dim=1)
+    return 0.5 * (clean.action - attacked.action).square().sum(dim=1)
+
+
+def choice_divergence(clean: Tensor, attacked: Tensor) -> Tensor:
+    """KL [N] between softmax(clean) and softmax(attacked), logits [N, A]."""
+    log_p, log_q = clean.log_softmax(1), attacked.log_softmax(1)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=1)
+
+
+def divergence(victim: Victim, clean: Heads, attacked: Heads) -> Tensor:
+    """`choice_divergence` or `policy_divergence` [N], whichever the victim's actions need."""
+    if victim.discrete:
+        return choice_divergence(clean.mean, attacked.mean)
+    return policy_divergence(clean, attacked)
+
+
+@dataclass(frozen=True)
+class GradientAttack:
+    """One of the attacks of the module's table."""
+
+    kind: str = "pgd"
+    """"fgsm", "pgd", "critic", "q", "mad" or "min-q"."""
+    steps: int = 10
+    """K, gradient steps, >= 1 (`fgsm`: always one)."""
+    step_size: float | None = None
+    """Share of the radius that a step moves, > 0; None is 2.5 / K (1 for K = 1)."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"GradientAttack.kind is {self.kind!r}; choose one of {', '.join(KINDS)}")
+        if self.steps < 1 or (self.step_size is not None and not self.step_size > 0):
+            raise ValueError(
+                f"GradientAttack needs steps >= 1 and step_size > 0, not steps={self.steps}, step_size={self.step_size}"
+            )
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        return self.kind
+
+    def check(self, victim: Victim) -> None:
+        """Raise unless the victim has what the attack needs.
+
+        Raises:
+            ValueError: it has not; the message names the remedy.
+        """
+        victim.need({"critic": "value", "q": "q_value"}.get(self.kind, "heads"), self.kind)
+        if self.kind == "min-q" and not victim.discrete:
+            raise ValueError(
+                f"attack 'min-q' aims at the worst of finitely many actions; {victim.name} has {victim.action_space} "
+                "(take 'q' or 'mad')"
+            )
+
+    def __call__(
+        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
+    ) -> Tensor:
+        """See `Attack`."""
+        self.check(victim)
+        steps = 1 if self.kind == "fgsm" else self.steps
+        step_size = self.step_size or (1.0 if steps == 1 else 2.5 / steps)
+        objective, needs_start = self._objective(obs, victim, generator)
+        start = None
+        if needs_start:
+            signs = torch.randint(0, 2, obs.shape, generator=generator).to(obs) * 2 - 1
+            start = project(signs * (radius / max(steps, 10))[:, None], radius, norm)
+        return ascend(
+            objective, obs, victim.unit, radius, norm, steps=steps, step_size=step_size, start=start
+        )
+
+    def _objective(self, obs: Tensor, victim: Victim, generator: torch.Generator) -> tuple[Objective, bool]:
+        """What to maximise, and whether its gradient vanishes at the clean observation."""
+        if self.kind == "critic":
+            value = victim.need("value", self.kind)
+            return lambda s: -value(s), False
+        heads = victim.need("heads", self.kind)
+        if self.kind == "q":
+            q_value = victim.need("q_value", self.kind)
+            return lambda s: -q_value(obs, heads(s).action), False
+        with torch.no_grad():
+            clean: Heads = heads(obs)
+        if self.kind == "mad" or (clean.std is None and not victim.discrete):
+            return lambda s: divergence(victim, clean, heads(s)), True
+        if self.kind == "min-q":
+            worst = clean.mean.argmin(dim=1, keepdim=True)
+            return lambda s: heads(s).mean.log_softmax(1).gather(1, worst).squeeze(1), False
+        if victim.discrete:
+            chosen = clean.mean.argmax(dim=1, keepdim=True)
+            return lambda s: -heads(s).mean.log_softmax(1).gather(1, chosen).squeeze(1), False
+        assert clean.std is not None
+        noise = torch.randn(clean.mean.shape, generator=generator).to(clean.mean)
+        action = clean.mean + clean.std * noise
+        return lambda s: _surprise(action, heads(s)), False
+
+
+def _surprise(action: Tensor, heads: Heads) -> Tensor:
+    """-log density [N] of a Gaussian at actions [N, A], up to a constant."""
+    assert heads.std is not None
+    return (0.5 * ((action - heads.mean) / heads.std).square() + heads.std.log()).sum(dim=1)
+
+
+KINDS = ("fgsm", "pgd", "critic", "q", "mad", "min-q")

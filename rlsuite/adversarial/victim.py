@@ -1,0 +1,305 @@
+"""A trained policy as an attack sees it: batched, differentiable where it has networks, never changed.
+
+`as_victim` takes our agents (PPO, BPO, SAC and others with an actor-critic), Stable-Baselines3's (PPO, A2C, SAC, TD3,
+DDPG, DQN; with their `VecNormalize`), and anything else that has `predict` (black-box attacks only). Every function
+of a victim takes raw observations and applies the policy's own normaliser, frozen, inside.
+
+**Units.** A perturbation is measured in `unit` [O], the standard deviation of each observation entry: the statistics of
+the policy's normaliser, as the SA-MDP papers have it, or those of a clean rollout (`measured_unit`) where a policy has
+none, or 1 (`unit="raw"`). Reports must say which (`unit_name`). Where a normaliser clips (at +-10), the perturbation
+is added before the clip, so that the same attacked observation can be given to any `predict`; the papers' releases
+add it after. The budget is the same, since clipping moves two points no further apart.
+
+Shapes: N samples, O observation entries, A action entries or choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import Tensor
+
+from rlsuite.core.agent import Agent
+from rlsuite.core.evaluate import Predictor
+from rlsuite.core.networks import ActorCritic
+from rlsuite.core.vec_env import to_numpy
+from rlsuite.sb3 import SB3Policy, as_policy
+from rlsuite_envs.make import make_vector_env
+
+__all__ = ["Heads", "Victim", "as_victim", "measured_unit"]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What a policy's network says about N observations, differentiable in them."""
+
+    mean: Tensor
+    """[N, A] mean of the Gaussian (before a squash), deterministic action, or logits (Q values) of A choices."""
+    std: Tensor | None
+    """[N, A] standard deviation of the Gaussian; None for choices and deterministic policies."""
+    action: Tensor
+    """[N, A] the action of the policy's mode in the environment's units, not clipped; the logits for choices."""
+
+
+@dataclass
+class Victim:
+    """A policy under attack; made by `as_victim`."""
+
+    name: str
+    """Of its algorithm, for reports."""
+    model: Predictor
+    """Acts on raw observations."""
+    observation_space: spaces.Box
+    action_space: gym.Space[Any]
+    unit: Tensor
+    """[O] float64, observation units per unit of budget, > 0."""
+    unit_name: str
+    """"normalised" (the policy's normaliser), "measured" (a clean rollout) or "raw"."""
+    heads: Callable[[Tensor], Heads] | None = None
+    """Policy at raw observations [N, O]; None for a black box."""
+    value: Callable[[Tensor], Tensor] | None = None
+    """State value [N] at raw observations [N, O]; None without a value network."""
+    q_value: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Action value [N] at raw observations [N, O] and actions [N, A] in the environment's units."""
+
+    @property
+    def discrete(self) -> bool:
+        """Whether it chooses among A actions."""
+        return isinstance(self.action_space, spaces.Discrete)
+
+    @property
+    def obs_size(self) -> int:
+        """O."""
+        return len(self.unit)
+
+    def need(self, part: str, attack: str) -> Any:
+        """The function called `part`, for an attack that cannot do without.
+
+        Raises:
+            ValueError: the victim has none.
+        """
+        found = getattr(self, part)
+        if found is None:
+            raise ValueError(
+                f"attack {attack!r} needs the victim's {part}, which {self.name} has not; take another attack "
+                "(random and finite-difference attacks need nothing but predict)"
+            )
+        return found
+
+
+def as_victim(
+    model: Predictor,
+    *,
+    unit: str | np.ndarray | Tensor = "auto",
+    vec_normalize: VecNormalize | None = None,
+) -> Victim:
+    """A trained model as a victim; its weights and normaliser are read, never written.
+
+    Args:
+        model: an rlsuite agent, a Stable-Baselines3 model, or anything with `predict` and the two spaces.
+        unit: "auto" (the normaliser's standard deviations, else raw), "raw", or the units [O] themselves, such as
+            `measured_unit` gives.
+        vec_normalize: of a Stable-Baselines3 model that does not carry its own.
+
+    Raises:
+        ValueError: observations or actions that cannot be attacked; TypeError: no `predict`, or no spaces.
+    """
+    if not callable(getattr(model, "predict", None)):
+        raise TypeError(f"a victim needs predict(); {type(model).__name__} has none")
+    space, actions = getattr(model, "observation_space", None), getattr(model, "action_space", None)
+    if space is None or actions is None:
+        raise TypeError(
+            f"{type(model).__name__} has no observation_space and action_space, which attacks need"
+        )
+    check_space(space, actions)
+    name = type(model).__name__
+    if isinstance(model, Agent):
+        victim = _of_agent(name, model, space)
+    elif isinstance(model, BaseAlgorithm) or isinstance(getattr(model, "model", None), BaseAlgorithm):
+        policy = model if isinstance(model, SB3Policy) else as_policy(model, vec_normalize)
+        victim = _of_sb3(policy, space)
+    else:
+        ones = torch.ones(int(np.prod(space.shape)), dtype=torch.float64)
+        victim = Victim(name, model, space, actions, ones, "raw")
+    if isinstance(unit, str):
+        if unit not in ("auto", "raw"):
+            raise ValueError(f"unit is {unit!r}; give 'auto', 'raw' or numbers [{victim.obs_size}]")
+        if unit == "raw":
+            victim.unit, victim.unit_name = torch.ones_like(victim.unit), "raw"
+        return victim
+    given = torch.as_tensor(unit, dtype=torch.float64).reshape(-1)
+    if given.shape != victim.unit.shape or not bool((given > 0).all() & torch.isfinite(given).all()):
+        raise ValueError(f"unit must be {victim.obs_size} finite numbers above 0, not {given.tolist()[:8]}")
+    victim.unit, victim.unit_name = given, "measured"
+    return victim
+
+
+def check_space(space: gym.Space[Any], actions: gym.Space[Any]) -> None:
+    """Raise unless observations are a float Box and actions a Box or Discrete.
+
+    Raises:
+        ValueError: names the space and the remedy.
+    """
+    if not isinstance(space, spaces.Box) or space.dtype is None or space.dtype.kind != "f":
+        raise ValueError(
+            f"observations of {space} cannot be attacked: perturbations need a Box of floats (wrap images and others "
+            "so that they are float)"
+        )
+    if not isinstance(actions, spaces.Box | spaces.Discrete):
+        raise ValueError(f"actions of {actions} are not attacked here; Box and Discrete are")
+
+
+def measured_unit(
+    model: Predictor, env: str, *, steps: int = 1000, num_envs: int = 8, seed: int = 0, **env_kwargs: Any
+) -> Tensor:
+    """Standard deviation [O] of each observation entry over a clean rollout of the (deterministic) policy.
+
+    An entry that never changes gets 1.
+
+    Args:
+        model: the policy.
+        env: Gymnasium id.
+        steps: of every environment.
+        num_envs: environments.
+        seed: of their resets.
+        env_kwargs: of the environment.
+    """
+    venv = make_vector_env(env, num_envs, num_threads=1, env_kwargs=env_kwargs)
+    try:
+        obs, _ = venv.reset(seed=seed)
+        rows = []
+        for _ in range(steps):
+            array = to_numpy(obs)
+            rows.append(np.asarray(array, np.float64).reshape(num_envs, -1))
+            action, _ = model.predict(array, deterministic=True)
+            sent = torch.as_tensor(action) if getattr(venv, "output", "numpy") == "torch" else action
+            obs = venv.step(sent)[0]
+    finally:
+        venv.close()
+    std = np.concatenate(rows).std(axis=0)
+    return torch.from_numpy(np.where(std > 1e-8, std, 1.0))
+
+
+# Our agents -----------------------------------------------------------------------------------------------------
+
+
+def _of_agent(name: str, agent: Any, space: spaces.Box) -> Victim:
+    norm = agent.obs_norm
+    size = int(np.prod(space.shape))
+    unit = torch.ones(size, dtype=torch.float64) if norm is None else norm.var.cpu().sqrt().clamp_min(1e-8)
+
+    def rows(obs: Tensor) -> Tensor:
+        obs = obs.to(agent.device)
+        return obs.float() if norm is None else norm.normalize(obs)
+
+    victim = Victim(name, agent, space, agent.action_space, unit, "raw" if norm is None else "normalised")
+    if isinstance(agent.policy, ActorCritic) and agent.spec.kind in ("gaussian", "categorical"):
+        policy = agent.policy
+
+        def heads(obs: Tensor) -> Heads:
+            mean = policy.actor(rows(obs))
+            std = None if policy.log_std is None else policy.log_std.detach().exp().expand_as(mean)
+            return Heads(mean, std, mean)
+
+        victim.heads = heads
+        victim.value = lambda obs: policy.values(rows(obs))
+    elif hasattr(agent, "actor") and hasattr(agent, "critic") and hasattr(agent, "to_box"):
+        low, high = agent.low, agent.high
+
+        def soft_heads(obs: Tensor) -> Heads:
+            base = agent.actor(rows(obs)).base
+            return Heads(base.mean, base.log_std.exp(), low + 0.5 * (base.mean.tanh() + 1) * (high - low))
+
+        def q_value(obs: Tensor, action: Tensor) -> Tensor:
+            inside = 2 * (action.to(agent.device) - low) / (high - low) - 1
+            found: Tensor = agent.critic(rows(obs), inside, frozen=True).min(dim=0).values
+            return found
+
+        victim.heads, victim.q_value = soft_heads, q_value
+        victim.value = lambda obs: q_value(obs, soft_heads(obs).action)
+    return victim
+
+
+# Stable-Baselines3's ---------------------------------------------------------------------------------------------
+
+
+def _of_sb3(policy: SB3Policy, space: spaces.Box) -> Victim:
+    model: Any = policy.model
+    actions = model.action_space
+    norm = (
+        policy.vec_normalize if policy.vec_normalize is not None and policy.vec_normalize.norm_obs else None
+    )
+    size = int(np.prod(space.shape))
+    unit = torch.ones(size, dtype=torch.float64)
+    if norm is not None:
+        stats: Any = norm.obs_rms
+        unit = torch.from_numpy(np.sqrt(np.asarray(stats.var, np.float64).reshape(-1) + norm.epsilon))
+        mean = torch.from_numpy(np.asarray(stats.mean, np.float64).reshape(-1))
+
+    def rows(obs: Tensor) -> Tensor:
+        if norm is not None:
+            obs = ((obs - mean.to(obs)) / unit.to(obs)).clamp(-norm.clip_obs, norm.clip_obs)
+        return obs.to(model.device).float().reshape(-1, *(space.shape or ()))
+
+    victim = Victim(
+        f"SB3 {type(model).__name__}", policy, space, actions, unit, "raw" if norm is None else "normalised"
+    )
+    if isinstance(model, PPO | A2C):
+        _on_policy_heads(victim, model, rows)
+    elif isinstance(model, SAC | TD3 | DDPG):
+        _off_policy_heads(victim, model, rows)
+    elif isinstance(model, DQN):
+
+        def q_heads(obs: Tensor) -> Heads:
+            scores = model.q_net(rows(obs))
+            return Heads(scores, None, scores)
+
+        def value(obs: Tensor) -> Tensor:
+            best: Tensor = model.q_net(rows(obs)).max(dim=1).values
+            return best
+
+        victim.heads, victim.value = q_heads, value
+    return victim
+
+
+def _on_policy_heads(victim: Victim, model: Any, rows: Callable[[Tensor], Tensor]) -> None:
+    def heads(obs: Tensor) -> Heads:
+        found = model.policy.get_distribution(rows(obs)).distribution
+        if hasattr(found, "logits"):
+            return Heads(found.logits, None, found.logits)
+        return Heads(found.mean, found.stddev.detach(), found.mean)
+
+    def value(obs: Tensor) -> Tensor:
+        found: Tensor = model.policy.predict_values(rows(obs)).squeeze(-1)
+        return found
+
+    victim.heads, victim.value = heads, value
+
+
+def _off_policy_heads(victim: Victim, model: Any, rows: Callable[[Tensor], Tensor]) -> None:
+    space: Any = model.action_space
+    low, high = (torch.as_tensor(x, device=model.device).float().reshape(-1) for x in (space.low, space.high))
+
+    def heads(obs: Tensor) -> Heads:
+        if isinstance(model, SAC):
+            mean, log_std, _ = model.actor.get_action_dist_params(rows(obs))
+            return Heads(mean, log_std.exp(), low + 0.5 * (mean.tanh() + 1) * (high - low))
+        action = model.actor(rows(obs))
+        return Heads(action, None, low + 0.5 * (action + 1) * (high - low))
+
+    def q_value(obs: Tensor, action: Tensor) -> Tensor:
+        inside = 2 * (action - low) / (high - low) - 1
+        found: Tensor = torch.cat(model.critic(rows(obs), inside), dim=1).min(dim=1).values
+        return found
+
+    victim.heads, victim.q_value = heads, q_value
+    victim.value = lambda obs: q_value(obs, heads(obs).action)
