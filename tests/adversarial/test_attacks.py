@@ -177,7 +177,7 @@ def cartpole() -> PPO:
 
 
 def returns(policy, seed: int = 3) -> np.ndarray:
-    return evaluate(policy, "rlsuite/CartPole-v1", episodes=20, seed=seed).returns
+    return evaluate(policy, "rlsuite/CartPole-v1", episodes=10, seed=seed).returns
 
 
 def test_zero_budget_is_the_clean_episode_bit_for_bit_and_nothing_is_written(cartpole: PPO) -> None:
@@ -199,10 +199,10 @@ def test_strength_orders_as_it_must(cartpole: PPO) -> None:
     """Random <= PGD in harm, and more budget harms more, on the same episodes."""
     victim = as_victim(cartpole)
     clean = returns(cartpole).mean()
-    random = returns(AttackedPolicy(victim, RandomAttack(), Budget(0.5))).mean()
-    weak = returns(AttackedPolicy(victim, GradientAttack("pgd"), Budget(0.1))).mean()
-    strong = returns(AttackedPolicy(victim, GradientAttack("pgd"), Budget(0.5))).mean()
-    assert clean > 200 and strong < 0.8 * random and strong <= weak <= clean
+    random = returns(AttackedPolicy(victim, RandomAttack(), Budget(1.5))).mean()
+    weak = returns(AttackedPolicy(victim, GradientAttack("pgd"), Budget(1.0))).mean()
+    strong = returns(AttackedPolicy(victim, GradientAttack("pgd"), Budget(1.5))).mean()
+    assert clean > 450 and strong < 0.2 * random and strong <= weak < 0.6 * clean
 
 
 def test_black_boxes_and_transfer_harm_without_gradients(cartpole: PPO) -> None:
@@ -211,7 +211,7 @@ def test_black_boxes_and_transfer_harm_without_gradients(cartpole: PPO) -> None:
     victim.heads = victim.value = None  # they must not be needed
     clean = returns(cartpole).mean()
     for attack in (SearchAttack(16), transfer):
-        assert returns(AttackedPolicy(victim, attack, Budget(0.5))).mean() < 0.6 * clean, attack.name
+        assert returns(AttackedPolicy(victim, attack, Budget(1.5))).mean() < 0.3 * clean, attack.name
 
 
 def test_wrapper_changes_the_view_alone(cartpole: PPO) -> None:
