@@ -9,24 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from rlsuite_zoo.benchmark_cells import (
     ORACLE,
@@ -37,9 +24,10 @@ from rlsuite_zoo.benchmark_cells import (
     find_agents,
     play_cell,
 )
+from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.commands import safe_name
-from rlsuite_zoo.errors import Interrupted, UsageError, unknown
-from rlsuite_zoo.launch import ONE_THREAD, cores
+from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.launch import cores
 from rlsuite_zoo.run_folder import write_json
 
 __all__ = ["make_benchmark"]
@@ -50,7 +38,6 @@ PATHS, QUICK_PATHS = 10, 4
 QUICK_SCENARIOS = ("serial-stationary-backlog", "serial-shock-goodwill-lost", "divergent-m5-backlog")
 FORMAT = 2
 """Of the cells' files; a change of what a policy does raises it, so that old cells are played again."""
-LINE_SECONDS = 30.0
 SLOW_FIRST = ("samples", "mean", "tuned", "hdpo", ORACLE)
 """Cells whose policy's name has these words start first, so that no long one is left for the end."""
 
@@ -95,7 +82,7 @@ def make_benchmark(
         print(
             f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play, kept in {root}"
         )
-        _play_all(sorted(todo, key=_urgency), root, jobs or cores())
+        run_cells(partial(_play_one, str(root)), sorted(todo, key=_urgency), jobs or cores(), _name)
     done = {
         (cell.scenario, cell.policy): record for cell in wanted if (record := _read(root, cell)) is not None
     }
@@ -192,6 +179,10 @@ def _read(root: Path, cell: Cell) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("cell") == _key(cell) else None
 
 
+def _name(cell: Cell) -> str:
+    return f"{cell.policy} in {cell.scenario}"
+
+
 def _play_one(root: str, cell: Cell) -> float:
     """In a worker: play a cell and keep it; returns the seconds it took."""
     started, key = time.perf_counter(), _key(cell)
@@ -206,69 +197,3 @@ def _play_one(root: str, cell: Cell) -> float:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"cell": key, "wall": took, **record})
     return took
-
-
-def _leave_stopping_to_parent() -> None:
-    """In a worker: Ctrl-C reaches every process of the terminal; the parent alone answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _play_all(cells: list[Cell], root: Path, jobs: int) -> None:
-    """Play cells, `jobs` at a time; each is on the disk when it is done."""
-    if not cells:
-        return
-    with _Progress(len(cells)) as progress:
-        if min(jobs, len(cells)) == 1:
-            for cell in cells:
-                progress.step(cell, _play_one(str(root), cell))
-            return
-        before = {name: os.environ.get(name) for name in ONE_THREAD}
-        os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # the workers' arithmetic; read when they start
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(
-            min(jobs, len(cells)), mp_context=context, initializer=_leave_stopping_to_parent
-        )
-        try:
-            futures: dict[Future[float], Cell] = {pool.submit(_play_one, str(root), c): c for c in cells}
-            for future in as_completed(futures):
-                progress.step(futures[future], future.result())
-        except KeyboardInterrupt as error:
-            print("stopping once the cells now played are done; the same command goes on with the others")
-            raise Interrupted from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-
-
-class _Progress:
-    """A bar on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, total: int) -> None:
-        self.console, self.total, self.done, self.said = Console(stderr=True), total, 0, 0.0
-        columns = (TextColumn("{task.description}"), BarColumn(28), MofNCompleteColumn())
-        self.bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
-        self.task = self.bar.add_task("cells", total=total)
-
-    def __enter__(self) -> _Progress:
-        if self.console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.bar.stop()
-
-    def step(self, cell: Cell, seconds: float) -> None:
-        """One more is done."""
-        self.done += 1
-        name = f"{cell.policy} in {cell.scenario}"
-        self.bar.update(self.task, advance=1, description=name)
-        due = time.monotonic() - self.said > LINE_SECONDS or self.done == self.total
-        if not self.console.is_terminal and due:
-            self.said = time.monotonic()
-            self.console.print(
-                f"{self.done}/{self.total} cells, last {name} ({seconds:.1f} s)", highlight=False
-            )

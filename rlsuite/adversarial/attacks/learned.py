@@ -1,0 +1,219 @@
+"""Attackers that learn: SA-RL and PA-AD, trained by PPO against a fixed victim.
+
+A fixed victim turns the search for the best attack into a Markov decision process (Zhang et al. 2020/2021, SA-MDP and
+ATLA): the attacker sees the true state s, acts, and earns -r. So `AdversaryVectorEnv` is an ordinary vector environment
+and any algorithm here can learn in it.
+
+| attack | the attacker's action u | perturbation |
+|---|---|---|
+| sa-rl (arXiv 2101.08452) | [O], one number per observation entry | delta = eps u, |u| <= 1 |
+| pa-ad (arXiv 2106.05087) | [A], a direction d in action (or probability) space | one signed step, below |
+
+    delta = eps sign( grad_z [ cos(mu(s + z) - mu(s), d) + |mu(s + z) - mu(s)| ] ),   z ~ U[-eps/10, eps/10]   (PA-AD)
+
+Their strength depends on hyper-parameters: the papers report the strongest of 216 runs. What is here is one run with
+settings of ours unless more are asked for; a report must say how many were tried. The victim acts by its mode, as in
+the papers. Under l2 both are scaled into the ball instead.
+
+Shapes: B environments, O observation entries, A action entries or choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from rlsuite.adversarial.attacks.attacked import Perturber
+from rlsuite.adversarial.attacks.budget import Budget, project, steepest
+from rlsuite.adversarial.victim import Heads, Victim
+from rlsuite.core.evaluate import Predictor
+from rlsuite.core.session import OnUpdate
+from rlsuite.core.vec_env import to_numpy
+from rlsuite.policy_gradient.ppo import PPO
+from rlsuite_envs.make import make_vector_env
+
+__all__ = ["AdversaryVectorEnv", "LearnedAttack", "train_attack"]
+
+KINDS = ("sa-rl", "pa-ad")
+SETTINGS: dict[str, Any] = {
+    "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:1e-3", "gamma": 0.99,
+    "ent_coef": 1e-4, "normalize_obs": True, "normalize_reward": True, "log_std_init": -0.5,
+}  # fmt: skip
+"""Of the attacker's PPO, found on Hopper: the papers' rates, 16 environments instead of one."""
+NUM_ENVS = 16
+
+
+class LearnedAttack:
+    """A trained attacker as an attack.
+
+    Args:
+        kind: "sa-rl" or "pa-ad".
+        attacker: `predict` gives u in [-1, 1] for true observations.
+    """
+
+    def __init__(self, kind: str, attacker: Predictor) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"LearnedAttack.kind is {kind!r}; choose one of {', '.join(KINDS)}")
+        self.kind, self.attacker = kind, attacker
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        return self.kind
+
+    def check(self, victim: Victim) -> None:
+        """Raise unless the victim has what the attack needs.
+
+        Raises:
+            ValueError: PA-AD on a black box.
+        """
+        if self.kind == "pa-ad":
+            victim.need("heads", self.kind)
+
+    def __call__(
+        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
+    ) -> Tensor:
+        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        shape = victim.observation_space.shape or ()
+        raw = obs.numpy().astype(victim.observation_space.dtype).reshape(-1, *shape)
+        u = torch.as_tensor(self.attacker.predict(raw, deterministic=True)[0]).double()
+        if self.kind == "sa-rl":
+            return project(radius[:, None] * u.clamp(-1, 1), radius, norm)
+        return _directed(obs, u, victim, radius, norm, generator)
+
+
+def _directed(
+    obs: Tensor, direction: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
+) -> Tensor:
+    """PA-AD's actor: one step that turns the policy's output towards direction [N, A]."""
+    heads: Callable[[Tensor], Heads] = victim.need("heads", "pa-ad")
+
+    def output(s: Tensor) -> Tensor:
+        mean = heads(s).mean
+        return mean.softmax(1) if victim.discrete else mean
+
+    with torch.no_grad():
+        clean = output(obs)
+    noise = torch.rand(obs.shape, generator=generator, dtype=torch.float64) * 2 - 1
+    z = (noise * radius[:, None] / 10).requires_grad_(True)
+    with torch.enable_grad():
+        moved = output(obs + victim.unit * z) - clean
+        towards = torch.nn.functional.cosine_similarity(moved, direction.to(moved), dim=1)
+        gradient = torch.autograd.grad((towards + moved.norm(dim=1)).sum(), z)[0]
+    return radius[:, None] * steepest(gradient, norm)
+
+
+class _Told:
+    """An attacker that does what it was told last: how the environment's own actions become perturbations."""
+
+    u: np.ndarray
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        return self.u, state
+
+
+class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
+    """The attacker's decision process around a vector environment and a fixed victim; autoreset SAME_STEP.
+
+    Observations are the true ones, actions u in [-1, 1], rewards the negative of the environment's.
+
+    Args:
+        venv: steps the world; SAME_STEP autoreset.
+        victim: acts on what it is shown, by its mode.
+        kind: "sa-rl" or "pa-ad".
+        budget: of every step.
+        seed: of PA-AD's starts.
+
+    Raises:
+        ValueError: an episode budget (the attacker could not see what is left), or an attack the victim cannot have.
+    """
+
+    def __init__(
+        self, venv: VectorEnv[Any, Any, Any], victim: Victim, kind: str, budget: Budget, *, seed: int = 0
+    ) -> None:
+        if budget.scope != "step" or budget.ratio < 1:
+            raise ValueError(
+                f"a learned attack has a budget per step (scope='step', ratio=1), not {budget}: the attacker does not "
+                "see what is left of an episode's"
+            )
+        self.venv, self.victim, self.budget = venv, victim, budget
+        self.num_envs = venv.num_envs
+        self.metadata = {**venv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+        space = victim.action_space
+        choices = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(space.shape or (1,)))
+        size = victim.obs_size if kind == "sa-rl" else choices
+        self.single_observation_space = victim.observation_space
+        self.single_action_space = spaces.Box(-1, 1, (size,), np.float32)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._told = _Told()
+        self._perturber = Perturber(LearnedAttack(kind, self._told), victim, budget, seed=seed)
+        self._obs: np.ndarray = np.empty(0)
+
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """True first observations [B, O]."""
+        obs, info = self.venv.reset(seed=seed, options=options)
+        self._obs = to_numpy(obs)
+        return self._obs, info
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Show the victim what the attacker's actions [B, U] make of the observation, and let it act."""
+        self._told.u = to_numpy(actions)
+        seen = self._perturber(self._obs)
+        action, _ = self.victim.model.predict(seen, deterministic=True)
+        torch_env = getattr(self.venv, "output", "numpy") == "torch"
+        obs, reward, terminated, truncated, info = self.venv.step(
+            torch.as_tensor(action) if torch_env else action
+        )
+        self._obs = to_numpy(obs)
+        return self._obs, -to_numpy(reward), to_numpy(terminated), to_numpy(truncated), info
+
+    def close(self, **kwargs: Any) -> None:
+        """Close the inner environment."""
+        self.venv.close(**kwargs)
+
+
+def train_attack(
+    victim: Victim,
+    env: str,
+    kind: str,
+    budget: Budget,
+    *,
+    steps: int = 300_000,
+    seed: int = 0,
+    env_kwargs: dict[str, Any] | None = None,
+    on_update: OnUpdate | None = None,
+    **settings: Any,
+) -> LearnedAttack:
+    """Train an attacker by PPO.
+
+    Args:
+        victim: stays as it is.
+        env: Gymnasium id.
+        kind: "sa-rl" or "pa-ad".
+        budget: per step.
+        steps: environment steps.
+        seed: of everything.
+        env_kwargs: of the environment.
+        on_update: called after every update.
+        settings: fields of `PPOConfig` that replace those of `SETTINGS`.
+    """
+    venv = make_vector_env(env, NUM_ENVS, num_threads=1, env_kwargs=env_kwargs)
+    world = AdversaryVectorEnv(venv, victim, kind, budget, seed=seed)
+    try:
+        attacker = PPO(world, seed=seed, device="cpu", **{**SETTINGS, **settings})
+        attacker.learn(steps, log_interval=None, on_update=on_update)
+    finally:
+        world.close()
+    return LearnedAttack(kind, attacker)
