@@ -22,6 +22,7 @@ from tyro.conf import Positional
 from rlsuite_zoo import run_folder
 from rlsuite_zoo.benchmark import benchmark
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+from rlsuite_zoo.robustness_commands import attack
 
 SETTING = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -219,6 +220,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "results": results,
     "show": show,
     "benchmark": benchmark,
+    "attack": attack,
 }
 BENCHES = ("rollout", "train", "envs", "gpu")
 

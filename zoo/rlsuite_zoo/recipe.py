@@ -156,6 +156,28 @@ def parse_count(text: str, what: str) -> int:
     return number
 
 
+def parse_grid(text: str, what: str) -> list[float]:
+    """Increasing numbers from "0:0.3:0.05" (first, last, step; the last belongs to it) or "0,0.1,0.3".
+
+    Raises:
+        UsageError: no such list.
+    """
+    try:
+        if ":" in text:
+            first, last, step = (float(part) for part in text.split(":"))
+            count = (last - first) / step if step else float("nan")
+            grid = [round(first + i * step, 10) for i in range(int(count + 1 + 1e-9))]
+        else:
+            grid = [float(part) for part in text.split(",") if part.strip()]
+    except (ValueError, OverflowError):
+        grid = []
+    if not grid or not all(abs(x) < float("inf") for x in grid) or grid != sorted(set(grid)):
+        raise UsageError(
+            f"{what} is {text!r}; give increasing numbers as 0,0.1,0.3 or as first:last:step, 0:0.3:0.05"
+        )
+    return grid
+
+
 def parse_seeds(text: str) -> list[int]:
     """Seeds from "0-4", "3" or "0,3,7-9".
 

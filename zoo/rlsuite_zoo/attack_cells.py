@@ -1,0 +1,119 @@
+"""One cell of `rlsuite attack`: a trained run under one attack, at every budget; kept beside the run."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlsuite.adversarial.attacks.budget import Budget
+from rlsuite.adversarial.attacks.zoo import ATTACKS, Target, attacked
+from rlsuite.adversarial.victim import Victim, as_victim, measured_unit
+from rlsuite_zoo.models import evaluate_policy, load_policy
+from rlsuite_zoo.run_folder import RunFolder, write_json
+
+__all__ = ["CLEAN", "AttackCell", "play_cell", "read_cell", "victim_of"]
+
+CLEAN = "none"
+"""Name of the cell without an attack."""
+FORMAT = 1
+"""Of the cells' files; a change of what an attack does raises it, so that old cells are played again."""
+
+
+@dataclass(frozen=True)
+class AttackCell:
+    """What is to be played; cells with equal fields have equal results (but for the clock)."""
+
+    run: str
+    """Run folder."""
+    attack: str
+    """A name of `ATTACKS`, or `CLEAN`."""
+    eps: tuple[float, ...]
+    """Budgets above 0; none for `CLEAN`."""
+    norm: str
+    unit: str
+    """"auto" (the policy's normaliser, else measured on a clean rollout) or "raw"."""
+    episodes: int
+    seed: int
+    """Of the episodes' chance beside the run's own, and of the attacks."""
+    effort: float
+    """Times the default training of attacks that learn."""
+
+    @property
+    def path(self) -> Path:
+        """Where its outcome is kept."""
+        return Path(self.run) / "attacks" / f"{self.norm}-{self.unit}" / f"{self.attack}.json"
+
+
+def victim_of(cell: AttackCell) -> Victim:
+    """The run's last model as a victim, its unit as the cell says.
+
+    Raises:
+        UsageError: no checkpoint. ValueError: spaces that cannot be attacked.
+    """
+    folder = RunFolder(cell.run)
+    spec, model = folder.spec(), load_policy(folder, folder.last)
+    victim = as_victim(model, unit=cell.unit)
+    if cell.unit == "auto" and victim.unit_name == "raw":
+        unit = measured_unit(model, spec.env, seed=cell.seed, **spec.env_kwargs)
+        victim = as_victim(model, unit=unit)
+    return victim
+
+
+def _key(cell: AttackCell) -> dict[str, Any]:
+    """What decides an outcome beside eps, as JSON gives it back."""
+    stamp = RunFolder(cell.run).last.stat().st_mtime_ns
+    values = {**asdict(cell), "format": FORMAT, "stamp": stamp}
+    del values["run"], values["eps"]
+    return values
+
+
+def read_cell(cell: AttackCell) -> dict[str, Any] | None:
+    """What was played so far, or None; "budgets" maps eps (as text) to the outcome."""
+    try:
+        record = json.loads(cell.path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return record if isinstance(record, dict) and record.get("cell") == _key(cell) else None
+
+
+def missing(cell: AttackCell) -> list[float]:
+    """Budgets still to be played (0 for the clean cell)."""
+    record = read_cell(cell)
+    done = set(record["budgets"]) if record else set()
+    return [eps for eps in (cell.eps or (0.0,)) if f"{eps:g}" not in done]
+
+
+def play_cell(cell: AttackCell) -> float:
+    """Play the budgets that are missing; every one is on the disk when it is done. Returns seconds."""
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    spec = RunFolder(cell.run).spec()
+    victim = victim_of(cell)
+    record = read_cell(cell) or {"cell": _key(cell), "unit": victim.unit_name, "budgets": {}}
+    made: Any = None
+    target = Target(spec.env, dict(spec.env_kwargs), cell.seed, cell.effort)
+    for eps in missing(cell):
+        started = time.perf_counter()
+        budget = Budget(eps, cell.norm)
+        policy: Any = victim.model
+        if cell.attack != CLEAN:
+            attack = ATTACKS[cell.attack]
+            if made is None or attack.on_actions or attack.learns == "budget":
+                made = attack.make(victim, target, budget)
+            policy = attacked(victim, cell.attack, made, budget, seed=cell.seed)
+        result = evaluate_policy(policy, spec, cell.episodes, deterministic=not spec.eval_stochastic)
+        perturber = getattr(policy, "perturber", None)
+        record["budgets"][f"{eps:g}"] = {
+            "returns": [float(x) for x in result.returns],
+            "lengths": [int(x) for x in result.lengths],
+            "largest": perturber.largest if perturber is not None else None,
+            "seconds": round(time.perf_counter() - started, 2),
+        }
+        cell.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(cell.path, record)
+    return time.perf_counter() - begun

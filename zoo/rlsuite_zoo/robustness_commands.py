@@ -1,0 +1,46 @@
+"""The commands about robustness: their words alone; what they do is imported when they are called."""
+
+from __future__ import annotations
+
+from tyro.conf import Positional
+
+__all__ = ["attack"]
+
+
+def attack(
+    run: Positional[str],
+    *,
+    attacks: str = "all",
+    eps: str = "0:0.3:0.05",
+    norm: str = "linf",
+    unit: str = "auto",
+    episodes: int = 20,
+    seed: int = 0,
+    effort: float = 1.0,
+    jobs: int | None = None,
+    quick: bool = False,
+    report_only: bool = False,
+    out: str = "",
+) -> None:
+    """Attack trained runs: return against the attack's budget, as an HTML page, CSV, JSON and a picture.
+
+    Args:
+        run: run folder, or a folder of several (their mean is reported).
+        attacks: names separated by commas, all (that the policy can suffer), observations, or actions.
+        eps: budgets per step: first:last:step, or numbers separated by commas.
+        norm: linf or l2.
+        unit: auto (standard deviations of each observation entry) or raw (the observation's own units).
+        episodes: of every run, attack and budget.
+        seed: of the attacks.
+        effort: times the default training of the attacks that learn.
+        jobs: cells at a time (default: one per core).
+        quick: four episodes and attacks that hardly learn: to see that it works.
+        report_only: write the page from what was played, play nothing.
+        out: folder of the page (default: RUN/attacks).
+    """
+    from rlsuite_zoo.attack import make_attack
+
+    make_attack(
+        run, attacks=attacks, eps=eps, norm=norm, unit=unit, episodes=episodes, seed=seed, effort=effort, jobs=jobs,
+        quick=quick, report_only=report_only, out=out,
+    )  # fmt: skip
