@@ -35,16 +35,17 @@ class Entry:
     recipe: str = "default"
     recipes: dict[str, str] = field(default_factory=dict)
     """By environment, where another one than `recipe` is taken."""
-    steps: str = ""
-    """Environment steps of a run where they are fewer than the suite's."""
+    steps: dict[str, str] = field(default_factory=dict)
+    """By environment ("all" for every one), environment steps of a run where they are fewer than the suite's."""
 
     def recipe_on(self, env: str) -> str:
         """Name of the recipe for an environment."""
         return self.recipes.get(env, self.recipe)
 
-    def budget(self, total: int) -> int:
+    def budget(self, env: str, total: int) -> int:
         """Environment steps of a run, given the suite's."""
-        return min(total, parse_count(self.steps, f"steps of {self.name}")) if self.steps else total
+        own = self.steps.get(env, self.steps.get("all"))
+        return total if own is None else min(total, parse_count(str(own), f"steps of {self.name}"))
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _prepare(
                 folder = _folder(root, env, entry, seed)
                 if not folder.config.exists():
                     spec: RunSpec = make_spec(
-                        entry.algo, env, seed=seed, steps=str(entry.budget(steps)), recipe=entry.recipe_on(env),
+                        entry.algo, env, seed=seed, steps=str(entry.budget(env, steps)), recipe=entry.recipe_on(env),
                         eval_episodes=suite.eval_episodes,
                     )  # fmt: skip
                     RunFolder.create(folder.path, spec)
@@ -239,10 +240,13 @@ def provenance(folders: list[RunFolder], steps: int) -> str:
     where = [json.loads((f.path / "versions.json").read_text(encoding="utf-8")) for f in folders]
     found = [", ".join(f"{k} {v}" for k, v in versions.items() if k != "platform") for versions in where]
     commits = {git["commit"][:12] + " (changed)" * git["dirty"] for f in folders if (git := _git(f))}
+    budgets = " or ".join(
+        f"{n:,}" for n in sorted({f.spec().steps for f in folders} or {steps}, reverse=True)
+    )
     dates = {record["date"][:10] for f in folders if (record := read_evaluation(f))}
     lines = [
         f"- Command: {' ; '.join(f'`{command}`' for command in commands)}",
-        f"- {steps:,} environment steps per run; seeds {', '.join(map(str, seeds))}; {len(folders)} runs",
+        f"- {budgets} environment steps per run; seeds {', '.join(map(str, seeds))}; {len(folders)} runs",
         f"- Versions: {' ; '.join(sorted(set(found)))}",
         f"- Commit: {', '.join(sorted(commits)) or 'of an installed release'}",
         f"- Date: {' to '.join(sorted(dates)[:: max(1, len(dates) - 1)])}",

@@ -1,0 +1,119 @@
+"""`rlsuite attack`: what it plays, keeps, goes on with and says; bad input before any simulation."""
+
+from __future__ import annotations
+
+import csv
+import html.parser
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.recipe import parse_grid
+
+RUN = "runs/ppo/rlsuite-CartPole-v1/a"
+SMALL = ("n_steps=32", "batch_size=64", "n_epochs=4", "net_arch=[16]")
+
+
+def train(rlsuite: Any, seeds: str = "0") -> None:
+    words = ("train", "ppo", "rlsuite/CartPole-v1", "--steps", "2048", "--num-envs", "4", *SMALL)
+    ran = rlsuite(*words, "--seeds", seeds, "--name", "a", "--jobs", "1", "--eval-episodes", "0")
+    assert ran.code == 0, ran.err
+
+
+class Tags(html.parser.HTMLParser):
+    """Names, attributes and text of a page; what a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Any) -> None:
+    train(rlsuite)
+    words = (
+        "attack",
+        RUN,
+        "--attacks",
+        "random,pgd,swap",
+        "--eps",
+        "0:1:0.5",
+        "--episodes",
+        "3",
+        "--jobs",
+        "1",
+    )
+    first = rlsuite(*words)
+    assert first.code == 0, first.err
+    assert "4 to play" in first.out and "strongest attack" in first.out
+    folder = Path(RUN) / "attacks"
+    data = json.loads((folder / "attacks.json").read_text())
+    assert set(data["returns"]) == {"random", "pgd", "swap"}
+    assert set(data["returns"]["pgd"]) == {"0", "0.5", "1"}
+    cell = json.loads((Path(RUN) / "seed0/attacks/linf-auto/pgd.json").read_text())
+    assert data["returns"]["pgd"]["1"]["mean"] == pytest.approx(np.mean(cell["budgets"]["1"]["returns"]))
+    assert cell["budgets"]["1"]["largest"] <= 1 + 1e-6 and cell["unit"] == "measured"
+    rows = list(csv.DictReader((folder / "attacks.csv").read_text().splitlines()))
+    assert len(rows) == 9 and {row["eps"] for row in rows} == {"0", "0.5", "1"}
+    clean = {row["attack"]: row["mean_return"] for row in rows if row["eps"] == "0"}
+    assert len(set(clean.values())) == 1  # all attacks meet the same episodes
+    again = rlsuite(*words)
+    assert "0 to play" in again.out
+    more = rlsuite(*words[:-4], "--episodes", "3", "--jobs", "1", "--eps", "0:1:0.25")
+    assert (
+        more.code == 0 and "3 to play" in more.out
+    )  # the clean cell is there; the others miss two budgets each
+    assert json.loads((folder / "attacks.json").read_text())["returns"]["pgd"].keys() == {
+        "0", "0.25", "0.5", "0.75", "1",
+    }  # fmt: skip
+
+
+def test_the_page_needs_no_network(rlsuite: Any) -> None:
+    train(rlsuite, "0-1")
+    ran = rlsuite("attack", RUN, "--attacks", "observations", "--eps", "0,0.5", "--quick", "--jobs", "1")
+    assert ran.code == 0, ran.err
+    text = (Path(RUN) / "attacks/attacks.html").read_text()
+    page = Tags()
+    page.feed(text)
+    assert page.links and all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    for word in ("random", "pgd", "sa-rl", "robust", "strongest", "2 runs", "rlsuite attack", "torch 2"):
+        assert (word in text) == (word != "robust"), word  # robust-sarsa needs Box actions
+    assert "/tmp" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--attacks", "pdg"), "did you mean 'pgd'"), (("--attacks", "robust-sarsa"), "needs Box actions"),
+        (("--eps", "-0.1,0.2"), "eps is -0.1"), (("--eps", "0:x:1"), "--eps is '0:x:1'"), (("--norm", "l1"), "norm"),
+        (("--episodes", "0"), "--episodes is 0"), (("--effort", "0"), "--effort is 0"), (("--unit", "cm"), "--unit is"),
+        (("--jobs", "0"), "--jobs is 0"), (("--report-only",), "nothing was played"),
+    ],
+)  # fmt: skip
+def test_bad_input(rlsuite: Any, words: tuple[str, ...], message: str) -> None:
+    train(rlsuite)
+    ran = rlsuite("attack", RUN, *words)
+    assert ran.code == 2 and message in ran.err, ran.err
+    assert not (Path(RUN) / "seed0/attacks").exists()
+
+
+def test_a_run_that_is_none(rlsuite: Any) -> None:
+    ran = rlsuite("attack", "nowhere")
+    assert ran.code == 2 and "nowhere is no folder" in ran.err
+
+
+def test_grids() -> None:
+    assert parse_grid("0:0.3:0.1", "x") == [0, 0.1, 0.2, 0.3]
+    assert parse_grid("0.5,1", "x") == [0.5, 1]
+    for bad in ("", "0:1:0", "0:1:-1", "1,0", "0,0", "a", "0:inf:1", "nan"):
+        with pytest.raises(UsageError, match="increasing"):
+            parse_grid(bad, "x")
