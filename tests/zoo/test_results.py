@@ -78,7 +78,7 @@ def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> Non
     env = "rlsuite/LotSizing-15x5-v0"
     suite = Suite(
         name="plants", title="Plants", about="A learner and two rules.", steps=256, seeds=[0, 1], environments=[env],
-        entries=[Entry("PPO", "ppo", "plants"), Entry("PDPPO", "pdppo", steps="128")], published={},
+        entries=[Entry("PPO", "ppo", "plants"), Entry("PDPPO", "pdppo", steps={"all": "128"})], published={},
         compare=[["PDPPO", "PPO"]], rules=["idle", "keep"], eval_episodes=20, paired=True,
     )  # fmt: skip
     monkeypatch.setattr(results_page, "load_suite", lambda name: suite)

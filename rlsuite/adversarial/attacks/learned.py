@@ -43,8 +43,8 @@ __all__ = ["AdversaryVectorEnv", "LearnedAttack", "train_attack"]
 
 KINDS = ("sa-rl", "pa-ad")
 SETTINGS: dict[str, Any] = {
-    "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:1e-3", "gamma": 0.99,
-    "ent_coef": 1e-4, "normalize_obs": True, "normalize_reward": True, "log_std_init": -0.5,
+    "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:3e-3", "gamma": 0.99,
+    "ent_coef": 1e-4, "normalize_obs": True, "normalize_reward": True, "log_std_init": 0.0,
 }  # fmt: skip
 """Of the attacker's PPO, found on Hopper: the papers' rates, 16 environments instead of one."""
 NUM_ENVS = 16

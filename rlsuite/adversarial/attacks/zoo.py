@@ -60,7 +60,7 @@ def _plain(what: str, attack: Any) -> AttackSpec:
 
 def _learned(kind: str, what: str) -> AttackSpec:
     def make(victim: Victim, target: Target, budget: Budget) -> LearnedAttack:
-        steps = int(300_000 * target.effort)
+        steps = int(500_000 * target.effort)
         return train_attack(
             victim, target.env, kind, budget, steps=steps, seed=target.seed, env_kwargs=target.env_kwargs
         )
