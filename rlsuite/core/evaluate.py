@@ -42,6 +42,8 @@ class Evaluation:
     """[E] int64, steps."""
     interval: Interval
     """Of the mean return, over episodes of this one policy."""
+    envs: np.ndarray
+    """[E] int64, the environment of the batch that played each episode."""
 
     @property
     def episodes(self) -> int:
@@ -85,11 +87,11 @@ def evaluate(
     venv, own = _vector(env, episodes)
     try:
         with _draws_of(policy, seed):
-            returns, lengths = _play(policy, venv, episodes, seed, deterministic, progress)
+            returns, lengths, envs = _play(policy, venv, episodes, seed, deterministic, progress)
     finally:
         if own:
             venv.close()
-    return Evaluation(returns, lengths, bootstrap_interval(returns))
+    return Evaluation(returns, lengths, bootstrap_interval(returns), envs)
 
 
 @contextmanager
@@ -168,12 +170,13 @@ def _play(
     seed: int,
     deterministic: bool,
     progress: Callable[[int], None] | None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     count = venv.num_envs
     share = np.array([(episodes + i) // count for i in range(count)])  # sums to `episodes`
     played, total, length = np.zeros(count, np.int64), np.zeros(count), np.zeros(count, np.int64)
     returns: list[float] = []
     lengths: list[int] = []
+    envs: list[int] = []
     obs, info = venv.reset(seed=seed)
     obs = _numpy(obs)
     state, start, step = None, np.ones(count, bool), 0
@@ -199,8 +202,9 @@ def _play(
         counted = np.flatnonzero(start & (played < share))
         returns.extend(total[counted].tolist())
         lengths.extend(length[counted].tolist())
+        envs.extend(counted.tolist())
         played += start
         total[start], length[start] = 0.0, 0
         if progress is not None and len(counted):
             progress(len(returns))
-    return np.array(returns), np.array(lengths)
+    return np.array(returns), np.array(lengths), np.array(envs)

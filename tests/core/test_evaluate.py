@@ -89,6 +89,7 @@ def test_short_episodes_are_not_favoured():
     result = evaluate(Constant(), vector(2, 50), episodes=10)
     assert sorted(result.returns) == [2] * 5 + [50] * 5
     assert result.lengths.tolist() == result.returns.tolist()
+    assert np.array_equal(result.envs == 1, result.returns == 50)
     # A remainder goes to the last environments, never beyond one episode.
     result = evaluate(Constant(), vector(2, 3, 5), episodes=5)
     assert sorted(result.lengths) == [2, 3, 3, 5, 5]

@@ -1,5 +1,6 @@
 """The command line in this process, with what it printed."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,45 @@ def fake_run(path: Path, curve: list[tuple[int, float]], **spec: Any) -> RunFold
         state="finished", steps=curve[-1][0], total=curve[-1][0], wall_s=1.0, steps_per_s=1000
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_runs(tmp_path_factory: Any) -> Callable[[str], Path]:
+    """`small_runs(env)`: the folder `runs` with two hardly trained seeds of PPO in `runs/ppo/<env>/a`, made once."""
+    made: dict[str, Path] = {}
+
+    def make(env: str) -> Path:
+        if env not in made:
+            made[env] = tmp_path_factory.mktemp("small") / "runs"
+            settings = ("n_steps=32", "batch_size=64", "n_epochs=2", "net_arch=[16]", "--steps", "1024")
+            options = (
+                "--num-envs",
+                "4",
+                "--seeds",
+                "0-1",
+                "--name",
+                "a",
+                "--jobs",
+                "1",
+                "--eval-episodes",
+                "0",
+            )
+            assert main(["train", "ppo", env, *settings, *options, "--out", str(made[env])]) == 0
+        return made[env]
+
+    return make
+
+
+@pytest.fixture
+def trained(small_runs: Callable[[str], Path], rlsuite: Command) -> Callable[..., None]:
+    """`trained(env, seeds=2)` copies such runs into the empty folder that `rlsuite` works in."""
+
+    def copy(env: str, seeds: int = 2) -> None:
+        shutil.copytree(small_runs(env), Path("runs"), copy_function=shutil.copy2)
+        for seed in range(seeds, 2):
+            shutil.rmtree(next(Path("runs").rglob(f"seed{seed}")))
+
+    return copy
 
 
 @pytest.fixture

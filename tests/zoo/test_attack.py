@@ -15,13 +15,7 @@ from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.recipe import parse_grid
 
 RUN = "runs/ppo/rlsuite-CartPole-v1/a"
-SMALL = ("n_steps=32", "batch_size=64", "n_epochs=4", "net_arch=[16]")
-
-
-def train(rlsuite: Any, seeds: str = "0") -> None:
-    words = ("train", "ppo", "rlsuite/CartPole-v1", "--steps", "2048", "--num-envs", "4", *SMALL)
-    ran = rlsuite(*words, "--seeds", seeds, "--name", "a", "--jobs", "1", "--eval-episodes", "0")
-    assert ran.code == 0, ran.err
+ENV = "rlsuite/CartPole-v1"
 
 
 class Tags(html.parser.HTMLParser):
@@ -37,8 +31,8 @@ class Tags(html.parser.HTMLParser):
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
-def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Any) -> None:
-    train(rlsuite)
+def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Any, trained: Any) -> None:
+    trained(ENV, seeds=1)
     words = (
         "attack",
         RUN,
@@ -76,8 +70,8 @@ def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Any) -> None:
     }  # fmt: skip
 
 
-def test_the_page_needs_no_network(rlsuite: Any) -> None:
-    train(rlsuite, "0-1")
+def test_the_page_needs_no_network(rlsuite: Any, trained: Any) -> None:
+    trained(ENV)
     ran = rlsuite("attack", RUN, "--attacks", "observations", "--eps", "0,0.5", "--quick", "--jobs", "1")
     assert ran.code == 0, ran.err
     text = (Path(RUN) / "attacks/attacks.html").read_text()
@@ -99,8 +93,8 @@ def test_the_page_needs_no_network(rlsuite: Any) -> None:
         (("--jobs", "0"), "--jobs is 0"), (("--report-only",), "nothing was played"),
     ],
 )  # fmt: skip
-def test_bad_input(rlsuite: Any, words: tuple[str, ...], message: str) -> None:
-    train(rlsuite)
+def test_bad_input(rlsuite: Any, trained: Any, words: tuple[str, ...], message: str) -> None:
+    trained(ENV, seeds=1)
     ran = rlsuite("attack", RUN, *words)
     assert ran.code == 2 and message in ran.err, ran.err
     assert not (Path(RUN) / "seed0/attacks").exists()

@@ -18,7 +18,7 @@ from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.plot import COLOURS, STYLES
 from rlsuite_zoo.run_folder import COMMAND, git_state, portable, versions, write_json, write_text
 
-__all__ = ["write"]
+__all__ = ["cell_text", "provenance_of", "write"]
 
 
 def write(outcome: Outcome, out: Path) -> None:
@@ -26,13 +26,7 @@ def write(outcome: Outcome, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "attacks.csv", _csv(outcome))
     _draw(outcome, out / "attacks.png")
-    made = {
-        "command": portable(COMMAND),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
-        "commit": str(git_state().get("commit", "of an installed release"))[:12],
-    }
-    settings = {**outcome.settings, **made}
+    settings = {**outcome.settings, **provenance_of()}
     table = {
         attack: {f"{eps:g}": _numbers(outcome.interval(attack, eps)) for eps in (0.0, *outcome.eps)}
         for attack in outcome.attacks
@@ -46,13 +40,24 @@ def write(outcome: Outcome, out: Path) -> None:
     out_console().print(f"wrote {out / 'attacks.html'}{text}")
 
 
+def provenance_of() -> dict[str, str]:
+    """What makes a page now: command, date, versions and commit."""
+    return {
+        "command": portable(COMMAND),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
+        "commit": str(git_state().get("commit", "of an installed release"))[:12],
+    }
+
+
 def _numbers(interval: Interval | None) -> dict[str, float] | None:
     if interval is None:
         return None
     return {"mean": interval.estimate, "low": interval.low, "high": interval.high, "n": interval.n}
 
 
-def _cell(interval: Interval | None) -> str:
+def cell_text(interval: Interval | None) -> str:
+    """Estimate and interval, for tables."""
     if interval is None:
         return "–"
     digits = 0 if abs(interval.estimate) >= 100 else 1
@@ -78,12 +83,16 @@ def _page(outcome: Outcome, settings: dict[str, str], out: Path) -> None:
             continue
         page.heading(title)
         rows = [
-            [name, *(_cell(outcome.interval(name, eps)) for eps in (0.0, *outcome.eps)), ATTACKS[name].what]
+            [
+                name,
+                *(cell_text(outcome.interval(name, eps)) for eps in (0.0, *outcome.eps)),
+                ATTACKS[name].what,
+            ]
             for name in mine
         ]
         if not on_actions and outcome.eps:
             found = [outcome.strongest(eps) for eps in outcome.eps]
-            least = ["–" if pair is None else _cell(pair[0]) for pair in found]
+            least = ["–" if pair is None else cell_text(pair[0]) for pair in found]
             who = ", ".join(dict.fromkeys(pair[1] for pair in found if pair is not None))
             rows.append(["strongest", rows[0][1], *least, who])
         page.table(header, rows, strong=() if on_actions else (len(rows) - 1,))

@@ -22,7 +22,7 @@ from tyro.conf import Positional
 from rlsuite_zoo import run_folder
 from rlsuite_zoo.benchmark import benchmark
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
-from rlsuite_zoo.robustness_commands import attack
+from rlsuite_zoo.robustness_commands import attack, robustness
 
 SETTING = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -221,6 +221,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "benchmark": benchmark,
     "attack": attack,
+    "robustness": robustness,
 }
 BENCHES = ("rollout", "train", "envs", "gpu")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tyro.conf import Positional
 
-__all__ = ["attack"]
+__all__ = ["attack", "robustness"]
 
 
 def attack(
@@ -43,4 +43,39 @@ def attack(
     make_attack(
         run, attacks=attacks, eps=eps, norm=norm, unit=unit, episodes=episodes, seed=seed, effort=effort, jobs=jobs,
         quick=quick, report_only=report_only, out=out,
+    )  # fmt: skip
+
+
+def robustness(
+    runs: Positional[tuple[str, ...]],
+    *,
+    body: str = "",
+    mass: str = "0.5:1.5:0.1",
+    friction: str = "0.5:1.5:0.1",
+    episodes: int = 5,
+    seed: int = 0,
+    jobs: int | None = None,
+    quick: bool = False,
+    report_only: bool = False,
+    out: str = "results",
+) -> None:
+    """Map the return of trained runs over mass and friction (MuJoCo tasks): heat maps, worst cell, CVaR.
+
+    Args:
+        runs: run folders, or folders of several; runs that differ in their seed alone are averaged.
+        body: whose mass is varied (default: the torso or pole).
+        mass: scales relative to the model: first:last:step, or numbers separated by commas.
+        friction: scales of all frictions.
+        episodes: a cell.
+        seed: of the initial states.
+        jobs: maps at a time (default: one per core).
+        quick: three by three cells of one episode: to see that it works.
+        report_only: write the page from what was played, play nothing.
+        out: folder of the page.
+    """
+    from rlsuite_zoo.robustness import make_robustness
+
+    make_robustness(
+        runs, body=body, mass=mass, friction=friction, episodes=episodes, seed=seed, jobs=jobs, quick=quick,
+        report_only=report_only, out=out,
     )  # fmt: skip

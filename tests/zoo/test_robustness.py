@@ -1,0 +1,60 @@
+"""`rlsuite robustness`: maps that are kept, averaged over seeds and reported; bad input before any simulation."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+RUN = "runs/ppo/InvertedPendulum-v5/a"
+GRID = ("--mass", "0.5:1.5:0.5", "--friction", "0.5,1", "--episodes", "2", "--jobs", "1")
+
+
+ENV = "InvertedPendulum-v5"
+
+
+def test_maps_are_kept_and_averaged_over_seeds(rlsuite: Any, trained: Any) -> None:
+    trained(ENV)
+    ran = rlsuite("robustness", RUN, *GRID)
+    assert ran.code == 0, ran.err
+    assert "2 to play" in ran.out and "worst cell" in ran.out
+    data = json.loads(Path("results/robustness.json").read_text())
+    (group,) = data["groups"].values()
+    maps = [
+        np.array(json.loads(Path(RUN, f"seed{k}/robustness/mass-friction.json").read_text())["returns"])
+        for k in (0, 1)
+    ]
+    assert maps[0].shape == (3, 2, 2)
+    assert group["nominal"]["mean"] == pytest.approx(np.mean([m[1, 1].mean() for m in maps]))
+    assert group["worst cell"]["mean"] == pytest.approx(np.mean([m.mean(-1).min() for m in maps]))
+    assert group["worst cell"]["mean"] <= group["mean of the map"]["mean"] and group["nominal"]["runs"] == 2
+    rows = list(csv.DictReader(Path("results/robustness.csv").read_text().splitlines()))
+    assert len(rows) == 12 and {row["body"] for row in rows} == {"pole"}
+    page = Path("results/robustness.html").read_text()
+    assert "data:image/png;base64," in page and "http" not in page.replace("http-equiv", "")
+    assert "0 to play" in rlsuite("robustness", RUN, *GRID).out
+    assert "2 to play" in rlsuite("robustness", RUN, "--quick", "--jobs", "1").out  # another grid
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--body", "pol"), "did you mean 'pole'"), (("--mass", "0,1"), "mass scales"),
+        (("--friction", "x"), "--friction"),
+        (("--episodes", "0"), "episodes is 0"), (("--jobs", "0"), "--jobs"), (("--report-only",), "no map was played"),
+    ],
+)  # fmt: skip
+def test_bad_input(rlsuite: Any, trained: Any, words: tuple[str, ...], message: str) -> None:
+    trained(ENV)
+    ran = rlsuite("robustness", RUN, *words)
+    assert ran.code == 2 and message in ran.err, ran.err
+
+
+def test_tasks_without_masses(rlsuite: Any, trained: Any) -> None:
+    trained("rlsuite/CartPole-v1")
+    ran = rlsuite("robustness", "runs")
+    assert ran.code == 2 and "MuJoCo tasks" in ran.err

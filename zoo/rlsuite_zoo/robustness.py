@@ -1,0 +1,236 @@
+"""`rlsuite robustness RUN...`: return over mass and friction as heat maps, their worst cell and worst tenth.
+
+Each run's map is one batch of simulations, kept in `RUN/robustness/`; runs that differ only in seed are averaged.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlsuite.adversarial.sweep import check_sweep, model_sweep, tail_mean, worst
+from rlsuite.core.statistics import Interval, bootstrap_interval
+from rlsuite_envs.drawing import figure
+from rlsuite_zoo.attack_page import cell_text, provenance_of
+from rlsuite_zoo.cells import run_cells
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.html_page import HtmlPage
+from rlsuite_zoo.launch import cores
+from rlsuite_zoo.models import load_policy
+from rlsuite_zoo.recipe import parse_grid
+from rlsuite_zoo.run_folder import RunFolder, find_runs, write_json, write_text
+
+__all__ = ["make_robustness"]
+
+QUICK_CELLS, QUICK_EPISODES = 3, 1
+TAIL = 0.1
+"""Share of the episodes that the CVaR is the mean of."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One run's map; sweeps with equal fields have equal results."""
+
+    run: str
+    body: str
+    mass: tuple[float, ...]
+    friction: tuple[float, ...]
+    episodes: int
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept."""
+        return Path(self.run) / "robustness" / "mass-friction.json"
+
+
+def _key(sweep: Sweep) -> dict[str, Any]:
+    values = {**asdict(sweep), "stamp": RunFolder(sweep.run).last.stat().st_mtime_ns}
+    del values["run"]
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found
+
+
+def read_sweep(sweep: Sweep) -> np.ndarray | None:
+    """Returns [M, F, E], or None if they were not played, or with other settings."""
+    try:
+        record = json.loads(sweep.path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if not isinstance(record, dict) or record.get("sweep") != _key(sweep):
+        return None
+    return np.array(record["returns"])
+
+
+def play_sweep(sweep: Sweep) -> float:
+    """Play and keep a map; returns seconds."""
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    folder = RunFolder(sweep.run)
+    spec = folder.spec()
+    returns = model_sweep(
+        load_policy(folder, folder.last), spec.env, mass=sweep.mass, friction=sweep.friction, body=sweep.body,
+        episodes=sweep.episodes, seed=sweep.seed, deterministic=not spec.eval_stochastic, env_kwargs=spec.env_kwargs,
+    )  # fmt: skip
+    sweep.path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(sweep.path, {"sweep": _key(sweep), "returns": returns.tolist()})
+    return time.perf_counter() - begun
+
+
+def make_robustness(
+    runs: tuple[str, ...],
+    *,
+    body: str,
+    mass: str,
+    friction: str,
+    episodes: int,
+    seed: int,
+    jobs: int | None,
+    quick: bool,
+    report_only: bool,
+    out: str,
+) -> None:
+    """Play what is missing, then write `robustness.html`, `.json`, `.csv` and `.png`.
+
+    Raises:
+        UsageError: bad options, no run, or nothing to report. Interrupted: stopped by the user.
+    """
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; it must be at least 1")
+    axes = [parse_grid(mass, "--mass"), parse_grid(friction, "--friction")]
+    if quick:
+        picks = [np.linspace(0, len(a) - 1, min(QUICK_CELLS, len(a))).round().astype(int) for a in axes]
+        axes = [[a[i] for i in pick] for a, pick in zip(axes, picks, strict=True)]
+        episodes = min(episodes, QUICK_EPISODES)
+    folders = find_runs(list(runs))
+    sweeps = []
+    for folder in folders:
+        if not folder.last.exists():
+            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
+        try:
+            found = check_sweep(folder.spec().env, body, axes[0], axes[1], episodes)
+        except ValueError as error:
+            raise UsageError(f"{folder.path}: {error}") from error
+        sweeps.append(Sweep(str(folder.path), found, tuple(axes[0]), tuple(axes[1]), episodes, seed))
+    if not report_only:
+        todo = [sweep for sweep in sweeps if read_sweep(sweep) is None]
+        print(f"{len(sweeps) - len(todo)} of {len(sweeps)} maps are there; {len(todo)} to play")
+        run_cells(play_sweep, todo, jobs or cores(), lambda sweep: Path(sweep.run).name)
+    played = {sweep: returns for sweep in sweeps if (returns := read_sweep(sweep)) is not None}
+    if not played:
+        raise UsageError("no map was played; leave --report-only out")
+    _write(played, Path(out))
+
+
+Groups = dict[str, list[tuple[Sweep, np.ndarray]]]
+
+
+def _groups(played: dict[Sweep, np.ndarray]) -> Groups:
+    """By what differs in more than the seed."""
+    found: Groups = {}
+    for sweep, returns in played.items():
+        spec = RunFolder(sweep.run).spec()
+        found.setdefault(f"{spec.group} on {spec.env}", []).append((sweep, returns))
+    return found
+
+
+def _summary(members: list[tuple[Sweep, np.ndarray]]) -> dict[str, Interval]:
+    """Nominal, mean, worst and CVaR return of a group, with 95 % intervals over its runs."""
+
+    def over(function: Any) -> Interval:
+        return bootstrap_interval([float(function(sweep, returns)) for sweep, returns in members])
+
+    def nominal(sweep: Sweep, returns: np.ndarray) -> float:
+        i = int(np.abs(np.array(sweep.mass) - 1).argmin())
+        j = int(np.abs(np.array(sweep.friction) - 1).argmin())
+        return float(returns[i, j].mean())
+
+    return {
+        "nominal": over(nominal),
+        "mean of the map": over(lambda _, r: r.mean()),
+        "worst cell": over(lambda _, r: worst(r)),
+        f"CVaR {TAIL:.0%}": over(lambda _, r: tail_mean(r, TAIL)),
+    }
+
+
+def _write(played: dict[Sweep, np.ndarray], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    groups = _groups(played)
+    tables = {name: _summary(members) for name, members in groups.items()}
+    sweep = next(iter(played))
+    settings = {
+        "runs": ", ".join(s.run for s in played),
+        "varied": f"mass of {', '.join(sorted({s.body for s in played}))} and all frictions, relative to the model",
+        "episodes": f"{sweep.episodes} a cell, from the same initial states in all cells, seed {sweep.seed}",
+        **provenance_of(),
+    }
+    write_text(out / "robustness.csv", _csv(played))
+    numbers = {
+        name: {
+            what: {"mean": v.estimate, "low": v.low, "high": v.high, "runs": v.n} for what, v in table.items()
+        }
+        for name, table in tables.items()
+    }
+    write_json(out / "robustness.json", {"settings": settings, "groups": numbers})
+    _draw(groups, out / "robustness.png")
+    page = HtmlPage("Robustness over mass and friction")
+    page.paragraph(
+        "Mean undiscounted return over scales of mass and friction that the policies may never have met, averaged over "
+        "runs that differ in their seed alone; intervals are 95 % bootstrap over runs (with one run there is none). "
+        f"CVaR is the mean of the worst {TAIL:.0%} of all episodes of a map."
+    )
+    header = ["", *next(iter(tables.values())), "runs"]
+    page.table(
+        header,
+        [[n, *(cell_text(v) for v in t.values()), str(next(iter(t.values())).n)] for n, t in tables.items()],
+    )
+    page.picture(out / "robustness.png", "mean return over mass and friction")
+    page.heading("Settings")
+    page.settings(settings)
+    page.write(out / "robustness.html")
+    least = min(tables, key=lambda name: tables[name]["worst cell"].estimate)
+    print(f"wrote {out / 'robustness.html'}; least worst cell: {least}, {tables[least]['worst cell']}")
+
+
+def _csv(played: dict[Sweep, np.ndarray]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", "body", "mass_scale", "friction_scale", "mean_return", "least", "episodes"])
+    for sweep, returns in played.items():
+        for i, mass in enumerate(sweep.mass):
+            for j, friction in enumerate(sweep.friction):
+                cell = returns[i, j]
+                row = [f"{mass:g}", f"{friction:g}", f"{cell.mean():.4f}", f"{cell.min():.4f}", len(cell)]
+                writer.writerow([sweep.run, sweep.body, *row])
+    return text.getvalue()
+
+
+def _draw(groups: Groups, path: Path) -> None:
+    """One heat map a group, on a common scale of colours."""
+    maps = {name: np.mean([r.mean(axis=-1) for _, r in members], axis=0) for name, members in groups.items()}
+    low, high = min(m.min() for m in maps.values()), max(m.max() for m in maps.values())
+    cols = min(3, len(maps))
+    rows = -(-len(maps) // cols)
+    picture, axes = figure(rows, cols, width=1.2 + 4.0 * cols, height=0.4 + 3.6 * rows)
+    image: Any = None
+    for ax in axes.flat[len(maps) :]:
+        ax.set_visible(False)
+    for ax, (name, values) in zip(axes.flat, maps.items(), strict=False):
+        sweep = groups[name][0][0]
+        image = ax.imshow(values, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="viridis")
+        for axis, scales in ((ax.yaxis, sweep.mass), (ax.xaxis, sweep.friction)):
+            places = np.unique(np.linspace(0, len(scales) - 1, min(6, len(scales))).round().astype(int))
+            axis.set_ticks(places, [f"{scales[i]:g}" for i in places])
+        ax.set_title(f"{name} ({len(groups[name])})", loc="left", fontsize=9)
+        ax.set_xlabel("friction, relative")
+        ax.set_ylabel(f"mass of {sweep.body}, relative")
+    picture.colorbar(image, ax=axes, label="mean return")
+    picture.savefig(path, dpi=140)
