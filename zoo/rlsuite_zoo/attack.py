@@ -22,7 +22,7 @@ from rlsuite_zoo.launch import cores
 from rlsuite_zoo.recipe import parse_grid
 from rlsuite_zoo.run_folder import RunFolder, find_runs
 
-__all__ = ["Outcome", "make_attack"]
+__all__ = ["Outcome", "check_options", "make_attack", "name_of", "urgency"]
 
 QUICK_EPISODES, QUICK_EFFORT = 4, 0.02
 SLOW_FIRST = ("pa-ad", "sa-rl", "robust-sarsa", "finite-difference", "search")
@@ -96,10 +96,8 @@ def make_attack(
     """
     from rlsuite_zoo import attack_page
 
-    _check(episodes, effort, jobs, unit)
     grid = parse_grid(eps, "--eps")
-    for value in grid:
-        _checked_budget(value, norm)
+    check_options(episodes, effort, jobs, unit, grid, norm)
     folders = find_runs([run])
     for folder in folders:
         if not folder.last.exists():
@@ -125,7 +123,7 @@ def make_attack(
     if not report_only:
         todo = [cell for cell in wanted if missing(cell)]
         print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play")
-        run_cells(play_cell, sorted(todo, key=_urgency), jobs or cores(), _name)
+        run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
     settings = {
         "runs": ", ".join(str(folder.path) for folder in folders),
         "budget": f"{norm} per step, in units of: {', '.join(units)}",
@@ -138,7 +136,14 @@ def make_attack(
     attack_page.write(outcome, Path(out) if out else Path(run) / "attacks")
 
 
-def _check(episodes: int, effort: float, jobs: int | None, unit: str) -> None:
+def check_options(
+    episodes: int, effort: float, jobs: int | None, unit: str, grid: list[float], norm: str
+) -> None:
+    """Raise unless the numbers make sense.
+
+    Raises:
+        UsageError: names the option, its value and the remedy.
+    """
     if episodes < 1:
         raise UsageError(f"--episodes is {episodes}; it must be at least 1")
     if not 0 < effort < float("inf"):
@@ -147,20 +152,20 @@ def _check(episodes: int, effort: float, jobs: int | None, unit: str) -> None:
         raise UsageError(f"--jobs is {jobs}; it must be at least 1")
     if unit not in ("auto", "raw"):
         raise UsageError(f"--unit is {unit!r}; choose auto (standard deviations) or raw")
+    for eps in grid or [0.0]:
+        try:
+            Budget(eps, norm)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
-def _checked_budget(eps: float, norm: str) -> None:
-    try:
-        Budget(eps, norm)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _urgency(cell: AttackCell) -> int:
+def urgency(cell: AttackCell) -> int:
+    """Slow attacks start first."""
     return SLOW_FIRST.index(cell.attack) if cell.attack in SLOW_FIRST else len(SLOW_FIRST)
 
 
-def _name(cell: AttackCell) -> str:
+def name_of(cell: AttackCell) -> str:
+    """For the progress bar."""
     return f"{cell.attack} on {Path(cell.run).name}"
 
 

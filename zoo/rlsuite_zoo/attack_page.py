@@ -18,7 +18,7 @@ from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.plot import COLOURS, STYLES
 from rlsuite_zoo.run_folder import COMMAND, git_state, portable, versions, write_json, write_text
 
-__all__ = ["cell_text", "provenance_of", "write"]
+__all__ = ["cell_text", "numbers_of", "provenance_of", "write"]
 
 
 def write(outcome: Outcome, out: Path) -> None:
@@ -28,7 +28,7 @@ def write(outcome: Outcome, out: Path) -> None:
     _draw(outcome, out / "attacks.png")
     settings = {**outcome.settings, **provenance_of()}
     table = {
-        attack: {f"{eps:g}": _numbers(outcome.interval(attack, eps)) for eps in (0.0, *outcome.eps)}
+        attack: {f"{eps:g}": numbers_of(outcome.interval(attack, eps)) for eps in (0.0, *outcome.eps)}
         for attack in outcome.attacks
     }
     write_json(out / "attacks.json", {"settings": settings, "returns": table})
@@ -50,7 +50,8 @@ def provenance_of() -> dict[str, str]:
     }
 
 
-def _numbers(interval: Interval | None) -> dict[str, float] | None:
+def numbers_of(interval: Interval | None) -> dict[str, float] | None:
+    """An interval as JSON."""
     if interval is None:
         return None
     return {"mean": interval.estimate, "low": interval.low, "high": interval.high, "n": interval.n}
