@@ -9,12 +9,13 @@ The saddle point is the logit quantal response equilibrium
 
     mu = softmax(A nu / beta),   nu = softmax(-A' mu / alpha)
 
-alpha -> infinity leaves a uniformly random adversary, alpha -> 0 a rational one, and both -> 0 a Nash equilibrium. The
-inner minimum is known in closed form, so that one smooth, strictly concave function of mu remains:
+alpha -> infinity leaves a uniformly random adversary, alpha -> 0 a rational one, and both -> 0 a Nash equilibrium. It
+is found as the root of one player's logits, theta = A nu(softmax(theta)) / beta, by damped Newton steps. Their Jacobian
 
-    g(mu) = -alpha log sum_j exp(-(A' mu)_j / alpha) + beta H(mu)
+    I + A Cov(nu) A' Cov(mu) / (alpha beta)
 
-Newton's method on the simplex finds its maximum, with alpha lowered step by step towards its value.
+is never singular (a product of two positive semidefinite matrices has no negative eigenvalue), so that every step makes
+the residual smaller. The temperatures are lowered to their values by and by, since from afar steps are short.
 
 Source: McKelvey and Palfrey 1995, "Quantal response equilibria for normal form games" (one common temperature there).
 """
@@ -25,14 +26,12 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import softmax
 
 __all__ = ["quantal_response", "worst_case"]
 
 Vector = NDArray[np.float64]
 _TOLERANCE = 1e-8
-_SMALLEST = 1e-250
-"""Probabilities are kept above: their logarithms stay finite."""
 
 
 def quantal_response(payoff: ArrayLike, alpha: float, beta: float) -> tuple[Vector, Vector]:
@@ -55,24 +54,25 @@ def quantal_response(payoff: ArrayLike, alpha: float, beta: float) -> tuple[Vect
         raise ValueError(f"payoff must be a finite matrix [M, N], got shape {matrix.shape}: {payoff!r}")
     if not (alpha > 0 and 0 < beta < math.inf):
         raise ValueError(f"temperatures must be positive (beta finite), got alpha={alpha}, beta={beta}")
-    m, n = matrix.shape
     if math.isinf(alpha):
-        nu = np.full(n, 1.0 / n)
+        nu = np.full(matrix.shape[1], 1.0 / matrix.shape[1])
         return softmax(matrix @ nu / beta), nu
-    mu = np.full(m, 1.0 / m)
-    spread = float(np.ptp(matrix))
-    warm = max(alpha, spread)
-    while True:
-        mu = _maximise(matrix, mu, warm, beta)
-        if warm <= alpha:
-            break
-        warm = max(alpha, warm / 4.0)
+    warm, ratio = max(1.0, float(np.ptp(matrix)) / min(alpha, beta)), 2.0
+    theta, _ = _solve(matrix, np.zeros(len(matrix)), alpha * warm, beta * warm)
+    while warm > 1.0 and ratio > 1.0 + 1e-4:
+        cooling = min(ratio, warm)
+        guess, solved = _solve(matrix, theta * cooling, alpha * warm / cooling, beta * warm / cooling)
+        if solved:
+            theta, warm, ratio = guess, warm / cooling, min(2.0, ratio**1.5)
+        else:
+            ratio **= 0.5  # back to the last solution, and a smaller stride
+    mu = softmax(theta)
     nu = softmax(-matrix.T @ mu / alpha)
     residual = float(np.abs(mu - softmax(matrix @ nu / beta)).max())
-    if residual > _TOLERANCE:
+    if not residual <= _TOLERANCE:
         raise ArithmeticError(
             f"no equilibrium to {_TOLERANCE:g} at alpha={alpha:g}, beta={beta:g} (residual {residual:.1e}); raise the "
-            f"temperatures: the payoffs spread over {spread:g}"
+            f"temperatures: the payoffs spread over {np.ptp(matrix):g}"
         )
     return mu, nu
 
@@ -82,39 +82,29 @@ def worst_case(payoff: ArrayLike, mu: ArrayLike) -> float:
     return float((np.asarray(mu, np.float64) @ np.asarray(payoff, np.float64)).min())
 
 
-def _value(matrix: Vector, mu: Vector, alpha: float, beta: float) -> float:
-    """g(mu); see the module."""
-    return float(-alpha * logsumexp(-matrix.T @ mu / alpha) - beta * (mu @ np.log(mu)))
+def _solve(matrix: Vector, theta: Vector, alpha: float, beta: float) -> tuple[Vector, bool]:
+    """The protagonist's logits [M] at equilibrium, from a guess, and whether it was found."""
 
-
-def _maximise(matrix: Vector, mu: Vector, alpha: float, beta: float) -> Vector:
-    """The maximum of g over the simplex by damped Newton steps from the inner point mu [M]."""
-    m = len(mu)
-    system = np.zeros((m + 1, m + 1))
-    system[m, :m] = system[:m, m] = 1.0
-    for _ in range(500):
+    def residual(theta: Vector) -> tuple[Vector, Vector, Vector]:
+        mu = softmax(theta)
         nu = softmax(-matrix.T @ mu / alpha)
-        gradient = matrix @ nu - beta * (np.log(mu) + 1.0)
-        mean = matrix @ nu
-        curvature = (matrix * nu) @ matrix.T - np.outer(mean, mean)
-        # In units of mu, d = mu x: the entries may lie a hundred powers of ten apart.
-        system[:m, :m] = -mu[:, None] * curvature * mu / alpha - np.diag(beta * mu)
-        system[m, :m] = system[:m, m] = mu
-        relative = np.linalg.lstsq(system, np.append(-mu * gradient, 0.0), rcond=None)[0][:m]
-        gain = float((mu * gradient) @ relative)
-        if np.abs(relative).max() < 1e-12:
-            break
-        step = min(1.0, 0.9 / max(1e-300, float((-relative).max())))
-        before = _value(matrix, mu, alpha, beta)
-        while step > 1e-12:
-            trial = np.maximum(mu * (1.0 + step * relative), _SMALLEST)
-            trial /= trial.sum()
-            if _value(matrix, trial, alpha, beta) >= before + 1e-4 * step * gain - 1e-15 * abs(before):
+        return theta - matrix @ nu / beta, mu, nu
+
+    error, mu, nu = residual(theta)
+    for _ in range(60):
+        size = float(np.linalg.norm(error))
+        if size < 1e-12 * (1.0 + float(np.abs(theta).max())):
+            return theta, True
+        inner = (matrix * nu) @ matrix.T - np.outer(matrix @ nu, matrix @ nu)
+        jacobian = np.eye(len(theta)) + inner @ (np.diag(mu) - np.outer(mu, mu)) / (alpha * beta)
+        direction, step = np.linalg.solve(jacobian, error), 1.0
+        while step > 1e-10:
+            trial = theta - step * direction
+            found = residual(trial)
+            if np.linalg.norm(found[0]) < (1.0 - 0.1 * step) * size:
                 break
             step *= 0.5
         else:
-            break
-        mu = trial
-    # One exact response: the tails, which a Newton step moves by a factor of ten only, become exact.
-    response: Vector = np.exp(log_softmax(matrix @ softmax(-matrix.T @ mu / alpha) / beta))
-    return response if np.abs(response - mu).max() < 1e-9 else mu
+            break  # rounding is all that is left, or a plateau
+        theta, (error, mu, nu) = trial, found
+    return theta, float(np.abs(error).max()) < 1e-9

@@ -12,6 +12,11 @@ TWO_PLAYER: tuple[tuple[str, str, str], ...] = (
         "rlsuite_envs.two_player.windy_point:WindyPoint",
         "Push a mass to a goal through an adversary's wind (two players).",
     ),
+    (
+        "rlsuite/ProbeSaddle-v0",
+        "rlsuite_envs.probes.saddle:ProbeSaddle",
+        "Probe: find the saddle point of a game of one step (two players).",
+    ),
 )
 """Ids with kernel and one line each. Their action is a pair, which one-player tables and checkers do not know."""
 
