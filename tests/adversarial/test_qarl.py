@@ -101,11 +101,15 @@ def test_separate_networks_and_their_initialisation():
 
 
 def quantal_spread(alpha, seed, steps):
-    """Mean and deviation of the forces of an adversary that was always as hot as alpha, and the agent's action."""
+    """Mean and deviation of the forces of an adversary that was always as hot as alpha, and the agent's action.
+
+    The replay is short: both sides move, and old rewards depend on the other side's former play.
+    """
     model = QARL(
         "rlsuite/ProbeSaddle-v0", adversary="fixed", concentration=1000 * alpha, seed=seed, device="cpu",
-        num_envs=64, net_arch=(64, 64), steps_per_update=32, actor_learning_rate=3e-3, critic_learning_rate=3e-3,
-        alpha_learning_rate=3e-3, batch_size=128, critic_starts=256, actor_starts=512, target_entropy=-3.0,
+        num_envs=64, net_arch=(64, 64), steps_per_update=8, actor_learning_rate=3e-3, critic_learning_rate=3e-3,
+        alpha_learning_rate=3e-3, batch_size=128, buffer_size=2048, critic_starts=256, actor_starts=512,
+        target_entropy=-3.0,
     ).learn(steps)  # fmt: skip
     forces = model.act_adversary(torch.zeros(4000, 1), torch.ones(4000, dtype=torch.bool))
     action, _ = model.predict(np.zeros(1, np.float32), deterministic=True)
@@ -114,16 +118,17 @@ def quantal_spread(alpha, seed, steps):
 
 def test_the_adversary_finds_its_quantal_response():
     """exp(-(f + 0.3)^2 / alpha): a Gaussian around -0.3 with deviation sqrt(alpha / 2), hardly cut by the box."""
-    mean, deviation, action = quantal_spread(0.1, 1, 30_000)
+    mean, deviation, action = quantal_spread(0.1, 1, 12_000)
     assert (mean, action) == pytest.approx((-0.3, 0.5), abs=0.1)
-    assert deviation == pytest.approx(0.05**0.5, rel=0.2)
+    assert deviation == pytest.approx(0.05**0.5, rel=0.15)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.02, 0.05, 0.1])
 def test_the_quantal_response_at_several_temperatures(alpha):
-    found = np.array([quantal_spread(alpha, seed, 100_000) for seed in (1, 2, 3)])
-    assert found.mean(0) == pytest.approx([-0.3, (alpha / 2) ** 0.5, 0.5], abs=0.05)
+    found = np.array([quantal_spread(alpha, seed, 20_000) for seed in (1, 2)]).mean(0)
+    assert found[[0, 2]] == pytest.approx([-0.3, 0.5], abs=0.06)
+    assert found[1] == pytest.approx((alpha / 2) ** 0.5, rel=0.15)
 
 
 def test_only_the_learning_side_keeps_its_transitions_at_the_episodes_temperatures():

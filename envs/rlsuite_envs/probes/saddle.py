@@ -31,7 +31,7 @@ class ProbeSaddle(OneStepProbe):
         box = spaces.Box(-1.0, 1.0, (1,), dtype=np.float32)
         return spaces.Tuple((box, box))
 
-    def payoff(self, context: Tensor, action: tuple[Tensor, Tensor]) -> Tensor:
+    def payoff(self, context: Tensor, action: Any) -> Tensor:
         """-(a - 0.5)^2 + (f + 0.3)^2."""
         agent, adversary = (part[:, 0].to(self.dtype).clamp(-1.0, 1.0) for part in action)
         return (adversary - self.adversary_target).square() - (agent - self.agent_target).square()
