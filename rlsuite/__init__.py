@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import rlsuite_envs  # registers the environments
 
 if TYPE_CHECKING:
+    from rlsuite.adversarial.qarl import QARL, QARLConfig
+    from rlsuite.adversarial.rarl import RARL, RARLConfig
     from rlsuite.core.agent import Agent, EnvLike
     from rlsuite.inventory.hdpo import HDPO, HDPOConfig
     from rlsuite.off_policy.sac import SAC, SACConfig
@@ -29,11 +31,15 @@ __all__ = [
     "HDPO",
     "PDPPO",
     "PPO",
+    "QARL",
+    "RARL",
     "SAC",
     "BPOConfig",
     "HDPOConfig",
     "PDPPOConfig",
     "PPOConfig",
+    "QARLConfig",
+    "RARLConfig",
     "SACConfig",
     "SubPO",
     "SubPOConfig",
@@ -47,6 +53,8 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
     "hdpo": ("rlsuite.inventory.hdpo", "HDPO"),
     "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),
     "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),
+    "qarl": ("rlsuite.adversarial.qarl", "QARL"),
+    "rarl": ("rlsuite.adversarial.rarl", "RARL"),
     "sac": ("rlsuite.off_policy.sac", "SAC"),
     "subpo": ("rlsuite.policy_gradient.subpo", "SubPO"),
 }

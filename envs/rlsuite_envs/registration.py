@@ -12,6 +12,7 @@ from rlsuite_envs.inventory.entries import ENTRIES as INVENTORY
 from rlsuite_envs.mazes.entries import ENTRIES as MAZES
 from rlsuite_envs.mazes.registration import ANT_MAZES, register_ant_maze
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS, register_mujoco
+from rlsuite_envs.two_player.registration import TWO_PLAYER, register_two_player
 
 __all__ = ["KERNELS", "KernelEntry", "list_envs", "register_envs"]
 
@@ -80,6 +81,7 @@ def register_envs() -> None:
         )
     register_ant_coverage()
     register_ant_maze()
+    register_two_player()
     register_mujoco()
 
 
@@ -89,4 +91,5 @@ def list_envs() -> list[tuple[str, str]]:
         (f"rlsuite/{name}", f"Gymnasium's {name}, stepped by MuJoCo's thread pool.") for name in MUJOCO_IDS
     ]
     ants = [(id, line) for id, _, line in ANT_COVERAGE] + list(ANT_MAZES)
-    return [(entry.id, entry.description) for entry in KERNELS] + ants + pool
+    games = [(id, line) for id, _, line in TWO_PLAYER]
+    return [(entry.id, entry.description) for entry in KERNELS] + ants + games + pool

@@ -61,7 +61,7 @@ class Agent:
         env_kwargs: passed to the environment when `env` is an id.
         verbose: 1 prints the log as a table, 0 nothing.
         tensorboard_log: folder of TensorBoard events.
-        spaces: observation and action space, when there is no environment.
+        spaces: observation and action space (two players: and the adversary's), when there is no environment.
 
     Raises:
         ValueError: unknown environment or field, unusable device, unsupported space; TypeError for a wrong kind.
@@ -83,7 +83,7 @@ class Agent:
         env_kwargs: dict[str, Any] | None = None,
         verbose: int = 0,
         tensorboard_log: str | None = None,
-        spaces: tuple[gym.Space[Any], gym.Space[Any]] | None = None,
+        spaces: tuple[gym.Space[Any], ...] | None = None,
         **overrides: Any,
     ) -> None:
         self.config = make_config(self.config_class, config, overrides)
@@ -100,12 +100,13 @@ class Agent:
         self._logger: Logger | None = None
         self.custom_logger = False
         if env is not None:
-            self.stepper = Stepper(make_env(env, num_envs, self.device, env_kwargs), self.device)
+            self.stepper = Stepper(self._make_env(env), self.device)
             self.num_envs = self.stepper.num_envs
-            spaces = (self.stepper.observation_space, self.stepper.venv.single_action_space)
+            spaces = self._spaces(self.stepper.venv)
         if spaces is None:
             raise ValueError("env is None: give an environment, or spaces=(observation_space, action_space)")
-        self.observation_space, self.action_space = spaces
+        self.spaces = spaces
+        self.observation_space, self.action_space = spaces[:2]
         self.obs_size, self.spec = obs_size(spaces[0]), action_spec(spaces[1])
         self.generator = torch.Generator(self.device).manual_seed(seed)
         with torch.random.fork_rng(devices=[]):  # nn.Linear draws from the global generator
@@ -125,6 +126,14 @@ class Agent:
     def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
         """Actions [B, ...] as sampled for normalised rows [B, O]."""
         raise NotImplementedError
+
+    def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
+        """The vector environment to train in."""
+        return make_env(env, self.num_envs, self.device, self.env_kwargs)
+
+    def _spaces(self, venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
+        """The spaces that the model is built for: observation, action, and what else it needs."""
+        return venv.single_observation_space, venv.single_action_space
 
     def _resize(self, num_envs: int) -> None:
         """Go on with another number of environments."""
@@ -200,11 +209,9 @@ class Agent:
         Raises:
             ValueError: its spaces differ from the model's.
         """
-        stepper = Stepper(make_env(env, self.num_envs, self.device, self.env_kwargs), self.device)
-        for name, mine, theirs in (
-            ("observation", self.observation_space, stepper.observation_space),
-            ("action", self.action_space, stepper.venv.single_action_space),
-        ):
+        stepper = Stepper(self._make_env(env), self.device)
+        names = ("observation", "action", "adversary's action")
+        for name, mine, theirs in zip(names, self.spaces, self._spaces(stepper.venv), strict=False):
             if mine != theirs:
                 raise ValueError(
                     f"the {name} space of the environment is {theirs}, the model's is {mine}; they must be equal"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from rlsuite.core.actions import ActionSpec
 from rlsuite.core.agent import Agent
 from rlsuite.core.backends import Backend, Loss, LossGrad, make_backend
 from rlsuite.core.networks import ActorCritic, FlatParameters
@@ -50,6 +51,19 @@ class OnPolicyConfig(Protocol):
     def compile(self) -> bool: ...  # noqa: D102
 
 
+class Seat(Protocol):
+    """For whom the parts are built: an `Agent`, or the other player of a game."""
+
+    @property
+    def obs_size(self) -> int: ...  # noqa: D102
+    @property
+    def spec(self) -> ActionSpec: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def num_envs(self) -> int: ...  # noqa: D102
+
+
 @dataclass
 class Parts:
     """The trainable parts of an on-policy agent."""
@@ -74,7 +88,7 @@ class Parts:
 
 
 def build(
-    agent: Agent, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None
+    agent: Seat, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None
 ) -> Parts:
     """Networks, optimiser, back end and normalisers for `agent` (its spaces, device and number of environments).
 

@@ -49,8 +49,7 @@ class Saveable(Protocol):
     """What a checkpoint needs of an agent; `rlsuite.core.agent.Agent` has it all."""
 
     config: Any
-    observation_space: gym.Space[Any]
-    action_space: gym.Space[Any]
+    spaces: tuple[gym.Space[Any], ...]
     env_id: str | None
     env_kwargs: dict[str, Any] | None
     num_envs: int
@@ -72,7 +71,7 @@ def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True
     """Write `agent` to `path`; see `Agent.save`."""
     tensors: dict[str, Any] = {}
     for part, stateful in agent._state().items():
-        if part == "buffer" and not buffers:
+        if part.endswith("buffer") and not buffers:
             continue
         tensors |= {
             f"{part}/{name}": value.detach().clone().contiguous()
@@ -88,8 +87,9 @@ def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True
     meta = {
         "algorithm": type(agent).__name__,
         "config": dataclasses.asdict(agent.config),
-        "observation_space": space_to_json(agent.observation_space),
-        "action_space": space_to_json(agent.action_space),
+        "observation_space": space_to_json(agent.spaces[0]),
+        "action_space": space_to_json(agent.spaces[1]),
+        "further_spaces": [space_to_json(space) for space in agent.spaces[2:]],
         "env_id": agent.env_id,
         "env_kwargs": agent.env_kwargs,
         "device": agent.device.type,
@@ -118,7 +118,8 @@ def read(
         )
     try:
         config = config_from_json(cls.config_class, meta["config"])
-        spaces = (space_from_json(meta["observation_space"]), space_from_json(meta["action_space"]))
+        further = meta.get("further_spaces", [])
+        spaces = tuple(map(space_from_json, (meta["observation_space"], meta["action_space"], *further)))
         agent = cls(
             None, config, num_envs=meta["num_envs"], device=device, seed=meta["seed"],
             env_kwargs=meta["env_kwargs"], spaces=spaces, **kwargs,
@@ -131,7 +132,7 @@ def read(
             if moved and isinstance(stateful, GeneratorState):
                 stateful.generator.manual_seed(meta["seed"] + meta["num_timesteps"])
                 continue
-            if state or part != "buffer":
+            if state or not part.endswith("buffer"):
                 stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
         agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

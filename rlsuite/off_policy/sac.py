@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from gymnasium.spaces import Box
@@ -29,14 +28,12 @@ from rlsuite.core.agent import Agent
 from rlsuite.core.buffers import ReplayBatch, ReplayBuffer
 from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_range, check_schedule
-from rlsuite.core.distributions import SquashedGaussian
-from rlsuite.core.networks import ACTIVATIONS, FlatParameters, mlp
+from rlsuite.core.networks import FlatParameters
 from rlsuite.core.optim import FlatAdam
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
-
-LOG_STD_RANGE = (-20.0, 2.0)
+from rlsuite.off_policy.networks import Actor, TwinCritic
 
 
 @dataclass(frozen=True)
@@ -104,45 +101,6 @@ def first_alpha(ent_coef: float | str) -> tuple[float, bool]:
     return value, learned
 
 
-class Actor(nn.Module):
-    """Squashed Gaussian policy whose mean and log-std come from one network."""
-
-    def __init__(self, obs_size: int, action_size: int, config: SACConfig) -> None:
-        super().__init__()
-        self.net = mlp(obs_size, config.net_arch, 2 * action_size, config.activation, ortho_init=False)
-
-    def forward(self, obs: torch.Tensor) -> SquashedGaussian:
-        """The distribution over actions in (-1, 1)^A at obs [N, O]."""
-        mean, log_std = self.net(obs).chunk(2, dim=-1)
-        return SquashedGaussian(mean, log_std.clamp(*LOG_STD_RANGE))
-
-
-class TwinCritic(nn.Module):
-    """Two action-value networks, evaluated as one batch of matrices."""
-
-    def __init__(self, obs_size: int, action_size: int, config: SACConfig) -> None:
-        super().__init__()
-        sizes = (obs_size + action_size, *config.net_arch, 1)
-        # in place: half a megabyte per layer that no gradient needs a second time
-        relu = config.activation == "relu"
-        self.activation = nn.ReLU(inplace=True) if relu else ACTIVATIONS[config.activation]()
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for fan_in, fan_out in pairwise(sizes):
-            bound = fan_in**-0.5  # nn.Linear's own initialisation, for both critics
-            self.weights.append(nn.Parameter(torch.empty(2, fan_in, fan_out).uniform_(-bound, bound)))
-            self.biases.append(nn.Parameter(torch.empty(2, 1, fan_out).uniform_(-bound, bound)))
-
-    def forward(self, obs: torch.Tensor, action: torch.Tensor, *, frozen: bool = False) -> torch.Tensor:
-        """Values [2, N] of actions [N, A] at obs [N, O]; `frozen` gives no gradient to the weights."""
-        x = torch.cat([obs, action], dim=-1).expand(2, -1, -1)
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias.detach() if frozen else bias, x, weight.detach() if frozen else weight)
-            if i < last:
-                x = self.activation(x)
-        return x.squeeze(-1)
-
-
 def td_target(batch: ReplayBatch, next_value: torch.Tensor) -> torch.Tensor:
     """Y [N] = (n-step) reward + discount (1 - terminated) next_value; Haarnoja et al. 2018, eq. 3."""
     return batch.reward + batch.discount * (~batch.terminated) * next_value
@@ -161,6 +119,100 @@ def actor_loss(q: torch.Tensor, log_prob: torch.Tensor, alpha: torch.Tensor) -> 
 def alpha_loss(log_alpha: torch.Tensor, log_prob: torch.Tensor, target_entropy: float) -> torch.Tensor:
     """-log(alpha) E[log pi + target entropy]; eq. 17 with log alpha in alpha's place."""
     return -(log_alpha * (log_prob + target_entropy).detach()).mean()
+
+
+class Rates(NamedTuple):
+    """Step sizes of one gradient step."""
+
+    actor: float
+    critic: float
+    alpha: float
+
+
+class SoftLearner:
+    """Actor, twin critics, target and temperature of one soft actor-critic, and its gradient step.
+
+    Args:
+        actor: maps rows [N, O] to a `SquashedGaussian` over A action dimensions.
+        critic: the twin critics.
+        target: critics of the same shape; their weights become the critic's.
+        ent_coef: "auto", "auto_VALUE" or a number; see `SACConfig`.
+        target_entropy: nats.
+        tau: weight of the new critics in the target's average.
+        max_grad_norm: of actor and critic, or None.
+    """
+
+    def __init__(
+        self,
+        actor: nn.Module,
+        critic: TwinCritic,
+        target: TwinCritic,
+        *,
+        ent_coef: float | str,
+        target_entropy: float,
+        tau: float,
+        max_grad_norm: float | None,
+    ) -> None:
+        self.actor, self.critic, self.target = actor, critic, target
+        self.tau, self.max_grad_norm, self.target_entropy = tau, max_grad_norm, target_entropy
+        target.load_state_dict(critic.state_dict())
+        value, self.learn_alpha = first_alpha(ent_coef)
+        device = next(actor.parameters()).device
+        log_alpha = nn.Parameter(torch.tensor([math.log(value)]))
+        self.temperature = nn.ParameterDict({"log_alpha": log_alpha}).to(device)
+        parts = {"actor": actor, "critic": critic, "target": target, "alpha": self.temperature}
+        self.flat = {name: FlatParameters(part) for name, part in parts.items()}
+        self.adam = {name: FlatAdam(self.flat[name], eps=1e-8) for name in ("actor", "critic", "alpha")}
+
+    def state(self) -> dict[str, Stateful]:
+        """Networks and optimisers by name, for a checkpoint."""
+        parts: dict[str, Any] = {"actor": self.actor, "critic": self.critic, "target": self.target}
+        parts["alpha"] = self.temperature
+        return parts | {f"{name}_optimizer": adam for name, adam in self.adam.items()}
+
+    def gradient_step(
+        self,
+        batch: ReplayBatch,
+        generator: torch.Generator,
+        rates: Rates,
+        *,
+        alpha: torch.Tensor | None = None,
+        train_actor: bool = True,
+    ) -> dict[str, torch.Tensor]:
+        """One step of temperature, critics, actor and target; metrics stay on the device.
+
+        Args:
+            batch: M transitions.
+            generator: of the sampled actions.
+            rates: step sizes.
+            alpha: temperatures [M] that replace the learner's own, which then is not trained.
+            train_actor: False leaves actor and temperature as they are.
+        """
+        flat, adam, clip = self.flat, self.adam, self.max_grad_norm
+        for part in ("actor", "critic", "alpha"):
+            flat[part].zero_grad()
+        log_alpha = self.temperature["log_alpha"]
+        own, alpha = alpha is None, log_alpha.detach().exp() if alpha is None else alpha
+        if train_actor:
+            action, log_prob = self.actor(batch.obs).sample_with_log_prob(generator)
+            if own and self.learn_alpha:
+                alpha_loss(log_alpha, log_prob, self.target_entropy).backward()
+                adam["alpha"].step(rates.alpha, None)
+        with torch.no_grad():
+            next_action, next_log_prob = self.actor(batch.next_obs).sample_with_log_prob(generator)
+            next_q = self.target(batch.next_obs, next_action)
+            target = td_target(batch, torch.minimum(next_q[0], next_q[1]) - alpha * next_log_prob)
+        loss_q = critic_loss(self.critic(batch.obs, batch.action), target)
+        loss_q.backward()
+        adam["critic"].step(rates.critic, clip)
+        metrics = {"critic_loss": loss_q.detach(), "ent_coef": alpha.mean()}
+        if train_actor:
+            loss_pi = actor_loss(self.critic(batch.obs, action, frozen=True), log_prob, alpha)
+            loss_pi.backward()
+            adam["actor"].step(rates.actor, clip)
+            metrics["actor_loss"] = loss_pi.detach()
+        flat["target"].data.lerp_(flat["critic"].data, self.tau)
+        return metrics
 
 
 class SAC(Agent):
@@ -184,40 +236,19 @@ class SAC(Agent):
             torch.as_tensor(x, device=self.device).float().reshape(-1) for x in (space.low, space.high)
         )
         self.policy = self.actor = Actor(self.obs_size, size, config).to(self.device)
-        self.critic = TwinCritic(self.obs_size, size, config).to(self.device)
-        self.target = TwinCritic(self.obs_size, size, config).to(self.device)
-        self.target.load_state_dict(self.critic.state_dict())
-        value, self.learn_alpha = first_alpha(config.ent_coef)
-        self.temperature = nn.ParameterDict({"log_alpha": nn.Parameter(torch.tensor([math.log(value)]))}).to(
-            self.device
-        )
-        self.flat = {
-            name: FlatParameters(part)
-            for name, part in (
-                ("actor", self.actor),
-                ("critic", self.critic),
-                ("target", self.target),
-                ("alpha", self.temperature),
-            )
-        }
-        self.adam = {name: FlatAdam(self.flat[name], eps=1e-8) for name in ("actor", "critic", "alpha")}
-        self.target_entropy = (
-            -float(size) if config.target_entropy == "auto" else float(config.target_entropy)
-        )
+        critics = (TwinCritic(self.obs_size, size, config).to(self.device) for _ in range(2))
+        auto = config.target_entropy == "auto"
+        self.learner = SoftLearner(
+            self.actor, *critics, ent_coef=config.ent_coef, tau=config.tau, max_grad_norm=config.max_grad_norm,
+            target_entropy=-float(size) if auto else float(config.target_entropy),
+        )  # fmt: skip
         self.buffer = ReplayBuffer(
             config.buffer_size, self.num_envs, (self.obs_size,), (size,), obs_dtype=torch.float32,
             action_dtype=torch.float32, device=self.device, n_step=config.n_step, gamma=config.gamma,
         )  # fmt: skip
 
     def _state(self) -> dict[str, Stateful]:
-        parts: dict[str, Any] = {
-            "actor": self.actor,
-            "critic": self.critic,
-            "target": self.target,
-            "alpha": self.temperature,
-        }
-        parts |= {f"{name}_optimizer": adam for name, adam in self.adam.items()}
-        return parts | {"generator": GeneratorState(self.generator), "buffer": self.buffer}
+        return self.learner.state() | {"generator": GeneratorState(self.generator), "buffer": self.buffer}
 
     def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
         policy = self.actor(rows)
@@ -311,26 +342,6 @@ class SAC(Agent):
                 break
 
     def _gradient_step(self, learning_rate: float) -> dict[str, torch.Tensor]:
-        """One step of temperature, critics, actor and target; metrics stay on the device."""
+        """One gradient step on a sampled batch."""
         batch = self.buffer.sample(self.config.batch_size, self.generator)
-        flat, adam, clip = self.flat, self.adam, self.config.max_grad_norm
-        for part in ("actor", "critic", "alpha"):
-            flat[part].zero_grad()
-        action, log_prob = self.actor(batch.obs).sample_with_log_prob(self.generator)
-        log_alpha = self.temperature["log_alpha"]
-        alpha = log_alpha.detach().exp()
-        if self.learn_alpha:
-            alpha_loss(log_alpha, log_prob, self.target_entropy).backward()
-            adam["alpha"].step(learning_rate, None)
-        with torch.no_grad():
-            next_action, next_log_prob = self.actor(batch.next_obs).sample_with_log_prob(self.generator)
-            next_q = self.target(batch.next_obs, next_action)
-            target = td_target(batch, torch.minimum(next_q[0], next_q[1]) - alpha * next_log_prob)
-        loss_q = critic_loss(self.critic(batch.obs, batch.action), target)
-        loss_q.backward()
-        adam["critic"].step(learning_rate, clip)
-        loss_pi = actor_loss(self.critic(batch.obs, action, frozen=True), log_prob, alpha)
-        loss_pi.backward()
-        adam["actor"].step(learning_rate, clip)
-        flat["target"].data.lerp_(flat["critic"].data, self.config.tau)
-        return {"critic_loss": loss_q.detach(), "actor_loss": loss_pi.detach(), "ent_coef": alpha}
+        return self.learner.gradient_step(batch, self.generator, Rates(*3 * (learning_rate,)))

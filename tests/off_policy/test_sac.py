@@ -70,9 +70,9 @@ def test_temperature_moves_towards_the_target_entropy(log_prob, direction):
 
 def test_target_critics_average():
     model = SAC("Pendulum-v1", **SMALL, tau=0.25).learn(70)
-    before, critic = model.flat["target"].data.clone(), model.flat["critic"].data
+    before, critic = model.learner.flat["target"].data.clone(), model.learner.flat["critic"].data
     model._gradient_step(1e-3)
-    torch.testing.assert_close(model.flat["target"].data, 0.75 * before + 0.25 * critic)
+    torch.testing.assert_close(model.learner.flat["target"].data, 0.75 * before + 0.25 * critic)
 
 
 def test_actions_are_scaled_to_the_box():
@@ -112,8 +112,8 @@ def test_solves_the_box_probe():
 
 def test_same_seed_same_weights():
     runs = [SAC("Pendulum-v1", **{**SMALL, "seed": seed}).learn(150) for seed in (1, 1, 2)]
-    assert torch.equal(runs[0].flat["actor"].data, runs[1].flat["actor"].data)
-    assert not torch.equal(runs[0].flat["actor"].data, runs[2].flat["actor"].data)
+    assert torch.equal(runs[0].learner.flat["actor"].data, runs[1].learner.flat["actor"].data)
+    assert not torch.equal(runs[0].learner.flat["actor"].data, runs[2].learner.flat["actor"].data)
 
 
 @pytest.mark.parametrize("env_id", ["rlsuite/Pendulum-v1", "HalfCheetah-v5"])
@@ -130,7 +130,7 @@ def test_resumed_training_equals_uninterrupted(tmp_path, env_id):
     resumed = SAC.load(tmp_path / "half", env=env_id, device="cpu")
     resumed.learn(2000 - saved[0], reset_num_timesteps=False)
     for name in ("actor", "critic", "target", "alpha"):
-        assert torch.equal(resumed.flat[name].data, whole.flat[name].data), name
+        assert torch.equal(resumed.learner.flat[name].data, whole.learner.flat[name].data), name
     assert torch.equal(resumed.buffer.obs, whole.buffer.obs)
 
 
@@ -139,7 +139,7 @@ def test_temperature_settings():
     assert first_alpha("auto_0.1") == (0.1, True)
     assert first_alpha(0.3) == (0.3, False)
     fixed = SAC("Pendulum-v1", **SMALL, ent_coef=0.3).learn(80)
-    assert float(fixed.temperature["log_alpha"].detach().exp()) == pytest.approx(0.3)
+    assert float(fixed.learner.temperature["log_alpha"].detach().exp()) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,8 @@ class Perturbation:
             self._applied[:] = 0.0
             return
         names = [body_names] if isinstance(body_names, str) else list(body_names)
-        ids = [self._body_id(name) for name in names]
+        ids = self.body_ids(names)
         given = np.asarray(force, np.float64)
-        if len(set(ids)) != len(ids):
-            raise ValueError(f"body_names={names} names a body twice.")
         n = self._batch.nsim
         if given.shape not in ((n, len(ids), 3), (n, len(ids), 6)):
             raise ValueError(f"force must have shape ({n}, {len(ids)}, 3) or (.., 6), got {given.shape}.")
@@ -45,6 +43,36 @@ class Perturbation:
         self._force = np.zeros(self._applied.shape)
         self._force[:, ids, : given.shape[2]] = given
         self._applied[:] = self._force
+
+    def push(self, ids: Sequence[int], force: NDArray[np.float64] | None) -> None:
+        """Forces [B, n, 3] on the n bodies ids, beside what `set_force` holds, until the next push; None for none.
+
+        The adversary's way: no names, no checks, once per step. A push does not outlive its episode.
+        """
+        held = self._force
+        self._applied[:, ids] = 0.0 if held is None else held[:, ids]
+        if force is not None:
+            self._applied[:, ids, :3] += force
+
+    def applied(self, ids: Sequence[int]) -> NDArray[np.float64]:
+        """Forces [B, n, 3] that now act on the n bodies ids."""
+        force: NDArray[np.float64] = self._applied[:, ids, :3].copy()
+        return force
+
+    def release(self, rows: NDArray[np.int64]) -> None:
+        """Leave the simulations rows with what `set_force` holds, and no push."""
+        self._applied[rows] = 0.0 if self._force is None else self._force[rows]
+
+    def body_ids(self, names: Sequence[str]) -> list[int]:
+        """The ids of bodies of the model, by name.
+
+        Raises:
+            ValueError: an unknown body (naming the nearest), or one named twice.
+        """
+        ids = [self._body_id(name) for name in names]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"body_names={list(names)} names a body twice.")
+        return ids
 
     def restore_force(self, ids: NDArray[np.int32]) -> None:
         """Apply the force again to simulations whose state a reset has just cleared."""

@@ -97,7 +97,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
 
         self._batch = Batch(self.model, self.num_envs, self.num_threads)
         self._bound = self._bind()
-        self._perturbation = Perturbation(self._batch, self.model)
+        self.perturbation = Perturbation(self._batch, self.model)
         self._renderer = PoolRenderer(self.id, self._batch, drawing) if render_mode else None
         self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         self._initial_state = self._batch.state[0].copy()
@@ -184,7 +184,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         if self.task.derived:
             # as Gymnasium does; it leaves the state as it is, so that only derived fields need it
             self._batch.forward(ids)
-        self._perturbation.restore_force(ids)
+        self.perturbation.restore_force(ids)
         if bound.cfrc_ext.size:
             bound.cfrc_ext[ids] = 0.0
         self._position[ids] = self.task.position(bound, ids)
@@ -267,7 +267,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         Raises:
             ValueError: an unknown body (naming the nearest), another shape, NaN or infinity.
         """
-        self._perturbation.set_force(body_names, force)
+        self.perturbation.set_force(body_names, force)
 
     def set_scales(
         self, *, mass: ArrayLike | Mapping[str, ArrayLike] | None = None, friction: ArrayLike | None = None
@@ -284,7 +284,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         Raises:
             ValueError: another shape, a scale that is not positive and finite, an unknown body.
         """
-        masses = self._perturbation.set_scales(mass, friction)
+        masses = self.perturbation.set_scales(mass, friction)
         if masses is not None:
             self._bound.body_mass = masses
 
@@ -303,7 +303,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
             "elapsed": self._elapsed.copy(),
             "steps": np.array(self._steps, np.int64),
             "generators": pack_generators(self._generators),
-            **self._perturbation.state_dict(),
+            **self.perturbation.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -327,7 +327,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
                     f"{self.id}: the saved state has {found} for {name!r}, this pool needs {shape}; "
                     "it was saved by a pool of another task, size or version."
                 )
-        masses = self._perturbation.load_state_dict(state)
+        masses = self.perturbation.load_state_dict(state)
         if masses is not None:
             self._bound.body_mass = masses
         for name, target in targets.items():

@@ -1,0 +1,172 @@
+"""One player's side of a game: the opponent inside the step, both signs of the reward, frozen opponents, resume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from rlsuite import PPO
+from rlsuite.core.evaluate import evaluate
+from rlsuite.core.opponents import Learned, StepForce, Uniform, Zero, box_bounds
+from rlsuite.core.two_player import ADVERSARY, AGENT, Match, Versus
+from rlsuite_envs.make import make_vector_env
+from rlsuite_envs.mujoco import MujocoPool
+from rlsuite_envs.mujoco.two_player import ForcedPool
+
+BOX = spaces.Box(np.float32([-2, 0]), np.float32([2, 600]))
+SMALL = {"n_steps": 32, "batch_size": 32, "device": "cpu", "seed": 2, "net_arch": (16,)}
+
+
+def windy(num_envs=3):
+    return make_vector_env("rlsuite/WindyPoint-v0", num_envs)
+
+
+def test_an_idle_opponent_leaves_the_plain_task():
+    plain, side = (
+        MujocoPool("Hopper-v5", 2, num_threads=1),
+        Versus(ForcedPool("Hopper-v5", 2, num_threads=1), AGENT),
+    )
+    assert side.single_action_space == plain.single_action_space
+    left, right = plain.reset(seed=1)[0], side.reset(seed=1)[0]
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        np.testing.assert_array_equal(left, right)
+        action = rng.uniform(-1, 1, (2, 3))
+        (left, *rest), (right, *others) = plain.step(action), side.step(action)
+        for a, b in zip(rest[:3], others[:3], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_both_sides_play_the_same_game_for_opposite_rewards():
+    seen = []
+
+    def protagonist(obs, started):
+        seen.append((obs.clone(), started.clone()))
+        return torch.tensor([[1.0, 0.5]]).expand(len(obs), -1)
+
+    match = Match(windy())
+    mine = Versus(match, AGENT, lambda obs, started: torch.full((len(obs), 1), 10.0))
+    theirs = mine.other_side(protagonist)
+    first, _ = mine.reset(seed=0)
+    middle, reward, *_ = mine.step(torch.tensor([[1.0, 0.5]]).expand(3, -1))
+    obs, cost, *_ = theirs.step(torch.full((3, 1), 10.0))
+    assert torch.equal(seen[0][0], middle)
+    assert not seen[0][1].any()  # the game went on: nothing started here
+
+    alone = windy()
+    alone.reset(seed=0)
+    pair = (torch.tensor([[1.0, 0.5]]).expand(3, -1), torch.full((3, 1), 10.0))
+    torch.testing.assert_close(alone.step(pair)[1], reward, rtol=0, atol=0)
+    again = alone.step(pair)
+    torch.testing.assert_close(again[1], -cost, rtol=0, atol=0)
+    torch.testing.assert_close(again[0], obs, rtol=0, atol=0)
+    assert (first[:, 0] < -1.4).all() and (cost < 0).all()
+
+
+def test_the_adversary_has_a_share_of_its_box_and_a_limit_per_environment():
+    given = []
+    match = Match(windy())
+    original = match.game.step
+    match.game.step = lambda actions: given.append(actions[1].clone()) or original(actions)
+    side = Versus(match, ADVERSARY, Zero(match.spaces[AGENT]), adv_fraction=0.25)
+    assert side.single_action_space.high[0] == 2.5
+    side.reset(seed=0)
+    side.step(torch.tensor([[9.0], [-9.0], [1.0]]))
+    match.limit = torch.tensor([[0.5], [9.0], [0.0]])
+    side.step(torch.tensor([[9.0], [-9.0], [1.0]]))
+    assert given[0][:, 0].tolist() == [2.5, -2.5, 1.0]
+    assert given[1][:, 0].tolist() == [0.5, -2.5, 0.0]
+    mine = side.other_side(lambda obs, started: torch.full((3, 1), 9.0))
+    match.limit = None
+    mine.step(torch.zeros(3, 2))
+    assert given[2][:, 0].tolist() == [2.5] * 3
+
+
+def test_uniform_fills_its_box_and_repeats_itself():
+    one, two = Uniform(BOX, 0), Uniform(BOX, 1)
+    rows, started = torch.zeros(4000, 3), torch.zeros(4000, dtype=torch.bool)
+    drawn = one(rows, started)
+    low, high = box_bounds(BOX)
+    assert (drawn >= low).all() and (drawn <= high).all()
+    torch.testing.assert_close(drawn.mean(0), (low + high) / 2, rtol=0.03, atol=0.06)
+    two.load_state_dict(one.state_dict())
+    assert torch.equal(one(rows, started), two(rows, started))
+
+
+def test_zero_is_the_nearest_the_box_has():
+    zero = Zero(spaces.Box(np.float32([-1, 2]), np.float32([1, 5])))
+    assert zero(torch.zeros(2, 1), torch.zeros(2, dtype=torch.bool)).tolist() == [[0, 2], [0, 2]]
+
+
+def test_pulses():
+    pulses = StepForce(BOX, 500, length=10, hold=4, seed=3)
+    rows, going = torch.zeros(500, 3), torch.zeros(500, dtype=torch.bool)
+    forces = torch.stack([pulses(rows, going) for _ in range(200)])  # [T, B, D]
+    on = forces.abs().sum(-1) > 0
+    for b in range(50):
+        edges = np.flatnonzero(np.diff(np.r_[0, on[:, b].int().numpy(), 0]))
+        for begin, end in edges.reshape(-1, 2).tolist():
+            if end < 200 and end - begin == 4:
+                assert (forces[begin:end, b] == forces[begin, b]).all()
+            else:
+                assert end == 200 or (end - begin) % 4 == 0  # a pulse cut off, or pulses in a row
+    # idle steps before a pulse are geometric with mean length - 1, so hold / (hold + length - 1) of the time is a pulse
+    assert float(on[50:].float().mean()) == pytest.approx(4 / 13, abs=0.02)
+    pulses(rows, going)
+    fixed = StepForce(BOX, 500, length=1, hold=5, random_size=False)
+    assert torch.equal(fixed(rows, going), torch.tensor([2.0, 600.0]).expand(500, -1))
+    idle = StepForce(BOX, 500, length=1e9, hold=5)
+    idle._left[:] = 5
+    assert not idle(rows, ~going).any()  # a new episode ends the pulse
+    twin = StepForce(BOX, 500, length=10, hold=4, seed=9)
+    twin.load_state_dict(pulses.state_dict())
+    assert torch.equal(twin(rows, going), pulses(rows, going))
+
+
+def test_a_learned_opponent_is_frozen_and_sees_raw_observations():
+    model = PPO(Versus(ForcedPool("Hopper-v5", 2), AGENT), normalize_obs=True, **SMALL).learn(64)
+    count, mean = model.obs_norm.count, model.obs_norm.mean.clone()
+    weights = model.parts.flat.data.clone()
+    theirs = Versus(ForcedPool("Hopper-v5", 2), ADVERSARY, Learned(model))
+    adversary = PPO(theirs, **SMALL).learn(128)
+    assert adversary.action_space.shape == (2,)
+    assert model.obs_norm.count == count and torch.equal(model.obs_norm.mean, mean)
+    assert torch.equal(model.parts.flat.data, weights)
+    sides = [
+        Versus(ForcedPool("Hopper-v5", 2), AGENT, who)
+        for who in (None, Learned(adversary, deterministic=True))
+    ]
+    quiet, pushed = (evaluate(model, side, episodes=4).returns for side in sides)
+    assert not np.array_equal(quiet, pushed)
+
+
+@pytest.mark.parametrize("game", [windy, lambda: ForcedPool("Hopper-v5", 3)])
+def test_any_algorithm_resumes_in_a_game_to_the_same_bits(tmp_path, game):
+    def side(seed):
+        match = Match(game())
+        return Versus(match, AGENT, Uniform(match.spaces[ADVERSARY], seed))
+
+    def save(agent):
+        if agent.num_timesteps == 192:
+            agent.save(tmp_path / "half")
+
+    whole = PPO(side(5), **SMALL)
+    whole.learn(384, on_update=save)
+    resumed = PPO.load(tmp_path / "half", env=side(6), device="cpu")
+    resumed.learn(192, reset_num_timesteps=False)
+    assert torch.equal(resumed.parts.flat.data, whole.parts.flat.data)
+
+
+def test_bad_games_and_players_are_refused():
+    with pytest.raises(ValueError, match=r"Tuple\(\(agent, adversary\)\)"):
+        Match(MujocoPool("Hopper-v5", 2))
+    with pytest.raises(ValueError, match="player is 2"):
+        Versus(windy(), 2)
+    with pytest.raises(ValueError, match=r"adv_fraction is 1\.2"):
+        Versus(windy(), AGENT, adv_fraction=1.2)
+    with pytest.raises(ValueError, match="bounded Box"):
+        Uniform(spaces.Discrete(3), 0)
+    with pytest.raises(ValueError, match="hold >= 1"):
+        StepForce(BOX, 1, length=3, hold=0)
