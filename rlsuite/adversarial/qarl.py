@@ -198,7 +198,7 @@ class QARL(Agent):
         most = float(self.players[ADVERSARY].high.max())
         return np.clip((first + last - alphas) * (most / first), 0.0, most)
 
-    def _extend(self, rows: torch.Tensor, scalars: torch.Tensor | None = None) -> torch.Tensor:
+    def extend(self, rows: torch.Tensor, scalars: torch.Tensor | None = None) -> torch.Tensor:
         """Rows [B, O] with their scalar behind, [B, O + 1] float32."""
         if scalars is None:
             scalars = torch.full((len(rows), 1), self.temperature, device=rows.device)
@@ -206,7 +206,7 @@ class QARL(Agent):
 
     def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
         player = self.players[AGENT]
-        return player.to_box(player.act(self._extend(rows), deterministic=deterministic))
+        return player.to_box(player.act(self.extend(rows), deterministic=deterministic))
 
     def act_adversary(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
         """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: an `Opponent`."""
@@ -222,7 +222,7 @@ class QARL(Agent):
 
     def _opponent(self, number: int, obs: torch.Tensor) -> torch.Tensor:
         player = self.players[number]
-        return player.to_box(player.act(self._extend(obs, self._scalars)))
+        return player.to_box(player.act(self.extend(obs, self._scalars)))
 
     def learn(
         self,
@@ -308,7 +308,7 @@ class QARL(Agent):
         returns, over = torch.zeros(self.num_envs, device=self.device), None
         discount, pending = 1.0, 0
         metrics: dict[str, torch.Tensor] = {}
-        rows = self._extend(stepper.reset()[0], self._scalars)
+        rows = self.extend(stepper.reset()[0], self._scalars)
         runner.stats.returns[:], runner.stats.lengths[:] = 0.0, 0
         while over is None or not bool(over.all()):
             action = player.act(rows)
@@ -317,9 +317,9 @@ class QARL(Agent):
             check_finite("reward", step.reward[None])
             last = step.obs if step.final_obs is None else step.final_obs
             player.buffer.add(
-                rows, self._extend(last, self._scalars), action, step.reward, step.terminated, step.truncated
+                rows, self.extend(last, self._scalars), action, step.reward, step.terminated, step.truncated
             )
-            rows, done = self._extend(step.obs, self._scalars), step.terminated | step.truncated
+            rows, done = self.extend(step.obs, self._scalars), step.terminated | step.truncated
             runner.stats.add(sign * step.reward.cpu().numpy(), done.cpu().numpy())
             gain = discount * sign * step.reward.float()
             returns += gain if over is None else torch.where(over, 0.0, gain)

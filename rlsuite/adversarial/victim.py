@@ -21,17 +21,20 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import stable_baselines3 as sb3
 import torch
 from gymnasium import spaces
-from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
+from rlsuite.adversarial.qarl import QARL
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.networks import ActorCritic
+from rlsuite.core.two_player import AGENT
 from rlsuite.core.vec_env import to_numpy
+from rlsuite.off_policy.sac import SAC
 from rlsuite.sb3 import SB3Policy, as_policy
 from rlsuite_envs.make import make_vector_env
 
@@ -212,21 +215,37 @@ def _of_agent(name: str, agent: Any, space: spaces.Box) -> Victim:
 
         victim.heads = heads
         victim.value = lambda obs: policy.values(rows(obs))
-    elif hasattr(agent, "actor") and hasattr(agent, "critic") and hasattr(agent, "to_box"):
-        low, high = agent.low, agent.high
-
-        def soft_heads(obs: Tensor) -> Heads:
-            base = agent.actor(rows(obs)).base
-            return Heads(base.mean, base.log_std.exp(), low + 0.5 * (base.mean.tanh() + 1) * (high - low))
-
-        def q_value(obs: Tensor, action: Tensor) -> Tensor:
-            inside = 2 * (action.to(agent.device) - low) / (high - low) - 1
-            found: Tensor = agent.critic(rows(obs), inside, frozen=True).min(dim=0).values
-            return found
-
-        victim.heads, victim.q_value = soft_heads, q_value
-        victim.value = lambda obs: q_value(obs, soft_heads(obs).action)
+    elif isinstance(agent, SAC):
+        _soft_heads(victim, agent.actor, agent.learner.critic, rows, (agent.low, agent.high))
+    elif isinstance(agent, QARL):
+        player = agent.players[AGENT]
+        _soft_heads(
+            victim,
+            player.actor,
+            player.learner.critic,
+            lambda obs: agent.extend(rows(obs)),
+            (player.low, player.high),
+        )
     return victim
+
+
+def _soft_heads(
+    victim: Victim, actor: Any, critic: Any, rows: Callable[[Tensor], Tensor], box: tuple[Tensor, Tensor]
+) -> None:
+    """Heads and values of a squashed Gaussian actor with twin critics; actions lie in the box (low, high)."""
+    low, high = box
+
+    def heads(obs: Tensor) -> Heads:
+        base = actor(rows(obs)).base
+        return Heads(base.mean, base.log_std.exp(), low + 0.5 * (base.mean.tanh() + 1) * (high - low))
+
+    def q_value(obs: Tensor, action: Tensor) -> Tensor:
+        inside = 2 * (action.to(low) - low) / (high - low) - 1
+        found: Tensor = critic(rows(obs), inside, frozen=True).min(dim=0).values
+        return found
+
+    victim.heads, victim.q_value = heads, q_value
+    victim.value = lambda obs: q_value(obs, heads(obs).action)
 
 
 # Stable-Baselines3's ---------------------------------------------------------------------------------------------
@@ -253,11 +272,11 @@ def _of_sb3(policy: SB3Policy, space: spaces.Box) -> Victim:
     victim = Victim(
         f"SB3 {type(model).__name__}", policy, space, actions, unit, "raw" if norm is None else "normalised"
     )
-    if isinstance(model, PPO | A2C):
+    if isinstance(model, sb3.PPO | sb3.A2C):
         _on_policy_heads(victim, model, rows)
-    elif isinstance(model, SAC | TD3 | DDPG):
+    elif isinstance(model, sb3.SAC | sb3.TD3 | sb3.DDPG):
         _off_policy_heads(victim, model, rows)
-    elif isinstance(model, DQN):
+    elif isinstance(model, sb3.DQN):
 
         def q_heads(obs: Tensor) -> Heads:
             scores = model.q_net(rows(obs))
@@ -290,7 +309,7 @@ def _off_policy_heads(victim: Victim, model: Any, rows: Callable[[Tensor], Tenso
     low, high = (torch.as_tensor(x, device=model.device).float().reshape(-1) for x in (space.low, space.high))
 
     def heads(obs: Tensor) -> Heads:
-        if isinstance(model, SAC):
+        if isinstance(model, sb3.SAC):
             mean, log_std, _ = model.actor.get_action_dist_params(rows(obs))
             return Heads(mean, log_std.exp(), low + 0.5 * (mean.tanh() + 1) * (high - low))
         action = model.actor(rows(obs))
