@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import rlsuite_envs  # registers the environments
 
 if TYPE_CHECKING:
+    from rlsuite.adversarial.atla import ATLA, ATLAConfig
     from rlsuite.adversarial.qarl import QARL, QARLConfig
     from rlsuite.adversarial.rarl import RARL, RARLConfig
     from rlsuite.core.agent import Agent, EnvLike
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ALGORITHMS",
+    "ATLA",
     "BPO",
     "HDPO",
     "PDPPO",
@@ -34,6 +36,7 @@ __all__ = [
     "QARL",
     "RARL",
     "SAC",
+    "ATLAConfig",
     "BPOConfig",
     "HDPOConfig",
     "PDPPOConfig",
@@ -49,6 +52,7 @@ __all__ = [
 ]
 
 ALGORITHMS: dict[str, tuple[str, str]] = {
+    "atla": ("rlsuite.adversarial.atla", "ATLA"),
     "bpo": ("rlsuite.policy_gradient.bpo", "BPO"),
     "hdpo": ("rlsuite.inventory.hdpo", "HDPO"),
     "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),

@@ -161,5 +161,8 @@ def _restore_episodes(agent: Saveable, saved: Checkpoint) -> None:
     ):
         return
     agent.stepper.reset(agent.seed)  # builds whatever the environment builds on its first reset
+    for part, stateful in agent._state().items():
+        if isinstance(stateful, GeneratorState):  # an environment with a player inside may just have drawn
+            stateful.load_state_dict({k: v.to(agent.device) for k, v in saved.section(part).items()})
     load_env({name: value.numpy() for name, value in saved.section("env").items()})
     agent.runner = Runner.resume(agent.stepper, agent.obs_norm, agent.return_norm, runner_state)

@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from rlsuite.adversarial.attacks.budget import Budget, project, spend
@@ -22,7 +23,7 @@ from rlsuite.adversarial.attacks.gradient import Attack
 from rlsuite.adversarial.victim import Victim, check_space
 from rlsuite.core.vec_env import to_numpy
 
-__all__ = ["AttackedEnv", "AttackedPolicy", "Perturber"]
+__all__ = ["AttackedEnv", "AttackedPolicy", "AttackedVectorEnv", "Perturber"]
 
 
 def check_attack(attack: Attack, victim: Victim) -> None:
@@ -181,3 +182,85 @@ class AttackedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def _attacked(self, obs: Any, start: np.ndarray | None) -> np.ndarray:
         found: np.ndarray = self.perturber(np.asarray(obs)[None], start)[0]
         return found
+
+
+class AttackedVectorEnv(VectorEnv[Any, Any, Any]):
+    """A vector environment whose observations are attacked; what an agent needs to train under attack.
+
+    Last observations of episodes (`final_obs`) are attacked, too: the agent would have acted on them.
+
+    Args:
+        venv: with Box observations and SAME_STEP autoreset.
+        perturber: the attack, its victim and its budget; None shows the truth. May be replaced at any time.
+
+    Attributes:
+        true_obs: [B, ...] what the environment said last.
+    """
+
+    def __init__(self, venv: VectorEnv[Any, Any, Any], perturber: Perturber | None = None) -> None:
+        check_space(venv.single_observation_space, venv.single_action_space)
+        self.venv, self.perturber = venv, perturber
+        self.num_envs, self.metadata, self.spec = venv.num_envs, venv.metadata, venv.spec
+        self.render_mode = venv.render_mode
+        self.single_observation_space, self.observation_space = (
+            venv.single_observation_space,
+            venv.observation_space,
+        )
+        self.single_action_space, self.action_space = venv.single_action_space, venv.action_space
+        self.torch = getattr(venv, "output", "numpy") == "torch"
+        self.true_obs: np.ndarray = np.empty(0)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start new episodes with full budgets."""
+        obs, info = self.venv.reset(seed=seed, options=options)
+        self.true_obs = to_numpy(obs)
+        return self.show(np.ones(self.num_envs, bool)), info
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """The environment's step; only what is seen of it is changed."""
+        sent = torch.as_tensor(actions) if self.torch else to_numpy(actions)
+        obs, reward, terminated, truncated, info = self.venv.step(sent)
+        reward, terminated, truncated = to_numpy(reward), to_numpy(terminated), to_numpy(truncated)
+        ended = terminated | truncated
+        if ended.any() and self.perturber is not None and info.get("final_obs") is not None:
+            final = to_numpy(obs).copy()
+            for i in np.flatnonzero(ended):
+                final[i] = to_numpy(info["final_obs"][i])
+            info = {**info, "final_obs": self.perturber(final)}
+        self.true_obs = to_numpy(obs)
+        return self.show(ended), reward, terminated, truncated, info
+
+    def show(self, start: np.ndarray | None = None) -> np.ndarray:
+        """The current observations as the agent sees them now."""
+        return self.true_obs if self.perturber is None else self.perturber(self.true_obs, start)
+
+    @property
+    def state_dict(self) -> Any:
+        """A function that gives everything the next steps depend on; None where the environment has none."""
+        return self._state if hasattr(self.venv, "state_dict") else None
+
+    @property
+    def load_state_dict(self) -> Any:
+        """The function that restores it, or None."""
+        return self._load if hasattr(self.venv, "load_state_dict") else None
+
+    def _state(self) -> dict[str, np.ndarray]:
+        inner: Any = self.venv
+        left = {} if self.perturber is None else {"remaining": self.perturber.remaining.numpy().copy()}
+        return {
+            **{f"venv/{k}": v for k, v in inner.state_dict().items()},
+            "true_obs": self.true_obs.copy(),
+            **left,
+        }
+
+    def _load(self, state: dict[str, np.ndarray]) -> None:
+        inner: Any = self.venv
+        own = {k.removeprefix("venv/"): v for k, v in state.items() if k.startswith("venv/")}
+        inner.load_state_dict(own)
+        self.true_obs = np.array(state["true_obs"])
+        if self.perturber is not None and "remaining" in state:
+            self.perturber.remaining = torch.from_numpy(np.array(state["remaining"]))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the inner environment."""
+        self.venv.close(**kwargs)

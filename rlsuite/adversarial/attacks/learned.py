@@ -39,7 +39,7 @@ from rlsuite.core.vec_env import to_numpy
 from rlsuite.policy_gradient.ppo import PPO
 from rlsuite_envs.make import make_vector_env
 
-__all__ = ["AdversaryVectorEnv", "LearnedAttack", "train_attack"]
+__all__ = ["AdversaryVectorEnv", "LearnedAttack", "attacker_space", "train_attack"]
 
 KINDS = ("sa-rl", "pa-ad")
 SETTINGS: dict[str, Any] = {
@@ -110,6 +110,19 @@ def _directed(
     return radius[:, None] * steepest(gradient, norm)
 
 
+def attacker_space(victim: Victim, kind: str) -> spaces.Box:
+    """Where the attacker's actions u lie.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"a learned attack is one of {', '.join(KINDS)}, not {kind!r}")
+    space = victim.action_space
+    choices = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(space.shape or (1,)))
+    return spaces.Box(-1, 1, (victim.obs_size if kind == "sa-rl" else choices,), np.float32)
+
+
 class _Told:
     """An attacker that does what it was told last: how the environment's own actions become perturbations."""
 
@@ -132,52 +145,60 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
         kind: "sa-rl" or "pa-ad".
         budget: of every step.
         seed: of PA-AD's starts.
+        deterministic: whether the victim acts by its mode, as in the papers' attacks, or samples.
+
+    Attributes:
+        obs: [B, ...] what the environment said last.
 
     Raises:
         ValueError: an episode budget (the attacker could not see what is left), or an attack the victim cannot have.
     """
 
     def __init__(
-        self, venv: VectorEnv[Any, Any, Any], victim: Victim, kind: str, budget: Budget, *, seed: int = 0
+        self,
+        venv: VectorEnv[Any, Any, Any],
+        victim: Victim,
+        kind: str,
+        budget: Budget,
+        *,
+        seed: int = 0,
+        deterministic: bool = True,
     ) -> None:
         if budget.scope != "step" or budget.ratio < 1:
             raise ValueError(
                 f"a learned attack has a budget per step (scope='step', ratio=1), not {budget}: the attacker does not "
                 "see what is left of an episode's"
             )
-        self.venv, self.victim, self.budget = venv, victim, budget
+        self.venv, self.victim, self.budget, self.deterministic = venv, victim, budget, deterministic
         self.num_envs = venv.num_envs
         self.metadata = {**venv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
-        space = victim.action_space
-        choices = int(space.n) if isinstance(space, spaces.Discrete) else int(np.prod(space.shape or (1,)))
-        size = victim.obs_size if kind == "sa-rl" else choices
         self.single_observation_space = victim.observation_space
-        self.single_action_space = spaces.Box(-1, 1, (size,), np.float32)
+        self.single_action_space = attacker_space(victim, kind)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._told = _Told()
-        self._perturber = Perturber(LearnedAttack(kind, self._told), victim, budget, seed=seed)
-        self._obs: np.ndarray = np.empty(0)
+        self.perturber = Perturber(LearnedAttack(kind, self._told), victim, budget, seed=seed)
+        self.obs: np.ndarray = np.empty(0)
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """True first observations [B, O]."""
         obs, info = self.venv.reset(seed=seed, options=options)
-        self._obs = to_numpy(obs)
-        return self._obs, info
+        self.obs = to_numpy(obs)
+        return self.obs, info
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Show the victim what the attacker's actions [B, U] make of the observation, and let it act."""
         self._told.u = to_numpy(actions)
-        seen = self._perturber(self._obs)
-        action, _ = self.victim.model.predict(seen, deterministic=True)
+        seen = self.perturber(self.obs)
+        action, _ = self.victim.model.predict(seen, deterministic=self.deterministic)
         torch_env = getattr(self.venv, "output", "numpy") == "torch"
         obs, reward, terminated, truncated, info = self.venv.step(
             torch.as_tensor(action) if torch_env else action
         )
-        self._obs = to_numpy(obs)
-        return self._obs, -to_numpy(reward), to_numpy(terminated), to_numpy(truncated), info
+        self.obs = to_numpy(obs)
+        return self.obs, -to_numpy(reward), to_numpy(terminated), to_numpy(truncated), info
 
     def close(self, **kwargs: Any) -> None:
         """Close the inner environment."""

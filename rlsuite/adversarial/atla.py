@@ -1,0 +1,278 @@
+"""Alternating training with learned adversaries (ATLA; Zhang et al. 2021, arXiv:2101.08452), on observations.
+
+The agent sees s~ = s + unit * delta, |delta| <= eps, where the adversary chose delta; states and rewards are the
+environment's. Both learn by PPO, in turns:
+
+    repeat   n_pro_updates times: roll out the agent behind the adversary; improve the agent with +r on what it saw
+             n_adv_updates times: roll out the adversary before the agent; improve the adversary with -r on the true s
+
+`attack="sa-rl"` moves the observation itself (ATLA-PPO), `attack="pa-ad"` directs the agent's output and leaves the
+observation to one gradient step (PA-ATLA; Sun et al. 2022, arXiv:2106.05087). Ancestors by `adversary`: "none" (PPO, to
+the same bits), "random" (PPO under uniform noise of the same size), "learned".
+
+What differs from the releases, and why:
+- `unit` is the running standard deviation in the agent's own normaliser, as there; but the perturbation is added before
+  the clip at +-10 (see `rlsuite.adversarial.victim`), and the agent's normaliser learns from what the agent sees, the
+  adversary's from the true observations.
+- The phases take turns in the same running episodes, n_steps each, instead of whole new batches.
+- Their LSTM policies and the SA regulariser (a bound on KL(pi(s) || pi(s~)) in the loss) are not built.
+
+Expected: less return than PPO's where nobody attacks, more under the attacks of the zoo.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from rlsuite.adversarial.attacks.attacked import AttackedVectorEnv, Perturber
+from rlsuite.adversarial.attacks.blackbox import RandomAttack
+from rlsuite.adversarial.attacks.budget import Budget
+from rlsuite.adversarial.attacks.learned import KINDS, AdversaryVectorEnv, LearnedAttack, attacker_space
+from rlsuite.adversarial.rarl import sample
+from rlsuite.adversarial.sides import Mirrored, Side, mirrored
+from rlsuite.adversarial.victim import as_victim
+from rlsuite.core import on_policy
+from rlsuite.core.agent import Agent, EnvLike
+from rlsuite.core.collect import Runner, collect
+from rlsuite.core.config import check_choices, check_range, check_schedule
+from rlsuite.core.distributions import action_spec
+from rlsuite.core.persistence import GeneratorState, Stateful
+from rlsuite.core.schedules import parse_schedule
+from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+from rlsuite.core.spaces import flatten_obs
+from rlsuite.core.types import PolicyBatch
+from rlsuite.core.vector import Stepper
+from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
+
+
+@dataclass(frozen=True)
+class ATLAConfig(PPOConfig):
+    """PPO's hyper-parameters, for both players, and those of the attack.
+
+    Raises:
+        ValueError: a value out of range; the message names the field, its value and the range.
+    """
+
+    eps: float = 0.075
+    """Largest perturbation of a step, in standard deviations of each observation entry; at least 0."""
+    norm: str = "linf"
+    """linf or l2."""
+    attack: str = "sa-rl"
+    """sa-rl or pa-ad."""
+    adversary: str = "learned"
+    """learned, random or none."""
+    attack_ratio: float = 1.0
+    """Probability that a step of the agent's phase is attacked, in [0, 1]."""
+    n_pro_updates: int = 1
+    """The agent's rollouts (each with its update) per iteration; at least 1."""
+    n_adv_updates: int = 1
+    """The adversary's; at least 1."""
+    adv_learning_rate: float | str | None = None
+    """The adversary's step size or schedule; None is the agent's."""
+    adv_ent_coef: float | None = None
+    """Weight of the adversary's entropy bonus; None is the agent's."""
+    adv_clip_range: float | str | None = None
+    """The adversary's clip range; None is the agent's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inf = float("inf")
+        check_choices(self, norm=("linf", "l2"), attack=KINDS, adversary=("learned", "random", "none"))
+        check_range(
+            self, eps=(0, 1e6), attack_ratio=(0, 1), n_pro_updates=(1, inf), n_adv_updates=(1, inf),
+            adv_ent_coef=(0, inf),
+        )  # fmt: skip
+        for name in ("adv_learning_rate", "adv_clip_range"):
+            if getattr(self, name) is not None:
+                check_schedule(self, name)
+
+    def for_adversary(self) -> ATLAConfig:
+        """The adversary's step size, entropy bonus and clip range in the place of the agent's."""
+        own = {
+            name: getattr(self, f"adv_{name}")
+            for name in ("learning_rate", "ent_coef", "clip_range")
+            if getattr(self, f"adv_{name}") is not None
+        }
+        return dataclasses.replace(self, **own)
+
+
+class _Live:
+    """The adversary as it now is, sampling: what shows the agent its observations while it learns."""
+
+    def __init__(self, agent: ATLA) -> None:
+        self.agent = agent
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        agent = self.agent
+        rows = flatten_obs(agent.observation_space, observation, agent.device)
+        return sample(agent.adversary, rows, agent.adversary_generator).cpu().numpy(), state
+
+
+class ATLA(Agent):
+    """Alternating training with learned adversaries; see `rlsuite.core.agent.Agent` and `ATLAConfig`.
+
+    `predict` and evaluation are the agent's, on true observations. `attack()` is the adversary it was trained against.
+
+    Example:
+        >>> from rlsuite import ATLA
+        >>> model = ATLA("InvertedPendulum-v5", num_envs=4, n_steps=64, normalize_obs=True).learn(1_000)
+        >>> action, _ = model.predict(model.observation_space.sample(), deterministic=True)
+    """
+
+    config_class = ATLAConfig
+    config: ATLAConfig
+
+    def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
+        return AttackedVectorEnv(super()._make_env(env), getattr(self, "perturber", None))
+
+    def _build(self) -> None:
+        config = self.config
+        loss, loss_grad = partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config)
+        self.parts = on_policy.build(self, config, loss, loss_grad)
+        self.policy, self.obs_norm, self.return_norm = (
+            self.parts.policy,
+            self.parts.obs_norm,
+            self.parts.return_norm,
+        )
+        self.victim = as_victim(self)
+        self.adv_config = config.for_adversary()
+        self.adversary_generator = torch.Generator(self.device).manual_seed(self.seed + 2**32)
+        space = attacker_space(self.victim, config.attack)
+        side = Side(self.obs_size, action_spec(space), self.device, self.num_envs)
+        adv_loss, adv_grad = (
+            partial(ppo_loss, config=self.adv_config),
+            partial(ppo_loss_grad, config=self.adv_config),
+        )
+        self.adversary = on_policy.build(side, self.adv_config, adv_loss, adv_grad)
+        shown = RandomAttack() if config.adversary == "random" else LearnedAttack(config.attack, _Live(self))
+        eps = 0.0 if config.adversary == "none" else config.eps
+        budget = Budget(eps, config.norm, ratio=config.attack_ratio)
+        self.perturber = Perturber(shown, self.victim, budget, seed=self.seed)
+        if self.stepper is not None:
+            self._world.perturber = self.perturber
+
+    def _state(self) -> dict[str, Stateful]:
+        theirs = self.adversary.state(self.adversary_generator)
+        named = {f"adversary_{name}": part for name, part in theirs.items()}
+        return (
+            self.parts.state(self.generator) | named | {"perturber": GeneratorState(self.perturber.generator)}
+        )
+
+    def _resize(self, num_envs: int) -> None:
+        super()._resize(num_envs)
+        if self.adversary.return_norm is not None:
+            self.adversary.return_norm.resize(num_envs)
+
+    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
+        policy = self.parts.policy.distribution(rows, mask)
+        return policy.mode() if deterministic else policy.sample(self.generator)
+
+    def attack(self) -> LearnedAttack:
+        """The adversary, sampling, as an attack on this agent or another; see `rlsuite.adversarial.attacks`."""
+        return LearnedAttack(self.config.attack, _Live(self))
+
+    @property
+    def _world(self) -> AttackedVectorEnv:
+        assert isinstance(self.venv, AttackedVectorEnv)  # made by _make_env
+        return self.venv
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: SB3Callback = None,
+        log_interval: int | None = 1,
+        tb_log_name: str = "ATLA",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+        on_update: OnUpdate | None = None,
+    ) -> Self:
+        """Train for at least `total_timesteps` environment steps of both phases; `PPO.learn` has the arguments.
+
+        One update (log line, `on_update`) is one iteration of both phases.
+        """
+        config = self.config
+        with session(
+            self,
+            total_timesteps,
+            callback,
+            log_interval,
+            tb_log_name,
+            reset_num_timesteps,
+            progress_bar,
+            on_update,
+        ) as run:
+            mine = self.start_runner()
+            world = AdversaryVectorEnv(
+                self._world.venv,
+                self.victim,
+                config.attack,
+                Budget(config.eps, config.norm),
+                deterministic=False,
+            )
+            world.perturber.generator = self.perturber.generator
+            norms = self.adversary.obs_norm, self.adversary.return_norm
+            theirs = Runner(Stepper(world, self.device), mine.obs, None, *norms, Mirrored(mine.stats))
+            while not run.done:
+                self._measure()
+                for _ in range(config.n_pro_updates):
+                    learned = self._phase(run, config, self.parts, mine, self.generator)
+                    if learned is None:
+                        return self
+                    metrics, batch = learned
+                named = on_policy.log_names(metrics, self, batch)
+                if config.adversary == "learned":
+                    self._measure()
+                    world.obs = self._world.true_obs
+                    theirs.obs = theirs.see(self._rows(world.obs))
+                    for _ in range(config.n_adv_updates):
+                        learned = self._phase(
+                            run, self.adv_config, self.adversary, theirs, self.adversary_generator
+                        )
+                        if learned is None:
+                            return self
+                        named |= {f"adversary/{name}": value for name, value in learned[0].items()}
+                    self._world.true_obs = world.obs
+                    mine.obs = mine.see(self._rows(self._world.show()))
+                run.update_end(named, mine.stats)
+        return self
+
+    def _measure(self) -> None:
+        """Take the budget's unit from the agent's normaliser as it now is."""
+        if self.obs_norm is not None:
+            self.victim.unit = self.obs_norm.var.cpu().sqrt().clamp_min(1e-8)
+
+    def _rows(self, obs: np.ndarray) -> torch.Tensor:
+        return flatten_obs(self.observation_space, obs, self.device)
+
+    def _phase(
+        self,
+        run: Session,
+        config: ATLAConfig,
+        parts: on_policy.Parts,
+        runner: Runner,
+        generator: torch.Generator,
+    ) -> tuple[dict[str, float], PolicyBatch] | None:
+        """One rollout and update of one player, the other one frozen; None when a callback stopped it."""
+        run.rollout_start()
+        left = run.progress_remaining
+        on_step = run.on_step if runner.stepper is self.stepper else mirrored(run.on_step)
+        rollout = collect(parts.backend, runner, config.n_steps, generator, on_step)
+        if rollout is None:
+            return None
+        run.rollout_end(config.n_steps * self.num_envs)
+        batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
+        rates = {
+            name: parse_schedule(getattr(config, name))(left) for name in ("learning_rate", "clip_range")
+        }
+        metrics = on_policy.update(parts, batch, config, generator, **rates, target_kl=config.target_kl)
+        self.n_updates += config.n_epochs
+        return metrics | rates, batch
