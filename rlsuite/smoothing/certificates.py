@@ -186,7 +186,11 @@ def certify_ladder(
         ValueError: bad input, a return below v_0, or too few episodes.
     """
     grid, ratio = _budgets(budgets, sigma)
-    rungs = integer_ladder(ladder) if isinstance(ladder, int | np.integer) else np.asarray(ladder, np.float64)
+    rungs = (
+        integer_ladder(int(ladder))
+        if isinstance(ladder, int | np.integer)
+        else np.asarray(ladder, np.float64)
+    )
     bound = ladder_bound(returns, rungs, alpha)
     values = np.asarray(returns, np.float64)
     check_episodes(len(values), "ladder", alpha=alpha, thresholds=len(rungs) - 1)

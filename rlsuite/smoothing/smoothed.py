@@ -121,7 +121,7 @@ class SmoothedPolicy:
         self.action_space = getattr(policy, "action_space", None)
         space = getattr(policy, "observation_space", None)
         self._shape: tuple[int, ...] | None = None if space is None else space.shape
-        shape = self._shape or ()
+        shape: tuple[int, ...] = self._shape or ()
         split = frames > 1 and not stacked and len(shape) > 1 and shape[0] == frames
         self._shown_ndim = len(shape) - 1 if split else len(shape)  # axes of one environment's observation
         self._masked = "action_masks" in inspect.signature(policy.predict).parameters
