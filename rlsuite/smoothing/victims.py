@@ -73,7 +73,9 @@ def actions_of(model: Any) -> Function:
             return _rows(model, lambda rows: agent.to_box(agent.actor(rows).mode()))
         if isinstance(model, SB3Policy):
             inner: Any = model.model
-            if isinstance(inner, SAC | TD3 | DDPG):
+            if isinstance(inner, SAC):  # its actor samples unless told otherwise
+                return _normalised(model, lambda obs: _unscaled(inner, inner.actor(obs, deterministic=True)))
+            if isinstance(inner, TD3 | DDPG):
                 return _normalised(model, lambda obs: _unscaled(inner, inner.actor(obs)))
             if isinstance(getattr(inner, "policy", None), ActorCriticPolicy):
                 return _normalised(model, lambda obs: inner.policy.get_distribution(obs).distribution.mean)

@@ -124,7 +124,10 @@ CERTIFIERS = {
 
 
 @settings(max_examples=60, deadline=None)
-@given(returns=arrays(np.int64, st.integers(12, 60), elements=st.integers(0, 20)), name=st.sampled_from(list(CERTIFIERS)))
+@given(
+    returns=arrays(np.int64, st.integers(12, 60), elements=st.integers(0, 20)),
+    name=st.sampled_from(list(CERTIFIERS)),
+)
 def test_below_the_mean_and_falling_with_the_budget(returns, name):
     certificate = CERTIFIERS[name](returns, BUDGETS, 0.2)
     assert certificate.value[0] <= returns.mean() + 1e-12
@@ -220,7 +223,12 @@ def test_radius_of_a_mean_return():
 
 @pytest.mark.parametrize(
     ("method", "kwargs"),
-    [("success", {}), ("success", {"level": 0.99}), ("ladder", {"thresholds": 200}), ("ladder", {"alpha": 1e-6})],
+    [
+        ("success", {}),
+        ("success", {"level": 0.99}),
+        ("ladder", {"thresholds": 200}),
+        ("ladder", {"alpha": 1e-6}),
+    ],
 )
 def test_needed_episodes_are_the_fewest(method, kwargs):
     n, level = episodes_needed(method, **kwargs), kwargs.get("level", 0.5)
