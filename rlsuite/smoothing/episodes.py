@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor, mask_argument
 from rlsuite.core.vec_env import to_numpy
 from rlsuite.smoothing.noise import noise_seed
@@ -115,6 +116,18 @@ def _sampling(policy: Any, seed: int) -> Iterator[None]:
                 generator.set_state(before)
 
 
+@contextmanager
+def _threads(policy: Any) -> Iterator[None]:
+    """One arithmetic thread for small networks, as in training: two are slower by far where the machine is busy."""
+    threads = torch.get_num_threads()
+    if isinstance(policy, Agent) and policy.small_network():
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _play(
     smoothed: SmoothedPolicy, venv: VectorEnv[Any, Any, Any], episodes: int, seed: int, deterministic: bool
 ) -> SmoothedReturns:
@@ -123,7 +136,7 @@ def _play(
             f"the vector environment resets in mode {venv.metadata.get('autoreset_mode')}; it must be "
             "AutoresetMode.SAME_STEP (rlsuite_envs.make.make_vector_env makes such ones)."
         )
-    with _sampling(smoothed.policy, noise_seed(seed + 1)):
+    with _sampling(smoothed.policy, noise_seed(seed + 1)), _threads(smoothed.policy):
         return _episodes(smoothed, venv, episodes, seed, deterministic)
 
 
