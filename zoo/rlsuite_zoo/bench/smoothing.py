@@ -2,8 +2,8 @@
 
 A small PPO is trained on noisy 200-step CartPole. Its smoothed episodes, 10,000 for a certificate, are played as one
 batch. Beside it a Python loop plays fewer, one after the other: Stable-Baselines3's `predict` with the same network
-(its weights copied) and noise in Gymnasium's environment. The loop's time per episode is multiplied to N, so that the ratio
-is between the two times for all of them; both mean returns are printed, since both play the same policy.
+(its weights copied) and noise in Gymnasium's environment. The loop's time per episode is multiplied to N, so that the
+ratio is between the two times for all; both mean returns are printed, since both play the same policy.
 """
 
 from __future__ import annotations
