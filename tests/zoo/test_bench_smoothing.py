@@ -18,7 +18,7 @@ def test_times_ratio_and_certificate(tmp_path, capsys):
     expected = seconds["loop, extrapolated"] / seconds["batch"]
     assert result["ratios"]["loop (extrapolated) to batch"] == pytest.approx(expected)
     assert result["episodes"] == {"batch": 60, "loop": 2}
-    assert json.loads((tmp_path / "smoothing.json").read_text())["certificate"]["episodes"] == 60
+    assert json.loads((tmp_path / "smoothing_speed.json").read_text())["certificate"]["episodes"] == 60
     assert "extrapolated from 2 episodes" in " ".join(capsys.readouterr().out.split())
 
 

@@ -51,7 +51,7 @@ def main(
         sigma: noise, observation units.
         train_steps: environment steps of PPO's training.
         repeats: measurements of the batch; the median counts.
-        out: folder for smoothing.json and smoothing.md.
+        out: folder for smoothing_speed.json and smoothing_speed.md.
     """
     if min(peer_episodes, train_steps, repeats) < 1:
         raise UsageError("--peer-episodes, --train-steps and --repeats must be at least 1")
@@ -143,7 +143,7 @@ def _report(
         "certificate": certificate.to_dict(),
         "ratios": {"loop (extrapolated) to batch": ratio},
     }
-    write_report(result, table, out, "smoothing")
+    write_report(result, table, out, "smoothing_speed")
     return result
 
 
