@@ -5,7 +5,7 @@
 | train under noise | `noise`: wrappers for single and vector environments, noise before frame stacks |
 | act behind noise | `smoothed`: any policy with `predict`, one draw per step and frame |
 | play thousands of episodes at once | `episodes` |
-| certify returns | `survival` (what episodes say), `certificates`, `planning` (how many are needed), `certify` (all in one) |
+| certify returns | `planning` (how many episodes), `survival`, `certificates`, `certify` (all in one call) |
 | attack, to see how tight it is | `attack`, with the insides of models from `victims` |
 
     venv = NoisyVectorObservation(make_vector_env("rlsuite/CartPole-v1", 16), sigma=0.2)

@@ -17,9 +17,8 @@ alpha and for all budgets at once,
 percentile of S-DQN).
 What differs: the released script of S-DQN lowers q by the sampling error first and by the attack afterwards, and takes
 the empirical quantile there. That lets the error of a 2 % quantile pass for that of a median, and certifies too much
-far out (for a median of 1,000 normal returns it is wrong in 13 % of simulations at B = 2 sigma and in 26 % at 3 sigma,
-instead of 5 %). Here the level is shifted first, and the sampling error is taken at the shifted level, exactly
-(binomial) or by DKW.
+far out (for the median of 1,000 normal returns 13 % of simulations are wrong at B = 2 sigma, 26 % at 3 sigma, not 5 %).
+Here the level is shifted first, and the sampling error taken at the shifted level, exactly (binomial) or by DKW.
 
 Shapes: N episodes, G budgets.
 """
