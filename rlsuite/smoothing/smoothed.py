@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from rlsuite.core.evaluate import Predictor
@@ -95,7 +96,7 @@ class SmoothedPolicy:
         attack: adversary, or None.
 
     Raises:
-        ValueError: a bad sigma or number of frames.
+        ValueError: a bad sigma or number of frames, or a policy of other than Box observations.
         TypeError: a policy without `predict`.
     """
 
@@ -120,6 +121,8 @@ class SmoothedPolicy:
         self.generator = self.noise.generator  # where evaluate() finds it, to seed it
         self.action_space = getattr(policy, "action_space", None)
         space = getattr(policy, "observation_space", None)
+        if space is not None and not isinstance(space, spaces.Box):
+            raise ValueError(f"the policy sees {space}; Gaussian noise needs Box observations.")
         self._shape: tuple[int, ...] | None = None if space is None else space.shape
         shape: tuple[int, ...] = self._shape or ()
         split = frames > 1 and not stacked and len(shape) > 1 and shape[0] == frames
@@ -192,11 +195,12 @@ class SmoothedPolicy:
         batch = obs[None] if single else obs
         if not self.stacked:
             return batch, single
-        if batch.ndim == 2:
+        if batch.ndim == 2 and batch.shape[1] % self.frames == 0:
             return batch.reshape(len(batch), self.frames, -1)[:, -1], single
         if batch.shape[1] != self.frames:
             raise ValueError(
-                f"stacks have shape {tuple(batch.shape[1:])}; the first axis must be {self.frames}."
+                f"stacks have shape {tuple(batch.shape[1:])}; the first axis must be {self.frames}, or a flat stack "
+                f"of {self.frames} equal parts."
             )
         return batch[:, -1], single
 

@@ -356,6 +356,12 @@ def test_bad_input(agent):
         SmoothedPolicy(agent, 0.1).predict(np.zeros((2, 5), np.float32))
     with pytest.raises(ValueError, match="first axis must be 3"):
         SmoothedPolicy(Recorder(), 0.1, frames=3, stacked=True).predict(np.zeros((2, 4, 5), np.float32))
+    with pytest.raises(ValueError, match="3 equal parts"):
+        SmoothedPolicy(Recorder(), 0.1, frames=3, stacked=True).predict(np.zeros((2, 5), np.float32))
+    discrete = Recorder()
+    discrete.observation_space = spaces.Discrete(3)
+    with pytest.raises(ValueError, match="needs Box"):
+        SmoothedPolicy(discrete, 0.1)
     stacked = SmoothedPolicy(Recorder(), 0.1, frames=3)
     with pytest.raises(ValueError, match="state is None"):
         stacked.predict(np.zeros((2, 4), np.float32), None, np.array([True, False]))
