@@ -89,13 +89,14 @@ class SumBelow(FirstBelow):
 
 
 class Shift:
-    """Adds `step` to every observation as long as the budget lasts."""
+    """Adds a perturbation of norm `step` to every observation as long as the budget lasts."""
 
     def __init__(self, budget, step):
         self.budget, self.step = budget, step
 
     def __call__(self, frame, context, remaining):
         part = torch.minimum(remaining, torch.full_like(remaining, self.step)).to(frame.dtype) * (1 - 1e-7)
+        part = part / frame[0].numel() ** 0.5
         return part.reshape(-1, *[1] * (frame.ndim - 1)).expand_as(frame)
 
 
@@ -375,3 +376,15 @@ def test_bad_input(agent):
     venv = SyncVectorEnv([lambda: BadEnv(0)], autoreset_mode=AutoresetMode.SAME_STEP)
     with pytest.raises(FloatingPointError, match="reward is nan at step 1 in environment 0"):
         smoothed_returns(Recorder(), venv, sigma=0.1, episodes=1)
+
+
+def test_mujocos_pool_and_its_float64_observations():
+    agent = PPO("InvertedPendulum-v5", n_steps=64, device="cpu")
+    assert agent.observation_space.dtype == np.float64
+    plain = evaluate(agent, make_vector_env("InvertedPendulum-v5", 4), episodes=8, seed=2)
+    ours = smoothed_returns(agent, make_vector_env("InvertedPendulum-v5", 4), sigma=0.0, episodes=8, seed=2)
+    assert sorted(plain.returns) == sorted(ours.returns)
+    noisy = smoothed_returns(
+        agent, "InvertedPendulum-v5", sigma=0.5, episodes=8, seed=2, attack=Shift(0.3, 0.1)
+    )
+    assert sorted(noisy.returns) != sorted(ours.returns) and (noisy.spent <= 0.3).all()
