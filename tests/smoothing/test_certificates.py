@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from functools import partial
@@ -308,3 +309,51 @@ def test_mistakes_are_named(words):
     with pytest.raises(ValueError) as error:
         MISTAKES[words]()
     assert words in str(error.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    bad=st.sampled_from([np.nan, np.inf, -np.inf]), where=st.integers(0, 39), name=st.sampled_from(list(CERTIFIERS)),
+)  # fmt: skip
+def test_a_return_that_is_no_number_is_never_certified(bad, where, name):
+    returns = np.full(40, 10.0)
+    returns[where] = bad
+    with pytest.raises(ValueError, match=f"episode {where} is"):
+        CERTIFIERS[name](returns, BUDGETS, 0.2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rungs=st.lists(
+        st.one_of(st.floats(-1e100, 1e100), st.sampled_from([math.nan, math.inf, -math.inf])), max_size=6
+    )
+)
+def test_only_increasing_ladders_are_taken(rungs):
+    good = (
+        len(rungs) > 1 and all(map(math.isfinite, rungs)) and all(a < b for a, b in itertools.pairwise(rungs))
+    )
+    returns = np.full(40, rungs[0] if good else 0.0)
+    if good:
+        assert (
+            certify_ladder(returns, 0.1, 0.2, ladder=rungs).value[0] == rungs[0]
+        )  # nothing above v_0 was reached
+        return
+    with pytest.raises(ValueError, match="ladder"):
+        certify_ladder(returns, 0.1, 0.2, ladder=rungs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sigma=st.one_of(st.floats(max_value=0), st.just(math.nan), st.just(math.inf)),
+    budget=st.one_of(st.floats(max_value=-1e-300), st.just(math.nan), st.just(math.inf)),
+    alpha=st.one_of(st.floats(max_value=0), st.floats(min_value=1), st.just(math.nan)),
+    name=st.sampled_from(list(CERTIFIERS)),
+)
+def test_bad_constants_are_never_taken(sigma, budget, alpha, name):
+    returns = np.full(40, 10.0)
+    with pytest.raises(ValueError, match="sigma"):
+        CERTIFIERS[name](returns, 0.1, sigma)
+    with pytest.raises(ValueError, match="budgets"):
+        CERTIFIERS[name](returns, budget, 0.2)
+    with pytest.raises(ValueError, match="alpha"):
+        CERTIFIERS[name](returns, 0.1, 0.2, alpha=alpha)
