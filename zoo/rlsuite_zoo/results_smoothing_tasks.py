@@ -100,8 +100,8 @@ TASKS = (
 class EnergyShaping(VectorWrapper[Any, Any, Any, Any, Any]):
     """Training reward of the mountain car: its own plus what its energy grew by, scaled so that the climb is worth 100.
 
-    Over an episode the addition is the energy at its end less that at its start; without it, Gaussian exploration does
-    not find the flag.
+    Over an episode the addition is the energy at its end less that at its start: a slope to learn on, where the task
+    itself pays on arrival only.
     """
 
     SCALE = 100 / 0.0015  # the climb from the valley's bottom to the flag is about 0.0015 high
