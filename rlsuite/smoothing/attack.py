@@ -50,6 +50,8 @@ ROWS_AT_ONCE = 1 << 16
 """Observations in one forward pass: bounds the memory, whatever B, A and J are."""
 SHRINK = 1 - 2.0**-20
 """Projected perturbations end this much inside the ball, so that rounding never exceeds the budget."""
+SPENT = 2e-3
+"""Part of the budget below which nothing more is tried: 1.4e-3 of it stay when `SHRINK` of the ball is used."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class ScoreAttack:
     def __call__(self, frame: Tensor, context: FrameContext, remaining: Tensor) -> Tensor:
         """Perturbations [B, *F] for clean newest frames [B, *F], of norm at most remaining [B]."""
         part = torch.zeros_like(frame)
-        rows = (remaining > 0).nonzero().squeeze(1)
+        rows = (remaining > SPENT * self.budget).nonzero().squeeze(1)
         if not len(rows):
             return part
         self._draws.renew(frame)
@@ -263,7 +265,7 @@ class ActionAttack:
     def __call__(self, frame: Tensor, context: FrameContext, remaining: Tensor) -> Tensor:
         """Perturbations [B, *F] for clean newest frames [B, *F], of norm at most remaining [B]."""
         part = torch.zeros_like(frame)
-        rows = (remaining > 0).nonzero().squeeze(1)
+        rows = (remaining > SPENT * self.budget).nonzero().squeeze(1)
         if not len(rows):
             return part
         self._draws.renew(frame)

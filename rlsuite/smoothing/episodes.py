@@ -65,7 +65,8 @@ def smoothed_returns(
         seed: of the environments, the noise and the base policy's samples: equal seeds give equal returns.
         frames: k.
         stacked: whether the environment stacks frames itself.
-        attack: adversary, or None for the clean episodes that certificates need.
+        attack: adversary, or None for the clean episodes that certificates need. It may draw from a generator of its
+            own: make a new one for equal returns.
         deterministic: the base policy's mode (the paper's), or samples.
         num_envs: copies when env is an id; None takes N for rlsuite's kernels, else at most 64.
         env_kwargs: of the environment, when env is an id.

@@ -183,6 +183,24 @@ def test_smoothed_scores_are_attacked_where_they_are_smoothed():
     assert float(smooth) == pytest.approx(-0.562, abs=0.06)
 
 
+def test_what_is_left_after_rounding_is_not_spent_step_by_step():
+    """The net is asked no more once the budget is gone but for the hair that projection keeps."""
+    asked = []
+
+    def scores(obs):
+        asked.append(len(obs))
+        return Linear([[0.0], [1.0]], [0.6, 0.0])(obs)
+
+    attack = ScoreAttack(scores, ScoreAttackConfig(0.5, step_size=0.1))
+    policy = SmoothedPolicy(GreedyPolicy(Linear([[0.0], [1.0]], [0.6, 0.0])), 0.0, attack=attack)
+    frame = np.full((4, 1), 0.100001, np.float32)
+    _, state = policy.predict(frame)
+    assert asked and (state.remaining < 2e-3 * 0.5).all() and (state.remaining > 0).all()
+    asked.clear()
+    policy.predict(frame, state)
+    assert not asked
+
+
 def test_finished_environments_are_left_alone():
     scores = Linear([[0.0], [10.0]], [1.0, 0.0])
     frame = torch.zeros((3, 1))
