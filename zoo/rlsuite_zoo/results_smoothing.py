@@ -250,15 +250,14 @@ def _draw(groups: list[tuple[Task, list[Line]]], path: Path) -> None:
         for line, colour in zip(lines, COLOURS[-1:] + COLOURS, strict=False):
             budgets = [0.0, *(point["budget"] for point in line.attacked)]
             means = [float(line.clean.mean()), *(point["mean"] for point in line.attacked)]
-            ax.plot(
-                budgets, means, "o:", color=colour, markersize=4, linewidth=1, label=f"{line.label}, attacked"
-            )
-            if line.certified is not None:
-                ax.plot(line.grid, line.certified, color=colour, label=f"{line.label}, certified")
+            ax.plot(budgets, means, "o:", color=colour, markersize=4, linewidth=1)
+            label = line.label if line.certified is not None else f"{line.label} (attacked only)"
+            certified = np.full(len(line.grid), np.nan) if line.certified is None else line.certified
+            ax.plot(line.grid, certified, color=colour, label=label)
         ax.set_title(task.title)
-        ax.set_xlabel("budget B of an episode's attack (total L2 norm, observation units)")
+        ax.set_xlabel("budget B: total L2 norm of an episode's attack\nlines: certified, dots: attacked")
         ax.set_ylabel("success probability" if task.success else "mean return")
         ax.set_ylim(bottom=0)
         ax.grid(alpha=0.3)
-        ax.legend(fontsize=7)
-    drawn.savefig(path, dpi=110)
+        ax.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    drawn.savefig(path, dpi=110, bbox_inches="tight")
