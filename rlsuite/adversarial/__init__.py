@@ -1,0 +1,1 @@
+"""Attacks on learners and policies, and training against them."""
