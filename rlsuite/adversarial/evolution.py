@@ -67,8 +67,8 @@ class OpenESConfig:
 
 
 def antithetic(population: int, num_params: int, generator: torch.Generator) -> Tensor:
-    """Standard normal noise e = [z, -z], [P, D] float32: row i + P/2 is minus row i."""
-    half = torch.randn((population // 2, num_params), generator=generator, device=generator.device)
+    """Standard normal noise e = [z, -z], [P, D] float32 on the CPU: row i + P/2 is minus row i."""
+    half = torch.randn((population // 2, num_params), generator=generator)
     return torch.cat((half, -half))
 
 
@@ -109,7 +109,7 @@ class OpenES:
         population: P, even, at least 2.
         config: hyper-parameters; None takes the defaults.
         seed: of the noise.
-        device: where candidates are drawn.
+        device: where candidates and the mean are; noise is drawn on the CPU, the same for every device.
 
     Attributes:
         mean: mu, [D] float32; 0 at first.
@@ -134,7 +134,12 @@ class OpenES:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        if isinstance(population, bool) or not isinstance(population, int) or population < 2 or population % 2:
+        if (
+            isinstance(population, bool)
+            or not isinstance(population, int)
+            or population < 2
+            or population % 2
+        ):
             raise ValueError(
                 f"population={population!r} must be an even integer of at least 2, as candidates come in "
                 "antithetic pairs"
@@ -143,7 +148,7 @@ class OpenES:
             raise ValueError(f"num_params={num_params!r} must be at least 1")
         self.config = OpenESConfig() if config is None else config
         self.num_params, self.population = num_params, population
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
         self.mean = torch.zeros(num_params, device=device)
         self.first_moment, self.second_moment = torch.zeros_like(self.mean), torch.zeros_like(self.mean)
         self.generation = 0
@@ -164,7 +169,7 @@ class OpenES:
 
     def ask(self) -> Tensor:
         """Candidates mu + sigma e, [P, D]; candidate i + P/2 mirrors candidate i."""
-        self._noise = antithetic(self.population, self.num_params, self.generator)
+        self._noise = antithetic(self.population, self.num_params, self.generator).to(self.mean)
         return self.mean + self.sigma * self._noise
 
     def tell(self, fitness: Tensor) -> dict[str, float]:
@@ -180,7 +185,9 @@ class OpenES:
             ValueError: no candidates were asked for, or another number of them. FloatingPointError: NaN or infinity.
         """
         if self._noise is None:
-            raise ValueError("tell was called without ask: there are no candidates that the fitness could be of")
+            raise ValueError(
+                "tell was called without ask: there are no candidates that the fitness could be of"
+            )
         if fitness.shape != (self.population,):
             raise ValueError(f"fitness has shape {tuple(fitness.shape)} but must be [{self.population}]")
         if not bool(torch.isfinite(fitness).all()):

@@ -77,10 +77,18 @@ class VictimConfig:
     def __post_init__(self) -> None:
         inf, tiny = float("inf"), 1e-12
         check_choices(self, activation=("tanh", "relu"))
-        for name, least in (("hidden", 1), ("num_envs", 1), ("n_steps", 2), ("n_updates", 1), ("n_epochs", 1)):
+        for name, least in (
+            ("hidden", 1),
+            ("num_envs", 1),
+            ("n_steps", 2),
+            ("n_updates", 1),
+            ("n_epochs", 1),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"VictimConfig.{name} is {value!r}; it must be an integer of at least {least}")
+                raise ValueError(
+                    f"VictimConfig.{name} is {value!r}; it must be an integer of at least {least}"
+                )
         check_range(
             self, learning_rate=(tiny, inf), gamma=(0, 1), gae_lambda=(0, 1), clip_range=(tiny, inf),
             ent_coef=(0, inf), vf_coef=(0, inf), max_grad_norm=(tiny, inf),
@@ -146,8 +154,8 @@ class VictimNet:
         self.grad = torch.zeros_like(self.flat)
         self.first_moment, self.second_moment = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
         self.steps = 0
-        *self.weights, log_std = views(self.flat, self.shapes) + (() if gaussian else (None,))
-        self.log_std: Tensor | None = log_std
+        parts = views(self.flat, self.shapes)
+        self.weights, self.log_std = parts[:6], parts[6] if gaussian else None
 
     def heads(self, obs: Tensor) -> Tensor:
         """Value and policy [V, K, N] at scaled observations [V, N, D]."""
@@ -225,7 +233,7 @@ class VictimNet:
         grads[1].copy_(d_first.sum(1))
 
     def _policy_slope(self, log_prob: Tensor, batch: Samples) -> Tensor:
-        """d loss / d log pi(a|s), [V, N]: 0 where the clipped term is the smaller one."""
+        """The loss by log pi(a|s), [V, N]: 0 where the clipped term is the smaller one."""
         eps = self.config.clip_range
         ratio = (log_prob - batch.log_prob).exp_()
         gain = ratio * batch.advantage
@@ -252,10 +260,15 @@ class VictimNet:
     def rows(self, some: slice) -> VictimNet:
         """The same networks, of some learners only, sharing memory; `steps` is a copy."""
         part: VictimNet = object.__new__(VictimNet)
-        part.config, part.gaussian, part.shapes, part.steps = self.config, self.gaussian, self.shapes, self.steps
+        part.config, part.gaussian, part.shapes, part.steps = (
+            self.config,
+            self.gaussian,
+            self.shapes,
+            self.steps,
+        )
         for name in ("flat", "grad", "first_moment", "second_moment"):
             setattr(part, name, getattr(self, name)[some])
-        part.weights = [weight[some] for weight in self.weights]
+        part.weights = tuple(weight[some] for weight in self.weights)
         part.log_std = None if self.log_std is None else self.log_std[some]
         return part
 
@@ -302,5 +315,5 @@ def _initial(shapes: Sequence[tuple[int, ...]], rng: torch.Generator) -> Tensor:
 
 
 def _tanh_(x: Tensor) -> Tensor:
-    """tanh in place. On a CPU torch's own takes five times as long as this, which is as exact to 2e-7."""
+    """In-place tanh. On a CPU torch's own takes five times as long as this, which is as exact to 2e-7."""
     return x.mul_(2).sigmoid_().mul_(2).sub_(1) if x.device.type == "cpu" else x.tanh_()

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
@@ -29,7 +30,7 @@ from rlsuite.core.returns import gae
 from rlsuite_envs.cheap_talk.wrapper import CheapTalk, CheapTalkState
 from rlsuite_envs.kernel import Kernel, tree_map
 
-__all__ = ["VICTIMS", "RunningScale", "Victims"]
+__all__ = ["VICTIMS", "RunningScale", "Victims", "derived_seeds"]
 
 VICTIMS = {
     "CartPole": VictimConfig(),
@@ -45,6 +46,12 @@ VICTIMS = {
 
 CACHE_FLOATS = 2**17
 """Hidden units times samples of the learners that are updated together: half a megabyte, which a core's cache holds."""
+
+
+def derived_seeds(*words: int, count: int) -> list[int]:
+    """Seeds that depend on the given integers alone, e.g. a run's seed and generation: nothing to keep for a resume."""
+    drawn = np.random.SeedSequence(words).generate_state(count, np.uint64)
+    return [int(word >> np.uint64(1)) for word in drawn]
 
 
 class RunningScale:
@@ -131,9 +138,7 @@ class Victims:
         self._elapsed = torch.zeros(rows, dtype=torch.int64, device=self.device)
         if config.stagger:
             self._elapsed = self._shared(
-                lambda rng: torch.randint(
-                    self._limit, (config.num_envs,), generator=rng, device=self.device
-                )
+                lambda rng: torch.randint(self._limit, (config.num_envs,), generator=rng, device=self.device)
             )
         self._obs = self._look(self._state)
         shape = (self.num, config.n_steps, config.num_envs)
@@ -276,9 +281,7 @@ class Victims:
             for part in (reward, value, ahead, terminated, terminated | truncated)
         ]
         found = gae(*rows, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
-        advantage, return_ = (
-            part.unflatten(1, (self.num, -1)).transpose(0, 1).flatten(1) for part in found
-        )
+        advantage, return_ = (part.unflatten(1, (self.num, -1)).transpose(0, 1).flatten(1) for part in found)
         std, mean = torch.std_mean(advantage, dim=1, correction=0, keepdim=True)
         acted = self._acted[:, :steps].flatten(1, 2)
         if self.gaussian:
@@ -324,4 +327,6 @@ def _check(talk: CheapTalk, config: VictimConfig, seeds: Sequence[int]) -> None:
             "Box, and one reward"
         )
     if config.stagger and talk.max_episode_steps is None:
-        raise ValueError(f"stagger is set but {inner.__name__} has no time limit; set horizon, or stagger=False")
+        raise ValueError(
+            f"stagger is set but {inner.__name__} has no time limit; set horizon, or stagger=False"
+        )
