@@ -129,7 +129,6 @@ class ACT:
 
     Example:
         >>> act = ACT("CartPole", objective="harm", population=4, victim=VictimConfig(n_updates=2)).learn(1)
-        >>> message = act.predict([0.0, 0.1, 0.02, -0.1])
         >>> env = gym.make("rlsuite/CheapTalk-CartPole-v0", **act.talk_kwargs())
     """
 
@@ -224,7 +223,9 @@ class ACT:
     def _generation(self) -> dict[str, float]:
         """Propose, train, judge, step; the metrics under the logger's names."""
         start = time.perf_counter()
-        seeds = derived_seeds(self.seed, self.generation, count=self.config.seeds_each)
+        seeds = derived_seeds(
+            self.seed, self.generation, count=self.config.seeds_each
+        )  # shared by all candidates
         fitness, returns = self.judge(self.es.ask(), seeds)
         step = self.es.tell(fitness.mean(1))
         seconds = time.perf_counter() - start
@@ -253,7 +254,7 @@ class ACT:
         victims = Victims(self.speech.talking(candidates), self.victim, seeds)
         returns = victims.train()
         if config.controls:
-            episodes = [derived_seeds(seed, count=1)[0] for seed in seeds]
+            episodes = [derived_seeds(seed, 1, count=1)[0] for seed in seeds]
             speak = self.speech.steering(candidates)
             return control_returns(victims, speak, episodes, config.episodes), returns
         judged = returns[-1] if config.end_only else returns.mean(0)

@@ -127,9 +127,11 @@ class Victims:
             else int(talk.action_space.n)  # type: ignore[attr-defined]
         )
         dim = talk.observation_dim + talk.speak.dim
-        self.net = VictimNet(
-            self._rngs, self.networks, dim, self.actions, gaussian=self.gaussian, config=config
-        )
+        # Weights have generators of their own: with or without a channel, the world deals a seed the same hands.
+        births = [
+            torch.Generator(self.device).manual_seed(derived_seeds(int(seed), count=1)[0]) for seed in seeds
+        ]
+        self.net = VictimNet(births, self.networks, dim, self.actions, gaussian=self.gaussian, config=config)
         self.scale = RunningScale(self.num, dim, self.device)
         self._limit = talk.max_episode_steps or 2**62
         rows = self.num * config.num_envs
