@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_envs.drawing import figure
@@ -167,6 +168,8 @@ def _draw(
         alone = np.concatenate([records[id(run)]["left_alone"] for run in steering]).mean()
         axes[0, 2].axhline(alone, color=COLOURS["none"], ls="--", lw=1, label="left alone")
         axes[0, 2].set(xlabel="generation", ylabel="goal return", title="Control: the population")
+    for axis in axes[0, 1:]:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in axes[0]:
         axis.legend(frameon=False, fontsize="small")
         axis.grid(True, color="#E5E5E5", lw=0.8)
