@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from rlsuite.core.config import check_choices, check_range
+from rlsuite_envs.checks import check_integer
 
 __all__ = ["Samples", "VictimConfig", "VictimNet", "victim_loss"]
 
@@ -77,18 +78,9 @@ class VictimConfig:
     def __post_init__(self) -> None:
         inf, tiny = float("inf"), 1e-12
         check_choices(self, activation=("tanh", "relu"))
-        for name, least in (
-            ("hidden", 1),
-            ("num_envs", 1),
-            ("n_steps", 2),
-            ("n_updates", 1),
-            ("n_epochs", 1),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"VictimConfig.{name} is {value!r}; it must be an integer of at least {least}"
-                )
+        for name in ("hidden", "num_envs", "n_updates", "n_epochs"):
+            check_integer(self, name, 1)
+        check_integer(self, "n_steps", 2)
         check_range(
             self, learning_rate=(tiny, inf), gamma=(0, 1), gae_lambda=(0, 1), clip_range=(tiny, inf),
             ent_coef=(0, inf), vf_coef=(0, inf), max_grad_norm=(tiny, inf),
