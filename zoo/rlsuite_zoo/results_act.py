@@ -31,7 +31,7 @@ from rlsuite_zoo.launch import cores
 from rlsuite_zoo.recipe import parse_count, parse_seeds
 from rlsuite_zoo.run_folder import COMMAND, git_state, read_csv, versions, write_json, write_text
 
-SEEDS = "0-1"
+SEEDS = "0"
 TEST_SEED = 5_000_000
 TEST_VICTIMS = 64
 RANDOM_NETWORKS = 16
@@ -55,13 +55,12 @@ class Task:
     generations: int
 
 
+STEERING: dict[str, Any] = {**CPU_MESSAGES, "num_seeds": 1, "sigma": 0.2, "learning_rate": 0.05}
 SHORT = dataclasses.replace(VICTIMS["CartPole"], n_updates=8)
 TASKS = (
-    Task("harm", "harmful", ACTConfig(objective="harm", **CPU_MESSAGES), SHORT, 60),
-    Task("help", "helpful", ACTConfig(objective="help", **CPU_MESSAGES), SHORT, 60),
-    Task(
-        "control", "steering", ACTConfig(objective="control", **{**CPU_MESSAGES, "num_seeds": 1}), SHORT, 60
-    ),
+    Task("harm", "harmful", ACTConfig(objective="harm", **CPU_MESSAGES), SHORT, 40),
+    Task("help", "helpful", ACTConfig(objective="help", **CPU_MESSAGES), SHORT, 40),
+    Task("control", "steering", ACTConfig(objective="control", **STEERING), SHORT, 40),
 )
 
 
