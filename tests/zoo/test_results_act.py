@@ -70,6 +70,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     task = dataclasses.replace(results_act.TASKS[0], generations=4)
     monkeypatch.setattr(results_act, "SAVE_EVERY", 2)
     whole, stopped = ActRun(tmp_path / "whole", task, 0), ActRun(tmp_path / "stopped", task, 0)
+    whole.prepare()
+    stopped.prepare()
     evolve(whole)
     generation = ACT._generation
 

@@ -25,11 +25,12 @@ import torch
 from rlsuite.adversarial.act import ACT, ACTConfig
 from rlsuite.adversarial.victim_ppo import VictimConfig
 from rlsuite.adversarial.victims import VICTIMS
+from rlsuite_zoo import run_folder
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.recipe import parse_count, parse_seeds
-from rlsuite_zoo.run_folder import COMMAND, git_state, read_csv, versions, write_json, write_text
+from rlsuite_zoo.run_folder import git_state, read_csv, versions, write_json, write_text
 
 SEEDS = "0"
 TEST_SEED = 5_000_000
@@ -69,11 +70,15 @@ class ActRun:
 
     def __init__(self, path: Path, task: Task, seed: int) -> None:
         self.path, self.task, self.seed = path, task, seed
-        self.checkpoint, self.progress, self.tested = (
-            path / "act.zip",
-            path / "progress.csv",
-            path / "tested.json",
-        )
+        self.checkpoint, self.progress = path / "act.zip", path / "progress.csv"
+        self.origin, self.tested = path / "origin.json", path / "tested.json"
+
+    def prepare(self) -> None:
+        """Make the folder, and note which command of which version is at work."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.origin.exists():
+            command = shlex.join(run_folder.COMMAND)
+            write_json(self.origin, {"command": command, "versions": versions(), "git": git_state()})
 
     @property
     def finished(self) -> bool:
@@ -82,8 +87,8 @@ class ActRun:
 
     def record(self) -> dict[str, Any]:
         """The test: returns of fresh victims, and where the numbers come from."""
-        found: dict[str, Any] = json.loads(self.tested.read_text(encoding="utf-8"))
-        return found
+        both = (json.loads(file.read_text(encoding="utf-8")) for file in (self.origin, self.tested))
+        return {name: value for part in both for name, value in part.items()}
 
     def curve(self, name: str) -> np.ndarray:
         """One metric by generation, [G]."""
@@ -114,6 +119,8 @@ def make_results(
     if not report_only:
         todo = [run for run in everything if not run.finished]
         print(f"{len(todo)} runs to do in {root}")
+        for run in todo:
+            run.prepare()
         _in_processes(evolve, todo, jobs or cores())
     finished = [run for run in everything if run.finished]
     if not finished:
@@ -150,7 +157,6 @@ def evolve(run: ActRun) -> str:
     """Evolve the adversary of a folder from where it is, then judge it; returns a line to print."""
     torch.set_num_threads(1)
     task = run.task
-    run.path.mkdir(parents=True, exist_ok=True)
     if run.checkpoint.exists():
         act = ACT.load(run.checkpoint, device="cpu")
     else:
@@ -179,9 +185,6 @@ def judge(act: ACT) -> dict[str, Any]:
     few = range(TEST_SEED, TEST_SEED + TEST_VICTIMS // RANDOM_NETWORKS)
     record: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
-        "command": shlex.join(COMMAND),
-        "versions": versions(),
-        "git": git_state(),
         "victims_per_second": act.metrics["time/victims_per_second"],
         "evolved": act.evaluate(seeds)[:, 0].T.tolist(),
         "none": act.evaluate(seeds, "none")[:, 0].T.tolist(),
