@@ -13,12 +13,12 @@ random numbers, and the mean of OpenES steps towards the better vectors. The ret
 (`end_only`, as in the release's command), or the mean over the training.
 
 What differs from the release, and why: messages are the static network of the formal setting (the release's train-time
-command uses a recurrent one, which is no function of the state); populations are sized for a CPU (the experiments'
-are 1024 for CartPole, 768 for the pendulum, 128 for the reacher; 2049 generations); g lacks the value head of a PPO
-network, which it never used; `victims` and `control` name more. Only the three victims that are kernels have
-presets (MinAtar's Breakout is none).
+command uses a recurrent one, which is no function of the state); populations are sized for a CPU (the experiments' are
+1024 for CartPole, 768 for the pendulum, 128 for the reacher; 2049 generations); g lacks a PPO network's value head,
+which it never used; `victims` and `control` name more. MinAtar's Breakout is no kernel and has no preset.
 
-Expected: see the results page of the zoo.
+Expected: with the experiments' two entries networks differ less than seeds do (standard deviations of 3 and 18 in a
+CartPole victim's mean return over 8 updates): that takes populations of their size. Eight entries differ by 8.
 """
 
 from __future__ import annotations

@@ -313,8 +313,8 @@ class Victims:
 
 def _check(talk: CheapTalk, config: VictimConfig, seeds: Sequence[int]) -> None:
     """Raise ValueError unless learners can share the environment's random numbers and act in it."""
-    if len(seeds) < 1:
-        raise ValueError("seeds is empty; give at least one")
+    if len(seeds) < 1 or min(seeds) < 0:
+        raise ValueError(f"seeds={list(seeds)!r} must be at least one, none of them negative")
     inner = type(talk.inner)
     if inner.sample_exogenous is not Kernel.sample_exogenous:
         raise ValueError(

@@ -293,5 +293,6 @@ def test_environments_that_do_not_fit_are_refused():
     noisy = CheapTalk(dataclasses.replace(params, env="rlsuite/LostSales-L4-p4-v0"))
     with pytest.raises(ValueError, match="draws noise"):
         Victims(noisy, VictimConfig(), [0])
-    with pytest.raises(ValueError, match="seeds is empty"):
-        Victims(talk_of("CartPole"), VictimConfig(), [])
+    for seeds in ([], [3, -1]):
+        with pytest.raises(ValueError, match="seeds="):
+            Victims(talk_of("CartPole"), VictimConfig(), seeds)
