@@ -3,7 +3,8 @@
 A generation of the adversary is a population of whole PPO trainings, so that trainings per second are its speed. Three
 ways take turns in one process with one thread: all victims as one batched network; the same code with one victim at a
 time; and `rlsuite.PPO`, as fast as it is for one learner, with the same environment, network size, rollouts, epochs and
-steps (its losses, separate networks for policy and value, cost about twice the arithmetic).
+steps (its losses, separate networks for policy and value, cost about twice the arithmetic). Seconds are those of the
+processor, which on an idle machine are the clock's: whatever else runs does not count.
 """
 
 from __future__ import annotations
@@ -67,12 +68,12 @@ def main(
         )  # imports and first calls are not the speed
         for repeat in range(repeats):
             for name, (calls, train) in ways.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 for i in range(calls):
                     train(i)
                 count = victims if name == BATCHED else calls
-                rates[name].append(count / (time.perf_counter() - start))
-                console.print(f"[{repeat + 1}/{repeats}] {name}: {rates[name][-1]:.3g} trainings/s")
+                rates[name].append(count / (time.process_time() - start))
+                console.print(f"[{repeat + 1}/{repeats}] {name}: {rates[name][-1]:.3g} trainings per CPU s")
     finally:
         torch.set_num_threads(threads)
     setting = {"env": env, "victims": victims, "alone": alone, "victim": dataclasses.asdict(config)}
@@ -114,7 +115,7 @@ def _report(
 ) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in rates.items()}
     table = Table(title=f"Cheap talk's victims, {setting['env']}, {timesteps:,} steps per training")
-    for column in ("", "trainings/s (median)", "least - most", "steps/s", "at once is ... times"):
+    for column in ("", "trainings/CPU s (median)", "least - most", "steps/CPU s", "at once is ... times"):
         table.add_column(column, justify="left" if not column else "right")
     for name, values in rates.items():
         label = f"{name} ({setting['victims']})" if name == BATCHED else name
