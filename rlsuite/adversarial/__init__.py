@@ -1,1 +1,1 @@
-"""Attacks on trained policies, and training that withstands them."""
+"""Attacks on learners and on trained policies, and training that withstands them."""

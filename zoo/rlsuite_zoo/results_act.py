@@ -1,0 +1,198 @@
+"""`rlsuite results act`: harmful, helpful and steering messages for CartPole victims, beside random and no messages.
+
+An adversary is evolved per objective and seed, then judged by fresh victims that no generation saw. Runs are kept and
+found again, in the middle too: a stopped command goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import io
+import json
+import shlex
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlsuite.adversarial.act import ACT, ACTConfig
+from rlsuite.adversarial.victim_ppo import VictimConfig
+from rlsuite.adversarial.victims import VICTIMS
+from rlsuite_zoo import run_folder
+from rlsuite_zoo.display import out_console
+from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.launch import cores
+from rlsuite_zoo.recipe import parse_count, parse_seeds
+from rlsuite_zoo.run_folder import git_state, read_csv, versions, write_json, write_text
+
+SEEDS = "0"
+TEST_SEED = 5_000_000
+TEST_VICTIMS = 64
+RANDOM_NETWORKS = 16
+SAVE_EVERY = 5
+
+CPU_MESSAGES: dict[str, Any] = {
+    "population": 64, "end_only": False, "message_dim": 8, "message_hidden": (8,), "sigma": 0.4, "sigma_limit": 0.1,
+    "sigma_decay": 0.99, "learning_rate": 0.1, "learning_rate_decay": 0.99, "beta1": 0.9,
+}  # fmt: skip
+"""What 64 candidates can find: eight words instead of two, and a network of a hundred numbers instead of thousands."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One objective."""
+
+    key: str
+    title: str
+    config: ACTConfig
+    victim: VictimConfig
+    generations: int
+
+
+STEERING: dict[str, Any] = {**CPU_MESSAGES, "num_seeds": 1, "sigma": 0.2, "learning_rate": 0.05}
+SHORT = dataclasses.replace(VICTIMS["CartPole"], n_updates=8)
+TASKS = (
+    Task("harm", "harmful", ACTConfig(objective="harm", **CPU_MESSAGES), SHORT, 40),
+    Task("help", "helpful", ACTConfig(objective="help", **CPU_MESSAGES), SHORT, 40),
+    Task("control", "steering", ACTConfig(objective="control", **STEERING), SHORT, 40),
+)
+
+
+class ActRun:
+    """The folder of one adversary: its task, its generations, its checkpoint and its test."""
+
+    def __init__(self, path: Path, task: Task, seed: int) -> None:
+        self.path, self.task, self.seed = path, task, seed
+        self.checkpoint, self.progress = path / "act.zip", path / "progress.csv"
+        self.origin, self.tested = path / "origin.json", path / "tested.json"
+
+    def prepare(self) -> None:
+        """Make the folder, and note which command of which version is at work."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.origin.exists():
+            command = shlex.join(run_folder.COMMAND)
+            write_json(self.origin, {"command": command, "versions": versions(), "git": git_state()})
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was evolved and judged."""
+        return self.tested.exists()
+
+    def record(self) -> dict[str, Any]:
+        """The test: returns of fresh victims, and where the numbers come from."""
+        both = (json.loads(file.read_text(encoding="utf-8")) for file in (self.origin, self.tested))
+        return {name: value for part in both for name, value in part.items()}
+
+    def curve(self, name: str) -> np.ndarray:
+        """One metric by generation, [G]."""
+        return np.array([float(row[name]) for row in read_csv(self.progress)])
+
+
+def make_results(
+    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
+) -> None:
+    """Evolve what is missing, then write `<out>/act.md`, `.csv` and `.png`.
+
+    `steps` is a number of generations here.
+
+    Raises:
+        UsageError: bad options, or nothing to report.
+    """
+    from rlsuite_zoo.results_act_page import write_page
+
+    numbers, root = parse_seeds(seeds or SEEDS), Path(runs) / "act"
+    tasks = chosen_tasks(only)
+    if steps:
+        tasks = [dataclasses.replace(task, generations=parse_count(steps, "--steps")) for task in tasks]
+    everything = [
+        ActRun(root / task.key / f"{task.generations}-generations" / f"seed{seed}", task, seed)
+        for seed in numbers
+        for task in tasks
+    ]
+    if not report_only:
+        todo = [run for run in everything if not run.finished]
+        print(f"{len(todo)} runs to do in {root}")
+        for run in todo:
+            run.prepare()
+        _in_processes(evolve, todo, jobs or cores())
+    finished = [run for run in everything if run.finished]
+    if not finished:
+        raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
+    write_page(finished, Path(out))
+
+
+def chosen_tasks(only: str) -> list[Task]:
+    """All objectives, or those named.
+
+    Raises:
+        UsageError: an unknown one; names the nearest.
+    """
+    known = {task.key: task for task in TASKS}
+    keys = [word.strip() for word in only.split(",") if word.strip()] or list(known)
+    for key in keys:
+        if key not in known:
+            raise unknown("objective of the suite act", key, known)
+    return [known[key] for key in keys]
+
+
+def _in_processes(work: Callable[[ActRun], str], todo: list[ActRun], jobs: int) -> None:
+    console = out_console()
+    if jobs == 1 or len(todo) < 2:
+        for run in todo:
+            console.print(work(run))
+        return
+    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+        for line in pool.map(work, todo):
+            console.print(line)
+
+
+def evolve(run: ActRun) -> str:
+    """Evolve the adversary of a folder from where it is, then judge it; returns a line to print."""
+    torch.set_num_threads(1)
+    task = run.task
+    if run.checkpoint.exists():
+        act = ACT.load(run.checkpoint, device="cpu")
+    else:
+        act = ACT("CartPole", task.config, victim=task.victim, seed=run.seed, device="cpu")
+    rows: list[dict[str, Any]] = list(read_csv(run.progress))[: act.generation]
+
+    def keep(model: ACT) -> None:
+        rows.append({"generation": model.generation, **model.metrics})
+        if model.generation % SAVE_EVERY == 0 or model.generation == task.generations:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            write_text(run.progress, text.getvalue())
+            model.save(run.checkpoint)
+
+    if act.generation < task.generations:
+        act.learn(task.generations - act.generation, log_interval=None, on_update=keep)
+    write_json(run.tested, judge(act))
+    return f"{task.key}, seed {run.seed}: {act.generation} generations in {run.path}"
+
+
+def judge(act: ACT) -> dict[str, Any]:
+    """What fresh victims make of an adversary's words, and of others; returns are lists [victims][updates]."""
+    seeds = range(TEST_SEED, TEST_SEED + TEST_VICTIMS)
+    few = range(TEST_SEED, TEST_SEED + TEST_VICTIMS // RANDOM_NETWORKS)
+    record: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(),
+        "victims_per_second": act.metrics["time/victims_per_second"],
+        "evolved": act.evaluate(seeds)[:, 0].T.tolist(),
+        "none": act.evaluate(seeds, "none")[:, 0].T.tolist(),
+        "random": act.evaluate(few, "random", networks=RANDOM_NETWORKS).flatten(1).T.tolist(),
+    }
+    if act.config.controls:
+        # A vector of zeros says nothing, before and after training: where the victim goes by itself.
+        candidates = torch.stack((act.es.mean, torch.zeros_like(act.es.mean)))
+        steered, left_alone = act.judge(candidates, seeds)[0]
+        record |= {"steered": steered.tolist(), "left_alone": left_alone.tolist()}
+    return record
