@@ -44,7 +44,7 @@ from rlsuite.adversarial.teacher import GammaTeacher
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_choices, check_range
-from rlsuite.core.opponents import Uniform, Zero
+from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
@@ -134,7 +134,7 @@ class QARL(Agent):
 
     The environment is a MuJoCo task, whose adversary pushes, or a vector environment with actions
     `Tuple((agent, adversary))`, both bounded boxes. `predict`, `action_space` and evaluation are the protagonist's;
-    `act_adversary` is its opponent, for `rlsuite.core.two_player.Versus`.
+    `opponent()` is its adversary; `rlsuite.adversarial.panel` judges it against several.
 
     Example:
         >>> from rlsuite import QARL
@@ -200,24 +200,34 @@ class QARL(Agent):
 
     def _extend(self, rows: torch.Tensor, scalars: torch.Tensor | None = None) -> torch.Tensor:
         """Rows [B, O] with their scalar behind, [B, O + 1] float32."""
-        if scalars is None:
-            scalars = torch.full((len(rows), 1), self.temperature, device=rows.device)
-        return torch.cat((rows.float(), scalars), dim=1)
+        rows = rows.to(self.device, torch.float32)
+        return torch.cat(
+            (rows, torch.full_like(rows[:, :1], self.temperature) if scalars is None else scalars), dim=1
+        )
 
     def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
         player = self.players[AGENT]
         return player.to_box(player.act(self._extend(rows), deterministic=deterministic))
 
     def act_adversary(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
-        """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: an `Opponent`."""
+        """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: the opponent in training."""
         if self.config.adversary == "none":
             return self.idle(obs, started)
         if self.config.adversary == "random":
             return self.uniform(obs, started)
         return self._opponent(ADVERSARY, obs)
 
+    def opponent(self, seed: int = 0) -> Opponent:
+        """The adversary as it is now, with randomness of its own: for evaluation beside training."""
+        if self.config.adversary == "none":
+            return self.idle
+        if self.config.adversary == "random":
+            return Uniform(self.spaces[2], seed, self.device)
+        player, generator = self.players[ADVERSARY], torch.Generator(self.device).manual_seed(seed)
+        return lambda obs, started: player.to_box(player.act(self._extend(obs), generator=generator))
+
     def act_protagonist(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
-        """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: an `Opponent`."""
+        """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: the adversary's opponent."""
         return self._opponent(AGENT, obs)
 
     def _opponent(self, number: int, obs: torch.Tensor) -> torch.Tensor:
@@ -280,7 +290,7 @@ class QARL(Agent):
         self._scalars = torch.as_tensor(self._shown(alphas), device=self.device).float()[:, None]
         if config.adversary == "force":
             assert isinstance(self.venv, Versus)  # made by _make_env
-            self.venv.match.limit = self._scalars
+            self.venv.match.limit = self._scalars.to(self.venv.device)
         return alphas
 
     def _teach(self, alphas: np.ndarray, returns: np.ndarray) -> dict[str, float]:
