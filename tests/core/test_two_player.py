@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3 import PPO as SB3PPO
 
 from rlsuite import PPO
 from rlsuite.core.evaluate import evaluate
 from rlsuite.core.opponents import Learned, StepForce, Uniform, Zero, box_bounds
 from rlsuite.core.two_player import ADVERSARY, AGENT, Match, Versus
+from rlsuite.sb3 import as_vec_env
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco import MujocoPool
 from rlsuite_envs.mujoco.two_player import ForcedPool
@@ -140,6 +142,18 @@ def test_a_learned_opponent_is_frozen_and_sees_raw_observations():
     ]
     quiet, pushed = (evaluate(model, side, episodes=4).returns for side in sides)
     assert not np.array_equal(quiet, pushed)
+
+
+def test_stable_baselines3_trains_either_side_and_sits_on_it():
+    model = PPO(Versus(ForcedPool("Hopper-v5", 2), AGENT), **SMALL)
+    theirs = Versus(ForcedPool("Hopper-v5", 2), ADVERSARY, Learned(model))
+    adversary = SB3PPO(
+        "MlpPolicy", as_vec_env(theirs), n_steps=32, batch_size=32, device="cpu", seed=0
+    ).learn(128)
+    mine = Versus(ForcedPool("Hopper-v5", 2), AGENT, Learned(adversary))
+    again = SB3PPO("MlpPolicy", as_vec_env(mine), n_steps=32, batch_size=32, device="cpu", seed=0).learn(128)
+    assert again.action_space.shape == (3,) and adversary.action_space.shape == (2,)
+    assert np.isfinite(evaluate(again, mine, episodes=2).returns).all()
 
 
 @pytest.mark.parametrize("game", [windy, lambda: ForcedPool("Hopper-v5", 3)])
