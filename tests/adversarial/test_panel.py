@@ -55,7 +55,6 @@ def test_a_new_adversary_finds_the_worst_case():
         n_steps=50,
         batch_size=200,
         learning_rate=3e-3,
-        log_std_init=1.5,  # of a box of +-10 N
         normalize_reward=True,
         device="cpu",
         seed=1,

@@ -73,17 +73,17 @@ def test_the_adversary_has_a_share_of_its_box_and_a_limit_per_environment():
     original = match.game.step
     match.game.step = lambda actions: given.append(actions[1].clone()) or original(actions)
     side = Versus(match, ADVERSARY, Zero(match.spaces[AGENT]), adv_fraction=0.25)
-    assert side.single_action_space.high[0] == 2.5
+    assert side.single_action_space.high[0] == 0.25
     side.reset(seed=0)
-    side.step(torch.tensor([[9.0], [-9.0], [1.0]]))
-    match.limit = torch.tensor([[0.5], [9.0], [0.0]])
-    side.step(torch.tensor([[9.0], [-9.0], [1.0]]))
-    assert given[0][:, 0].tolist() == [2.5, -2.5, 1.0]
-    assert given[1][:, 0].tolist() == [0.5, -2.5, 0.0]
+    side.step(torch.tensor([[9.0], [-9.0], [0.125]]))
+    match.limit = torch.tensor([[0.125], [9.0], [0.0]])
+    side.step(torch.tensor([[9.0], [-9.0], [0.125]]))
+    assert given[0][:, 0].tolist() == [0.25, -0.25, 0.125]
+    assert given[1][:, 0].tolist() == [0.125, -0.25, 0.0]
     mine = side.other_side(lambda obs, started: torch.full((3, 1), 9.0))
     match.limit = None
     mine.step(torch.zeros(3, 2))
-    assert given[2][:, 0].tolist() == [2.5] * 3
+    assert given[2][:, 0].tolist() == [0.25] * 3
 
 
 def test_uniform_fills_its_box_and_repeats_itself():

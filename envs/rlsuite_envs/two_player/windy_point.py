@@ -26,7 +26,7 @@ class WindyPointParams:
     """kg, > 0."""
     max_force: float = 10.0
     """Largest force of the agent along an axis, N, > 0."""
-    max_wind: float = 10.0
+    max_wind: float = 20.0
     """Largest force of the adversary, N, >= 0."""
     wind_width: float = 1.0
     """Width of the strip where the wind blows, m, > 0."""
@@ -64,8 +64,8 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
     with linear friction.
 
     ## Action Space
-    `Tuple(Box(-1, 1, (2,)), Box(-max_wind, max_wind, (1,)))` float32: the agent's force as a share of `max_force`
-    (x, y), and the adversary's along y in N; both are clipped.
+    `Tuple(Box(-1, 1, (2,)), Box(-1, 1, (1,)))` float32: the agent's force as a share of `max_force` (x, y), and the
+    adversary's along y as a share of `max_wind`; both are clipped.
 
     ## Observation Space
     `Box(-inf, inf, (4,))` float32, seen by both: position (m) and velocity (m/s).
@@ -101,8 +101,7 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
     @property
     def action_space(self) -> spaces.Tuple:
         """The agent's force and the adversary's wind."""
-        wind = self.params.max_wind
-        return spaces.Tuple((spaces.Box(-1, 1, (2,), np.float32), spaces.Box(-wind, wind, (1,), np.float32)))
+        return spaces.Tuple((spaces.Box(-1, 1, (2,), np.float32), spaces.Box(-1, 1, (1,), np.float32)))
 
     @property
     def goal(self) -> tuple[float, float]:
@@ -122,7 +121,7 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
         p = self.params
         push, wind = (part.to(self.dtype) for part in action)
         force = push.clamp(-1.0, 1.0) * p.max_force - p.damping * state.velocity
-        blown = wind.clamp(-p.max_wind, p.max_wind) * self._in_wind(state)[:, None]
+        blown = wind.clamp(-1.0, 1.0) * p.max_wind * self._in_wind(state)[:, None]
         force = force + torch.cat((torch.zeros_like(blown), blown), 1)
         velocity = state.velocity + force * (p.dt / p.mass)
         after = WindyPointState(state.position + velocity * p.dt, velocity)
