@@ -44,7 +44,7 @@ from rlsuite.adversarial.teacher import GammaTeacher
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_choices, check_range
-from rlsuite.core.opponents import Uniform, Zero
+from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
@@ -86,7 +86,8 @@ class QARLConfig:
     alpha_learning_rate: float = 3e-4
     """Of the learned temperatures."""
     buffer_size: int = 1_000_000
-    """Transitions kept per player, over all environments; at least 1."""
+    """Transitions kept per player, over all environments; at least 1. Old rewards carry the other side's former play:
+    the longer the memory, the hotter an adversary acts than its temperature says."""
     batch_size: int = 256
     """Transitions per gradient step."""
     critic_starts: int = 3000
@@ -134,7 +135,7 @@ class QARL(Agent):
 
     The environment is a MuJoCo task, whose adversary pushes, or a vector environment with actions
     `Tuple((agent, adversary))`, both bounded boxes. `predict`, `action_space` and evaluation are the protagonist's;
-    `act_adversary` is its opponent, for `rlsuite.core.two_player.Versus`.
+    `opponent()` is its adversary; `rlsuite.adversarial.panel` judges it against several.
 
     Example:
         >>> from rlsuite import QARL
@@ -156,13 +157,10 @@ class QARL(Agent):
 
     def _build(self) -> None:
         config, theirs = self.config, torch.Generator(self.device).manual_seed(self.seed + 2**32)
-        tempered = config.adversary in TEMPERED
+        hot = config.adversary in TEMPERED
         self.players = [
-            Player(space, self.obs_size + 1, self.num_envs, config, tempered=hot, generator=generator)
-            for space, hot, generator in (
-                (self.spaces[1], False, self.generator),
-                (self.spaces[2], tempered, theirs),
-            )
+            Player(space, self.obs_size + 1, self.num_envs, config, tempered=hot, generator=rng)
+            for space, hot, rng in zip(self.spaces[1:], (False, hot), (self.generator, theirs), strict=True)
         ]
         self.policy = self.players[AGENT].actor
         self.teacher = GammaTeacher(
@@ -200,27 +198,36 @@ class QARL(Agent):
 
     def extend(self, rows: torch.Tensor, scalars: torch.Tensor | None = None) -> torch.Tensor:
         """Rows [B, O] with their scalar behind, [B, O + 1] float32."""
-        if scalars is None:
-            scalars = torch.full((len(rows), 1), self.temperature, device=rows.device)
-        return torch.cat((rows.float(), scalars), dim=1)
+        rows = rows.to(self.device, torch.float32)
+        shown = torch.full_like(rows[:, :1], self.temperature) if scalars is None else scalars
+        return torch.cat((rows, shown), dim=1)
 
     def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
         player = self.players[AGENT]
         return player.to_box(player.act(self.extend(rows), deterministic=deterministic))
 
     def act_adversary(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
-        """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: an `Opponent`."""
+        """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: the opponent in training."""
         if self.config.adversary == "none":
             return self.idle(obs, started)
         if self.config.adversary == "random":
             return self.uniform(obs, started)
-        return self._opponent(ADVERSARY, obs)
+        return self._sample(ADVERSARY, obs)
+
+    def opponent(self, seed: int = 0) -> Opponent:
+        """The adversary as it is now, with randomness of its own: for evaluation beside training."""
+        if self.config.adversary == "none":
+            return self.idle
+        if self.config.adversary == "random":
+            return Uniform(self.spaces[2], seed, self.device)
+        player, generator = self.players[ADVERSARY], torch.Generator(self.device).manual_seed(seed)
+        return lambda obs, started: player.to_box(player.act(self._extend(obs), generator=generator))
 
     def act_protagonist(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
-        """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: an `Opponent`."""
-        return self._opponent(AGENT, obs)
+        """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: the adversary's opponent."""
+        return self._sample(AGENT, obs)
 
-    def _opponent(self, number: int, obs: torch.Tensor) -> torch.Tensor:
+    def _sample(self, number: int, obs: torch.Tensor) -> torch.Tensor:
         player = self.players[number]
         return player.to_box(player.act(self.extend(obs, self._scalars)))
 
@@ -255,18 +262,20 @@ class QARL(Agent):
             try:
                 while not run.done:
                     alphas = self._draw(1.0 - run.progress_remaining)
+                    returns: list[np.ndarray] = []
                     metrics: dict[str, float] = {}
                     for number in learning:
                         learned = self._phase(run, number, steppers[number], runner)
                         if learned is None:
                             return self
-                        returns, named = learned
+                        returns.append(learned[0])
                         prefix = "train" if number == AGENT else "adversary"
-                        metrics |= {f"{prefix}/{name}": value for name, value in named.items()}
-                        metrics |= self._teach(alphas, returns)
+                        metrics |= {f"{prefix}/{name}": value for name, value in learned[1].items()}
+                    # once per iteration: all these episodes are of one distribution
+                    metrics |= self._teach(np.tile(alphas, len(returns)), np.concatenate(returns))
                     run.update_end(metrics | {"train/n_updates": self.n_updates}, runner.stats)
             finally:
-                self._scalars = None  # outside of training both players see the mean
+                self._scalars = self.venv.match.limit = None  # outside of training both see the mean
         return self
 
     def _draw(self, progress: float) -> np.ndarray:
@@ -280,11 +289,11 @@ class QARL(Agent):
         self._scalars = torch.as_tensor(self._shown(alphas), device=self.device).float()[:, None]
         if config.adversary == "force":
             assert isinstance(self.venv, Versus)  # made by _make_env
-            self.venv.match.limit = self._scalars
+            self.venv.match.limit = self._scalars.to(self.venv.device)
         return alphas
 
     def _teach(self, alphas: np.ndarray, returns: np.ndarray) -> dict[str, float]:
-        """Show the teacher the episodes' discounted returns [B]; metrics."""
+        """Show the teacher episodes' temperatures and discounted returns [N]; metrics."""
         metrics = {"teacher/mean": self.teacher.mean, "rollout/discounted_return": float(returns.mean())}
         if self.config.adversary not in ("quantal", "force"):
             return metrics
@@ -330,8 +339,8 @@ class QARL(Agent):
             pending += self.num_envs
             while pending >= config.steps_per_update:
                 pending -= config.steps_per_update
-                metrics = player.improve() or metrics
-                self.n_updates += 1
+                improved = player.improve()
+                metrics, self.n_updates = improved or metrics, self.n_updates + bool(improved)
         run.rollout_end()
         named = {name: float(value) for name, value in metrics.items()}
         for name, value in named.items():

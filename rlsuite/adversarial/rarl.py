@@ -40,7 +40,7 @@ from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.collect import Runner, collect
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
-from rlsuite.core.opponents import Uniform, Zero
+from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
@@ -69,6 +69,8 @@ class RARLConfig(PPOConfig):
     """The adversary's step size or schedule; None is the protagonist's."""
     adv_ent_coef: float | None = None
     """Weight of the adversary's entropy bonus; None is the protagonist's."""
+    adv_log_std_init: float | None = None
+    """First logarithm of the adversary's standard deviation, in the units of its box; None is the protagonist's."""
     adv_fraction: float = 0.25
     """Share of the largest force that the adversary has in training, in [0, 1]; the release's default."""
     max_force: float | None = None
@@ -82,19 +84,20 @@ class RARLConfig(PPOConfig):
         check_choices(self, adversary=("learned", "random", "none"))
         check_range(
             self, n_pro_updates=(1, inf), n_adv_updates=(1, inf), adv_ent_coef=(0, inf), adv_fraction=(0, 1),
-            max_force=(0, inf),
+            max_force=(0, inf), adv_log_std_init=(-20, 5),
         )  # fmt: skip
         check_force_fields(self)
         if self.adv_learning_rate is not None:
             check_schedule(self, "adv_learning_rate")
 
     def for_adversary(self) -> RARLConfig:
-        """The adversary's step size and entropy bonus in the place of the protagonist's."""
-        rate, ent_coef = self.adv_learning_rate, self.adv_ent_coef
+        """The configuration with the adversary's own values in the place of the protagonist's."""
+        rate, ent_coef, log_std = self.adv_learning_rate, self.adv_ent_coef, self.adv_log_std_init
         return dataclasses.replace(
             self,
             learning_rate=self.learning_rate if rate is None else rate,
             ent_coef=self.ent_coef if ent_coef is None else ent_coef,
+            log_std_init=self.log_std_init if log_std is None else log_std,
         )
 
 
@@ -103,7 +106,7 @@ class RARL(Agent):
 
     The environment is a MuJoCo task, whose adversary pushes, or a vector environment with actions
     `Tuple((agent, adversary))`. `predict`, `action_space` and evaluation are the protagonist's: it is used in the plain
-    task. `act_adversary` is the opponent it was trained against, for `rlsuite.core.two_player.Versus`.
+    task. `opponent()` is the adversary it was trained against; `rlsuite.adversarial.panel` judges it against several.
 
     Example:
         >>> from rlsuite import RARL
@@ -160,15 +163,24 @@ class RARL(Agent):
         return policy.mode() if deterministic else policy.sample(self.generator)
 
     def act_adversary(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
-        """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: an `Opponent`."""
+        """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: the opponent in training."""
         if self.config.adversary == "none":
             return self.idle(obs, started)
         if self.config.adversary == "random":
             return self.uniform(obs, started)
         return sample(self.adversary, obs, self.adversary_generator)
 
+    def opponent(self, seed: int = 0) -> Opponent:
+        """The adversary as it is now, with randomness of its own: for evaluation beside training."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        if self.config.adversary == "none":
+            return Zero(self.adversary_space)
+        if self.config.adversary == "random":
+            return Uniform(self.adversary_space, seed, self.device)
+        return lambda obs, started: sample(self.adversary, obs, generator)
+
     def act_protagonist(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
-        """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: an `Opponent`."""
+        """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: the adversary's opponent."""
         return sample(self.parts, obs, self.generator)
 
     def learn(
@@ -258,6 +270,7 @@ class RARL(Agent):
 
 def sample(parts: on_policy.Parts, obs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Actions [B, ...] of a frozen player at raw rows [B, O]; its normaliser learns nothing here."""
+    obs = obs.to(generator.device)
     rows = obs.float() if parts.obs_norm is None else parts.obs_norm.normalize(obs)
     with torch.no_grad():
         return parts.policy.spec.to_env(parts.backend.sample(rows, None, generator))

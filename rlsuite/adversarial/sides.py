@@ -14,10 +14,7 @@ from rlsuite.core.actions import ActionSpec
 from rlsuite.core.collect import EpisodeStats
 from rlsuite.core.types import Step
 
-__all__ = ["FORCE_FIELDS", "Mirrored", "Side", "check_force_fields", "make_game", "mirrored"]
-
-FORCE_FIELDS = ("bodies", "max_force", "adv_fraction")
-"""Fields of a configuration that say what the adversary may do; `make_game` reads the first two."""
+__all__ = ["Mirrored", "Side", "check_force_fields", "make_game", "mirrored"]
 
 
 def check_force_fields(config: Any) -> None:

@@ -88,11 +88,13 @@ class Player:
             config.buffer_size, num_envs, (rows,), (size,), device=device, gamma=config.gamma
         )
 
-    def act(self, rows: torch.Tensor, *, deterministic: bool = False) -> torch.Tensor:
-        """Actions of (-1, 1)^D [B, D] at rows [B, O + 1]."""
+    def act(
+        self, rows: torch.Tensor, *, deterministic: bool = False, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """Actions of (-1, 1)^D [B, D] at rows [B, O + 1]; without a generator, by the player's own."""
         with torch.no_grad():
             policy = self.actor(rows)
-            return policy.mode() if deterministic else policy.sample(self.generator)
+            return policy.mode() if deterministic else policy.sample(generator or self.generator)
 
     def to_box(self, action: torch.Tensor) -> torch.Tensor:
         """Actions of (-1, 1)^D [B, D] in the units of the box, [B, *shape]."""

@@ -140,6 +140,17 @@ def test_callbacks_see_the_protagonists_rewards():
     assert stopped.num_timesteps == 4
 
 
+def test_the_adversary_may_have_values_of_its_own():
+    own = {"adv_learning_rate": 1e-2, "adv_ent_coef": 0.1, "adv_log_std_init": 1.5}
+    model = RARL("rlsuite/WindyPoint-v0", **own, **SMALL)
+    found = model.adv_config
+    assert (found.learning_rate, found.ent_coef, found.log_std_init) == (1e-2, 0.1, 1.5)
+    assert model.adversary.policy.log_std.item() == 1.5 and not model.policy.log_std.any()
+    assert RARL("rlsuite/WindyPoint-v0", **SMALL).adv_config == RARLConfig(
+        **{k: v for k, v in SMALL.items() if k not in ("num_envs", "device", "seed")}
+    )
+
+
 @pytest.mark.parametrize(
     ("env", "settings", "message"),
     [

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3 import PPO as SB3PPO
 
 from rlsuite import PPO
 from rlsuite.core.evaluate import evaluate
 from rlsuite.core.opponents import Learned, StepForce, Uniform, Zero, box_bounds
 from rlsuite.core.two_player import ADVERSARY, AGENT, Match, Versus
+from rlsuite.sb3 import as_vec_env
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco import MujocoPool
 from rlsuite_envs.mujoco.two_player import ForcedPool
@@ -71,17 +73,17 @@ def test_the_adversary_has_a_share_of_its_box_and_a_limit_per_environment():
     original = match.game.step
     match.game.step = lambda actions: given.append(actions[1].clone()) or original(actions)
     side = Versus(match, ADVERSARY, Zero(match.spaces[AGENT]), adv_fraction=0.25)
-    assert side.single_action_space.high[0] == 2.5
+    assert side.single_action_space.high[0] == 0.25
     side.reset(seed=0)
-    side.step(torch.tensor([[9.0], [-9.0], [1.0]]))
-    match.limit = torch.tensor([[0.5], [9.0], [0.0]])
-    side.step(torch.tensor([[9.0], [-9.0], [1.0]]))
-    assert given[0][:, 0].tolist() == [2.5, -2.5, 1.0]
-    assert given[1][:, 0].tolist() == [0.5, -2.5, 0.0]
+    side.step(torch.tensor([[9.0], [-9.0], [0.125]]))
+    match.limit = torch.tensor([[0.125], [9.0], [0.0]])
+    side.step(torch.tensor([[9.0], [-9.0], [0.125]]))
+    assert given[0][:, 0].tolist() == [0.25, -0.25, 0.125]
+    assert given[1][:, 0].tolist() == [0.125, -0.25, 0.0]
     mine = side.other_side(lambda obs, started: torch.full((3, 1), 9.0))
     match.limit = None
     mine.step(torch.zeros(3, 2))
-    assert given[2][:, 0].tolist() == [2.5] * 3
+    assert given[2][:, 0].tolist() == [0.25] * 3
 
 
 def test_uniform_fills_its_box_and_repeats_itself():
@@ -140,6 +142,18 @@ def test_a_learned_opponent_is_frozen_and_sees_raw_observations():
     ]
     quiet, pushed = (evaluate(model, side, episodes=4).returns for side in sides)
     assert not np.array_equal(quiet, pushed)
+
+
+def test_stable_baselines3_trains_either_side_and_sits_on_it():
+    model = PPO(Versus(ForcedPool("Hopper-v5", 2), AGENT), **SMALL)
+    theirs = Versus(ForcedPool("Hopper-v5", 2), ADVERSARY, Learned(model))
+    adversary = SB3PPO(
+        "MlpPolicy", as_vec_env(theirs), n_steps=32, batch_size=32, device="cpu", seed=0
+    ).learn(128)
+    mine = Versus(ForcedPool("Hopper-v5", 2), AGENT, Learned(adversary))
+    again = SB3PPO("MlpPolicy", as_vec_env(mine), n_steps=32, batch_size=32, device="cpu", seed=0).learn(128)
+    assert again.action_space.shape == (3,) and adversary.action_space.shape == (2,)
+    assert np.isfinite(evaluate(again, mine, episodes=2).returns).all()
 
 
 @pytest.mark.parametrize("game", [windy, lambda: ForcedPool("Hopper-v5", 3)])

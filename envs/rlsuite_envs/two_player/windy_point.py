@@ -26,7 +26,7 @@ class WindyPointParams:
     """kg, > 0."""
     max_force: float = 10.0
     """Largest force of the agent along an axis, N, > 0."""
-    max_wind: float = 10.0
+    max_wind: float = 20.0
     """Largest force of the adversary, N, >= 0."""
     wind_width: float = 1.0
     """Width of the strip where the wind blows, m, > 0."""
@@ -50,7 +50,7 @@ class WindyPointState:
     """The point; fields [B, 2]."""
 
     position: Tensor
-    """m, within the square around 0."""
+    """m, from the middle of the square."""
     velocity: Tensor
     """m/s."""
 
@@ -60,12 +60,12 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
 
     ## Description
     A mass of 5 kg on a square of 4 m x 4 m is pushed by the agent from the left to a goal on the right. In a vertical
-    strip in the middle the adversary's wind pushes it up or down. Semi-implicit Euler steps with linear friction; the
-    border stops the mass.
+    strip in the middle the adversary's wind pushes it up or down, over the edge if it can. Semi-implicit Euler steps
+    with linear friction.
 
     ## Action Space
-    `Tuple(Box(-1, 1, (2,)), Box(-max_wind, max_wind, (1,)))` float32: the agent's force as a share of `max_force`
-    (x, y), and the adversary's along y in N; both are clipped.
+    `Tuple(Box(-1, 1, (2,)), Box(-1, 1, (1,)))` float32: the agent's force as a share of `max_force` (x, y), and the
+    adversary's along y as a share of `max_wind`; both are clipped.
 
     ## Observation Space
     `Box(-inf, inf, (4,))` float32, seen by both: position (m) and velocity (m/s).
@@ -77,7 +77,7 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
     At rest around (-3/8 side, 0), uniform within +- `noise` along both axes.
 
     ## Episode End
-    Termination: never. Truncation: after `horizon` (200) steps.
+    Termination: outside of the square. Truncation: after `horizon` (200) steps.
 
     ## Information
     `distance` to the goal, m; `success`: within 0.2 m of it; `wind`: whether the mass is in the strip.
@@ -86,7 +86,7 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
     The fields of `WindyPointParams`.
 
     Source: Reddi et al. 2023 (QARL), whose release has a point mass of 5 kg on a 4 x 4 square against a wind along one
-    axis; its start, goal and reward were not to be had, and are ours.
+    axis; its start, goal, reward and end were not to be had, and are ours.
     """
 
     params_class = WindyPointParams
@@ -101,8 +101,7 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
     @property
     def action_space(self) -> spaces.Tuple:
         """The agent's force and the adversary's wind."""
-        wind = self.params.max_wind
-        return spaces.Tuple((spaces.Box(-1, 1, (2,), np.float32), spaces.Box(-wind, wind, (1,), np.float32)))
+        return spaces.Tuple((spaces.Box(-1, 1, (2,), np.float32), spaces.Box(-1, 1, (1,), np.float32)))
 
     @property
     def goal(self) -> tuple[float, float]:
@@ -122,17 +121,15 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
         p = self.params
         push, wind = (part.to(self.dtype) for part in action)
         force = push.clamp(-1.0, 1.0) * p.max_force - p.damping * state.velocity
-        blown = wind.clamp(-p.max_wind, p.max_wind) * self._in_wind(state)[:, None]
+        blown = wind.clamp(-1.0, 1.0) * p.max_wind * self._in_wind(state)[:, None]
         force = force + torch.cat((torch.zeros_like(blown), blown), 1)
         velocity = state.velocity + force * (p.dt / p.mass)
-        free = state.position + velocity * p.dt
-        position = free.clamp(-0.5 * p.side, 0.5 * p.side)
-        after = WindyPointState(position, torch.where(position == free, velocity, 0.0))
+        after = WindyPointState(state.position + velocity * p.dt, velocity)
         return after, torch.exp(-self._distance(after))
 
     def transition(self, post_state: WindyPointState, noise: None) -> tuple[WindyPointState, None, Tensor]:
-        """The state itself; the episode never terminates."""
-        return post_state, None, torch.zeros_like(post_state.position[:, 0], dtype=torch.bool)
+        """The state itself, and whether it is outside."""
+        return post_state, None, (post_state.position.abs() > 0.5 * self.params.side).any(1)
 
     def observe(self, state: WindyPointState) -> Tensor:
         """Position and velocity, float32."""
