@@ -221,7 +221,7 @@ class QARL(Agent):
         if self.config.adversary == "random":
             return Uniform(self.spaces[2], seed, self.device)
         player, generator = self.players[ADVERSARY], torch.Generator(self.device).manual_seed(seed)
-        return lambda obs, started: player.to_box(player.act(self._extend(obs), generator=generator))
+        return lambda obs, started: player.to_box(player.act(self.extend(obs), generator=generator))
 
     def act_protagonist(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
         """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: the adversary's opponent."""
