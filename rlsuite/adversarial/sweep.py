@@ -1,4 +1,4 @@
-"""How a policy's return depends on what it was not trained for: masses, frictions.
+"""How a policy's return depends on what it was not trained for: masses, frictions, and pushes of unlearned opponents.
 
 A whole grid is one batch of the MuJoCo pool: each environment has its own masses and frictions, every cell starts from
 the unmodified model and meets the same initial states (environment i of every cell is seeded alike).
@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 
+from rlsuite.adversarial.panel import judge, panel
 from rlsuite.core.config import nearest
 from rlsuite.core.evaluate import Predictor, evaluate
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 
-__all__ = ["TORSO", "check_sweep", "model_sweep", "tail_mean", "worst"]
+__all__ = ["TORSO", "check_sweep", "force_sweep", "model_sweep", "tail_mean", "worst"]
 
 TORSO = {
     "Ant-v5": "torso", "HalfCheetah-v5": "torso", "Hopper-v5": "torso", "Humanoid-v5": "torso",
@@ -117,6 +118,55 @@ class _Alike(VectorWrapper):
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
         seeds: Any = None if seed is None else [seed + i % self.episodes for i in range(self.num_envs)]
         return self.env.reset(seed=seeds, options=options)
+
+
+def force_sweep(
+    policy: Predictor,
+    env: str,
+    forces: Sequence[float],
+    *,
+    episodes: int = 5,
+    seed: int = 0,
+    deterministic: bool = True,
+    env_kwargs: dict[str, Any] | None = None,
+) -> dict[str, np.ndarray]:
+    """Returns [K, E] under K strengths of pushing on the task's bodies, by kind of opponent.
+
+    The opponents are `panel`'s: uniformly random forces, pulses of full size, and pulses of random size, whose largest
+    force along an axis is the strength. All strengths meet the same initial states.
+
+    Args:
+        policy: acts on raw observations.
+        env: a MuJoCo task that has an adversary (`rlsuite_envs.mujoco.two_player.PUSHES`).
+        forces: K strengths, N, at least 0.
+        episodes: E per strength and opponent.
+        seed: of initial states and opponents.
+        deterministic: the policy's mode, or samples.
+        env_kwargs: of the environment.
+
+    Raises:
+        ValueError: a task without an adversary, or a bad number.
+    """
+    from rlsuite_envs.mujoco.two_player import ForcedPool
+
+    if not len(forces) or not all(0 <= x < float("inf") for x in forces) or episodes < 1:
+        raise ValueError(
+            f"forces must be finite and at least 0, episodes at least 1, not {list(forces)}, {episodes}"
+        )
+    found: dict[str, list[np.ndarray]] = {}
+    for force in forces:
+        game = ForcedPool(env, episodes, max_force=force, **(env_kwargs or {}))
+        try:
+            opponents = panel(game, horizon=game.pool.max_episode_steps, seed=seed)
+            del opponents["none"]
+            judged = judge(policy, game, opponents, episodes=episodes, seed=seed, deterministic=deterministic)
+        finally:
+            game.close()
+        for name, evaluation in judged.items():
+            returns = np.empty(episodes)
+            returns[evaluation.envs] = evaluation.returns
+            found.setdefault(name, []).append(returns)
+    return {name: np.array(rows) for name, rows in found.items()}
 
 
 def worst(returns: np.ndarray) -> float:

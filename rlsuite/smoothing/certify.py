@@ -23,7 +23,7 @@ from rlsuite.smoothing.certificates import (
 from rlsuite.smoothing.episodes import smoothed_returns
 from rlsuite.smoothing.planning import Method
 
-__all__ = ["certify_policy"]
+__all__ = ["certify_policy", "certify_returns", "check_certificate"]
 
 CERTIFIERS: dict[str, Callable[..., Certificate]] = {
     "success": certify_success,
@@ -80,16 +80,48 @@ def certify_policy(
         ValueError: bad settings, too few episodes, or a return outside the given limits.
         TypeError: an option that the method does not have or lacks.
     """
+    check_certificate(method, budgets, sigma, episodes=episodes, alpha=alpha, **options)
+    run = smoothed_returns(
+        policy, env, sigma=sigma, episodes=episodes, seed=seed, frames=frames, stacked=stacked, env_kwargs=env_kwargs
+    )  # fmt: skip
+    return certify_returns(run.returns, method, budgets, sigma, alpha=alpha, above=above, **options)
+
+
+def certify_returns(
+    returns: np.ndarray,
+    method: str,
+    budgets: npt.ArrayLike,
+    sigma: float,
+    *,
+    alpha: float = 0.05,
+    above: float = 0.0,
+    **options: Any,
+) -> Certificate:
+    """The certificate of returns [N] of clean smoothed episodes; `certify_policy` has the arguments and errors."""
+    certify = partial(CERTIFIERS[method], budgets=budgets, sigma=sigma, alpha=alpha, **options)
+    return certify(returns > above if method == "success" else returns)
+
+
+def check_certificate(
+    method: str,
+    budgets: npt.ArrayLike,
+    sigma: float,
+    *,
+    episodes: int,
+    alpha: float = 0.05,
+    **options: Any,
+) -> None:
+    """Try all settings on invented returns, before anything is played; `certify_policy` has the arguments.
+
+    Raises:
+        ValueError: bad settings, or too few episodes. TypeError: an option that the method does not have or lacks.
+    """
     if method not in CERTIFIERS:
         raise ValueError(f"method {method!r} is unknown: {nearest(str(method), list(CERTIFIERS))}.")
     if isinstance(episodes, bool) or not isinstance(episodes, (int, np.integer)) or episodes < 1:
         raise ValueError(f"episodes={episodes!r} must be an integer of at least 1.")
     certify = partial(CERTIFIERS[method], budgets=budgets, sigma=sigma, alpha=alpha, **options)
     certify(np.full(int(episodes), _allowed(method, options)))
-    run = smoothed_returns(
-        policy, env, sigma=sigma, episodes=episodes, seed=seed, frames=frames, stacked=stacked, env_kwargs=env_kwargs
-    )  # fmt: skip
-    return certify(run.returns > above if method == "success" else run.returns)
 
 
 def _allowed(method: str, options: dict[str, Any]) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import VectorWrapper
 
-from rlsuite.adversarial.sweep import model_sweep, tail_mean, worst
+from rlsuite.adversarial.sweep import force_sweep, model_sweep, tail_mean, worst
 from rlsuite.core.evaluate import evaluate
 from rlsuite_envs.mujoco.pool import MujocoPool
 
@@ -36,6 +36,20 @@ def test_every_cell_is_the_task_with_those_scales() -> None:
             assert np.array_equal(found[i, j], alone.returns[np.argsort(alone.envs)])
             pool.close()
     assert len(np.unique(found.mean(-1))) > 3
+
+
+def test_pushes_begin_at_the_plain_task_and_then_change_it() -> None:
+    found = force_sweep(Swing(), "Hopper-v5", [0.0, 20.0], episodes=3, seed=5)
+    assert set(found) == {"random", "steps", "random steps"}
+    plain = evaluate(Swing(), "Hopper-v5", episodes=3, seed=5)
+    for returns in found.values():
+        assert returns.shape == (2, 3)
+        assert np.array_equal(returns[0], plain.returns[np.argsort(plain.envs)])
+        assert not np.array_equal(returns[0], returns[1])
+    with pytest.raises(ValueError, match="forces"):
+        force_sweep(Swing(), "Hopper-v5", [-1.0])
+    with pytest.raises(ValueError, match="adversary"):
+        force_sweep(Swing(), "Pusher-v5", [1.0])
 
 
 def test_summaries() -> None:

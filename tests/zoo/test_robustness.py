@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 RUN = "runs/ppo/InvertedPendulum-v5/a"
-GRID = ("--mass", "0.5:1.5:0.5", "--friction", "0.5,1", "--episodes", "2", "--jobs", "1")
+GRID = ("--force", "0,5", "--mass", "0.5:1.5:0.5", "--friction", "0.5,1", "--episodes", "2", "--jobs", "1")
 
 
 ENV = "InvertedPendulum-v5"
@@ -24,14 +24,16 @@ def test_maps_are_kept_and_averaged_over_seeds(rlsuite: Any, trained: Any) -> No
     assert "2 to play" in ran.out and "worst cell" in ran.out
     data = json.loads(Path("results/robustness.json").read_text())
     (group,) = data["groups"].values()
-    maps = [
-        np.array(json.loads(Path(RUN, f"seed{k}/robustness/mass-friction.json").read_text())["returns"])
-        for k in (0, 1)
-    ]
+    kept = [json.loads(Path(RUN, f"seed{k}/robustness/sweep.json").read_text()) for k in (0, 1)]
+    maps = [np.array(record["returns"]) for record in kept]
     assert maps[0].shape == (3, 2, 2)
     assert group["nominal"]["mean"] == pytest.approx(np.mean([m[1, 1].mean() for m in maps]))
     assert group["worst cell"]["mean"] == pytest.approx(np.mean([m.mean(-1).min() for m in maps]))
     assert group["worst cell"]["mean"] <= group["mean of the map"]["mean"] and group["nominal"]["runs"] == 2
+    (pushes,) = data["pushed"].values()
+    assert set(pushes) == {"random", "steps", "random steps"}
+    assert pushes["steps"]["5"] == pytest.approx(np.mean([np.mean(r["pushed"]["steps"][1]) for r in kept]))
+    assert len({pushes[kind]["0"] for kind in pushes}) == 1  # without force they are all the plain task
     rows = list(csv.DictReader(Path("results/robustness.csv").read_text().splitlines()))
     assert len(rows) == 12 and {row["body"] for row in rows} == {"pole"}
     page = Path("results/robustness.html").read_text()
@@ -44,7 +46,7 @@ def test_maps_are_kept_and_averaged_over_seeds(rlsuite: Any, trained: Any) -> No
     ("words", "message"),
     [
         (("--body", "pol"), "did you mean 'pole'"), (("--mass", "0,1"), "mass scales"),
-        (("--friction", "x"), "--friction"),
+        (("--friction", "x"), "--friction"), (("--force=-1,2",), "--force begins"),
         (("--episodes", "0"), "episodes is 0"), (("--jobs", "0"), "--jobs"), (("--report-only",), "no map was played"),
     ],
 )  # fmt: skip

@@ -22,7 +22,7 @@ from tyro.conf import Positional
 from rlsuite_zoo import run_folder
 from rlsuite_zoo.benchmark import benchmark
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
-from rlsuite_zoo.robustness_commands import attack, robustness
+from rlsuite_zoo.robustness_commands import attack, certify, robustness
 
 SETTING = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -161,7 +161,7 @@ def results(
     """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept.
 
     Args:
-        suite: bpo, sac, pdppo, hdpo, subpo, or envs (PPO beside random play everywhere).
+        suite: bpo, sac, pdppo, hdpo, subpo, smoothing, act, or envs (PPO beside random play everywhere).
         seeds: such as 0-4 (default: the suite's).
         steps: environment steps of each run (default: the suite's).
         jobs: runs at a time (default: one per core).
@@ -170,18 +170,16 @@ def results(
         runs: folder of the runs.
         out: folder of the page and its pictures.
     """
-    from rlsuite_zoo import results_envs, results_hdpo, results_page, results_subpo
+    import importlib
+
+    from rlsuite_zoo import results_page
 
     options: dict[str, Any] = {
         "seeds": seeds, "steps": steps, "jobs": jobs, "only": only, "report_only": report_only,
         "runs": runs, "out": out,
     }  # fmt: skip
-    if suite == "envs":
-        results_envs.make_results(**options)
-    elif suite == "hdpo":
-        results_hdpo.make_results(**options)
-    elif suite == "subpo":
-        results_subpo.make_results(**options)
+    if suite in OWN_RESULTS:
+        importlib.import_module(f"rlsuite_zoo.results_{suite}").make_results(**options)
     else:
         results_page.make_results(suite, **options)
 
@@ -221,9 +219,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "benchmark": benchmark,
     "attack": attack,
+    "certify": certify,
     "robustness": robustness,
 }
-BENCHES = ("rollout", "train", "envs", "gpu")
+OWN_RESULTS = ("act", "envs", "hdpo", "smoothing", "subpo")
+"""Pages with a module of their own, `results_<name>`; the others are suites."""
+BENCHES = ("rollout", "train", "envs", "gpu", "smoothing", "act")
 
 
 def usage() -> str:

@@ -1,4 +1,4 @@
-"""`rlsuite robustness RUN...`: return over mass and friction as heat maps, their worst cell and worst tenth.
+"""`rlsuite robustness RUN...`: return over mass and friction as heat maps, and over the strength of pushes.
 
 Each run's map is one batch of simulations, kept in `RUN/robustness/`; runs that differ only in seed are averaged.
 """
@@ -16,15 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlsuite.adversarial.sweep import check_sweep, model_sweep, tail_mean, worst
+from rlsuite.adversarial.sweep import check_sweep, force_sweep, model_sweep, tail_mean, worst
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
+from rlsuite_envs.mujoco.two_player import PUSHES
 from rlsuite_zoo.attack_page import cell_text, provenance_of
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.models import load_policy
+from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_grid
 from rlsuite_zoo.run_folder import RunFolder, find_runs, write_json, write_text
 
@@ -45,11 +47,13 @@ class Sweep:
     friction: tuple[float, ...]
     episodes: int
     seed: int
+    forces: tuple[float, ...] = ()
+    """Strengths of pushes, N; none where the task has no adversary."""
 
     @property
     def path(self) -> Path:
         """Where it is kept."""
-        return Path(self.run) / "robustness" / "mass-friction.json"
+        return Path(self.run) / "robustness" / "sweep.json"
 
 
 def _key(sweep: Sweep) -> dict[str, Any]:
@@ -59,15 +63,25 @@ def _key(sweep: Sweep) -> dict[str, Any]:
     return found
 
 
-def read_sweep(sweep: Sweep) -> np.ndarray | None:
-    """Returns [M, F, E], or None if they were not played, or with other settings."""
+@dataclass(frozen=True)
+class Found:
+    """What a sweep found."""
+
+    returns: np.ndarray
+    """[M, F, E] over mass and friction."""
+    pushed: dict[str, np.ndarray]
+    """[K, E] over the strength of pushes, by opponent."""
+
+
+def read_sweep(sweep: Sweep) -> Found | None:
+    """What was found, or None if it was not played, or with other settings."""
     try:
         record = json.loads(sweep.path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     if not isinstance(record, dict) or record.get("sweep") != _key(sweep):
         return None
-    return np.array(record["returns"])
+    return Found(np.array(record["returns"]), {k: np.array(v) for k, v in record["pushed"].items()})
 
 
 def play_sweep(sweep: Sweep) -> float:
@@ -75,13 +89,24 @@ def play_sweep(sweep: Sweep) -> float:
     torch.set_num_threads(1)
     begun = time.perf_counter()
     folder = RunFolder(sweep.run)
-    spec = folder.spec()
+    spec, policy = folder.spec(), load_policy(folder, folder.last)
+    common: dict[str, Any] = {
+        "episodes": sweep.episodes, "seed": sweep.seed, "deterministic": not spec.eval_stochastic,
+        "env_kwargs": spec.env_kwargs,
+    }  # fmt: skip
+    pushed = force_sweep(policy, spec.env, sweep.forces, **common) if sweep.forces else {}
     returns = model_sweep(
-        load_policy(folder, folder.last), spec.env, mass=sweep.mass, friction=sweep.friction, body=sweep.body,
-        episodes=sweep.episodes, seed=sweep.seed, deterministic=not spec.eval_stochastic, env_kwargs=spec.env_kwargs,
+        policy, spec.env, mass=sweep.mass, friction=sweep.friction, body=sweep.body, **common
     )  # fmt: skip
     sweep.path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(sweep.path, {"sweep": _key(sweep), "returns": returns.tolist()})
+    write_json(
+        sweep.path,
+        {
+            "sweep": _key(sweep),
+            "returns": returns.tolist(),
+            "pushed": {k: v.tolist() for k, v in pushed.items()},
+        },
+    )
     return time.perf_counter() - begun
 
 
@@ -91,6 +116,7 @@ def make_robustness(
     body: str,
     mass: str,
     friction: str,
+    force: str,
     episodes: int,
     seed: int,
     jobs: int | None,
@@ -105,7 +131,9 @@ def make_robustness(
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}; it must be at least 1")
-    axes = [parse_grid(mass, "--mass"), parse_grid(friction, "--friction")]
+    axes = [parse_grid(mass, "--mass"), parse_grid(friction, "--friction"), parse_grid(force, "--force")]
+    if axes[2][0] < 0:
+        raise UsageError(f"--force begins with {axes[2][0]:g}; strengths are at least 0")
     if quick:
         picks = [np.linspace(0, len(a) - 1, min(QUICK_CELLS, len(a))).round().astype(int) for a in axes]
         axes = [[a[i] for i in pick] for a, pick in zip(axes, picks, strict=True)]
@@ -119,34 +147,35 @@ def make_robustness(
             found = check_sweep(folder.spec().env, body, axes[0], axes[1], episodes)
         except ValueError as error:
             raise UsageError(f"{folder.path}: {error}") from error
-        sweeps.append(Sweep(str(folder.path), found, tuple(axes[0]), tuple(axes[1]), episodes, seed))
+        pushes = tuple(axes[2]) if folder.spec().env.removeprefix("rlsuite/") in PUSHES else ()
+        sweeps.append(Sweep(str(folder.path), found, tuple(axes[0]), tuple(axes[1]), episodes, seed, pushes))
     if not report_only:
         todo = [sweep for sweep in sweeps if read_sweep(sweep) is None]
         print(f"{len(sweeps) - len(todo)} of {len(sweeps)} maps are there; {len(todo)} to play")
         run_cells(play_sweep, todo, jobs or cores(), lambda sweep: Path(sweep.run).name)
-    played = {sweep: returns for sweep in sweeps if (returns := read_sweep(sweep)) is not None}
+    played = {sweep: outcome for sweep in sweeps if (outcome := read_sweep(sweep)) is not None}
     if not played:
         raise UsageError("no map was played; leave --report-only out")
     _write(played, Path(out))
 
 
-Groups = dict[str, list[tuple[Sweep, np.ndarray]]]
+Groups = dict[str, list[tuple[Sweep, Found]]]
 
 
-def _groups(played: dict[Sweep, np.ndarray]) -> Groups:
+def _groups(played: dict[Sweep, Found]) -> Groups:
     """By what differs in more than the seed."""
     found: Groups = {}
-    for sweep, returns in played.items():
+    for sweep, outcome in played.items():
         spec = RunFolder(sweep.run).spec()
-        found.setdefault(f"{spec.group} on {spec.env}", []).append((sweep, returns))
+        found.setdefault(f"{spec.group} on {spec.env}", []).append((sweep, outcome))
     return found
 
 
-def _summary(members: list[tuple[Sweep, np.ndarray]]) -> dict[str, Interval]:
+def _summary(members: list[tuple[Sweep, Found]]) -> dict[str, Interval]:
     """Nominal, mean, worst and CVaR return of a group, with 95 % intervals over its runs."""
 
     def over(function: Any) -> Interval:
-        return bootstrap_interval([float(function(sweep, returns)) for sweep, returns in members])
+        return bootstrap_interval([float(function(sweep, found.returns)) for sweep, found in members])
 
     def nominal(sweep: Sweep, returns: np.ndarray) -> float:
         i = int(np.abs(np.array(sweep.mass) - 1).argmin())
@@ -161,7 +190,7 @@ def _summary(members: list[tuple[Sweep, np.ndarray]]) -> dict[str, Interval]:
     }
 
 
-def _write(played: dict[Sweep, np.ndarray], out: Path) -> None:
+def _write(played: dict[Sweep, Found], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     groups = _groups(played)
     tables = {name: _summary(members) for name, members in groups.items()}
@@ -179,9 +208,19 @@ def _write(played: dict[Sweep, np.ndarray], out: Path) -> None:
         }
         for name, table in tables.items()
     }
-    write_json(out / "robustness.json", {"settings": settings, "groups": numbers})
+    pushes = {
+        name: {
+            kind: {
+                f"{force:g}": _pushed(members, kind, i).estimate
+                for i, force in enumerate(members[0][0].forces)
+            }
+            for kind in members[0][1].pushed
+        }
+        for name, members in groups.items()
+    }
+    write_json(out / "robustness.json", {"settings": settings, "groups": numbers, "pushed": pushes})
     _draw(groups, out / "robustness.png")
-    page = HtmlPage("Robustness over mass and friction")
+    page = HtmlPage("Robustness over mass, friction and pushes")
     page.paragraph(
         "Mean undiscounted return over scales of mass and friction that the policies may never have met, averaged over "
         "runs that differ in their seed alone; intervals are 95 % bootstrap over runs (with one run there is none). "
@@ -193,6 +232,15 @@ def _write(played: dict[Sweep, np.ndarray], out: Path) -> None:
         [[n, *(cell_text(v) for v in t.values()), str(next(iter(t.values())).n)] for n, t in tables.items()],
     )
     page.picture(out / "robustness.png", "mean return over mass and friction")
+    pushed = {name: members for name, members in groups.items() if members[0][1].pushed}
+    if pushed:
+        _draw_pushes(pushed, out / "robustness-forces.png")
+        page.heading("Pushed")
+        page.paragraph(
+            "Mean return against opponents that push the task's bodies without having learned to: uniformly random "
+            "forces, pulses of full size, pulses of random size; the force is the largest along an axis."
+        )
+        page.picture(out / "robustness-forces.png", "mean return over the strength of pushes")
     page.heading("Settings")
     page.settings(settings)
     page.write(out / "robustness.html")
@@ -200,14 +248,14 @@ def _write(played: dict[Sweep, np.ndarray], out: Path) -> None:
     print(f"wrote {out / 'robustness.html'}; least worst cell: {least}, {tables[least]['worst cell']}")
 
 
-def _csv(played: dict[Sweep, np.ndarray]) -> str:
+def _csv(played: dict[Sweep, Found]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["run", "body", "mass_scale", "friction_scale", "mean_return", "least", "episodes"])
-    for sweep, returns in played.items():
+    for sweep, outcome in played.items():
         for i, mass in enumerate(sweep.mass):
             for j, friction in enumerate(sweep.friction):
-                cell = returns[i, j]
+                cell = outcome.returns[i, j]
                 row = [f"{mass:g}", f"{friction:g}", f"{cell.mean():.4f}", f"{cell.min():.4f}", len(cell)]
                 writer.writerow([sweep.run, sweep.body, *row])
     return text.getvalue()
@@ -215,7 +263,10 @@ def _csv(played: dict[Sweep, np.ndarray]) -> str:
 
 def _draw(groups: Groups, path: Path) -> None:
     """One heat map a group, on a common scale of colours."""
-    maps = {name: np.mean([r.mean(axis=-1) for _, r in members], axis=0) for name, members in groups.items()}
+    maps = {
+        name: np.mean([f.returns.mean(axis=-1) for _, f in members], axis=0)
+        for name, members in groups.items()
+    }
     low, high = min(m.min() for m in maps.values()), max(m.max() for m in maps.values())
     cols = min(3, len(maps))
     rows = -(-len(maps) // cols)
@@ -233,4 +284,31 @@ def _draw(groups: Groups, path: Path) -> None:
         ax.set_xlabel("friction, relative")
         ax.set_ylabel(f"mass of {sweep.body}, relative")
     picture.colorbar(image, ax=axes, label="mean return")
+    picture.savefig(path, dpi=140)
+
+
+def _pushed(members: list[tuple[Sweep, Found]], kind: str, i: int) -> Interval:
+    """Mean return at the i-th strength: over episodes of one run, else over runs."""
+    rows = [found.pushed[kind][i] for _, found in members]
+    return bootstrap_interval(rows[0] if len(rows) == 1 else [float(row.mean()) for row in rows])
+
+
+def _draw_pushes(groups: Groups, path: Path) -> None:
+    """One panel an opponent, one line a group."""
+    kinds = list(next(iter(groups.values()))[0][1].pushed)
+    picture, axes = figure(1, len(kinds), width=1.0 + 3.8 * len(kinds), height=3.8)
+    for ax, kind in zip(axes[0], kinds, strict=True):
+        for i, (name, members) in enumerate(groups.items()):
+            x = members[0][0].forces
+            points = [_pushed(members, kind, k) for k in range(len(x))]
+            colour = COLOURS[i % len(COLOURS)]
+            ax.plot(x, [v.estimate for v in points], color=colour, marker="o", ms=3, label=name)
+            ax.fill_between(
+                x, [v.low for v in points], [v.high for v in points], color=colour, alpha=0.15, lw=0
+            )
+        ax.set_title(kind, loc="left")
+        ax.set_xlabel("largest force, N")
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("mean return")
+    axes[0, 0].legend(fontsize=7)
     picture.savefig(path, dpi=140)

@@ -1,0 +1,280 @@
+"""`rlsuite certify RUN`: what return a smoothed policy keeps whatever is done to its observations, and on what terms.
+
+The clean smoothed episodes of a run and a noise are one batch, kept in `RUN/certify/`; certificates are computed from
+them, so that another method or other budgets cost no simulation. Attacked episodes stand beside them on request.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from rlsuite.core.statistics import Interval, bootstrap_interval
+from rlsuite.smoothing.attack import ActionAttack, ActionAttackConfig, ScoreAttack, ScoreAttackConfig
+from rlsuite.smoothing.certificates import Certificate
+from rlsuite.smoothing.certify import certify_returns, check_certificate
+from rlsuite.smoothing.episodes import smoothed_returns
+from rlsuite.smoothing.victims import actions_of, scores_of
+from rlsuite_envs.drawing import figure
+from rlsuite_zoo.attack_page import cell_text, provenance_of
+from rlsuite_zoo.cells import run_cells
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.html_page import HtmlPage
+from rlsuite_zoo.launch import cores
+from rlsuite_zoo.models import load_policy
+from rlsuite_zoo.plot import COLOURS
+from rlsuite_zoo.recipe import parse_grid
+from rlsuite_zoo.run_folder import RunFolder, find_runs, write_json, write_text
+
+__all__ = ["make_certificates"]
+
+QUICK_EPISODES, QUICK_ATTACKED = 200, 10
+
+
+@dataclass(frozen=True)
+class Played:
+    """Episodes of one run under one noise and (budget above 0) one attack; equal fields have equal results."""
+
+    run: str
+    sigma: float
+    episodes: int
+    seed: int
+    budget: float = 0.0
+    """Of the tightness attack, total L2 norm of an episode; 0 for the clean episodes of a certificate."""
+
+    @property
+    def path(self) -> Path:
+        """Where they are kept."""
+        attacked = f"-attacked{self.budget:g}" if self.budget else ""
+        return Path(self.run) / "certify" / f"sigma{self.sigma:g}{attacked}.json"
+
+
+def _key(cell: Played) -> dict[str, Any]:
+    values = {**asdict(cell), "stamp": RunFolder(cell.run).last.stat().st_mtime_ns}
+    del values["run"]
+    return values
+
+
+def read_cell(cell: Played) -> np.ndarray | None:
+    """Returns [N], or None if they were not played, or with other settings."""
+    try:
+        record = json.loads(cell.path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if not isinstance(record, dict) or record.get("cell") != _key(cell):
+        return None
+    return np.array(record["returns"])
+
+
+def play_cell(cell: Played) -> float:
+    """Play and keep the episodes; returns seconds."""
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    folder = RunFolder(cell.run)
+    spec, policy = folder.spec(), load_policy(folder, folder.last)
+    attack: Any = None
+    if cell.budget:
+        model: Any = policy
+        if isinstance(model.action_space, spaces.Discrete):
+            attack = ScoreAttack(
+                scores_of(model), ScoreAttackConfig(budget=cell.budget, sigma=cell.sigma, seed=cell.seed)
+            )
+        else:
+            attack = ActionAttack(
+                actions_of(model), ActionAttackConfig(budget=cell.budget, sigma=cell.sigma, seed=cell.seed)
+            )
+    # the attack plays other episodes than the certificate was computed from
+    found = smoothed_returns(
+        policy, spec.env, sigma=cell.sigma, episodes=cell.episodes, seed=cell.seed + (7_000_003 if attack else 0),
+        attack=attack, env_kwargs=dict(spec.env_kwargs),
+    )  # fmt: skip
+    cell.path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(cell.path, {"cell": _key(cell), "returns": found.returns.tolist()})
+    return time.perf_counter() - begun
+
+
+def make_certificates(
+    run: str,
+    *,
+    sigma: str,
+    budgets: str,
+    method: str,
+    episodes: int,
+    alpha: float,
+    options: dict[str, Any],
+    above: float,
+    attacked: int,
+    seed: int,
+    jobs: int | None,
+    quick: bool,
+    report_only: bool,
+    out: str,
+) -> None:
+    """Play what is missing, then write `certify.html`, `.json`, `.csv` and `.png`.
+
+    Raises:
+        UsageError: bad options, too few episodes for the level, no run, or nothing to report.
+        Interrupted: stopped by the user.
+    """
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; it must be at least 1")
+    if attacked < 0:
+        raise UsageError(f"--attacked is {attacked}; it must be at least 0")
+    noises, grid = parse_grid(sigma, "--sigma"), parse_grid(budgets, "--budgets")
+    episodes = min(episodes, QUICK_EPISODES) if quick else episodes
+    attacked = min(attacked, QUICK_ATTACKED) if quick else attacked
+    try:
+        for noise in noises:
+            check_certificate(method, grid, noise, episodes=episodes, alpha=alpha, **options)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+    folders = find_runs([run])
+    cells = []
+    for folder in folders:
+        if not folder.last.exists():
+            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
+        _check_attackable(folder, attacked)
+        for noise in noises:
+            cells.append(Played(str(folder.path), noise, episodes, seed))
+            if attacked:
+                cells += [Played(str(folder.path), noise, attacked, seed, b) for b in grid if b > 0]
+    if not report_only:
+        todo = [cell for cell in cells if read_cell(cell) is None]
+        print(f"{len(cells) - len(todo)} of {len(cells)} batches are there; {len(todo)} to play")
+        run_cells(play_cell, todo, jobs or cores(), lambda cell: cell.path.stem)
+    played = {cell: returns for cell in cells if (returns := read_cell(cell)) is not None}
+    lines = []
+    for cell, returns in played.items():
+        if cell.budget:
+            continue
+        try:
+            found = certify_returns(returns, method, grid, cell.sigma, alpha=alpha, above=above, **options)
+        except ValueError as error:
+            raise UsageError(f"{cell.path}: {error}") from error
+        hurt = {
+            c.budget: r for c, r in played.items() if (c.run, c.sigma) == (cell.run, cell.sigma) and c.budget
+        }
+        lines.append((cell, found, _scores(hurt, method, above)))
+    if not lines:
+        raise UsageError(f"nothing was played for {run}; leave --report-only out")
+    _write(lines, Path(out) if out else Path(run) / "certify")
+
+
+def _check_attackable(folder: RunFolder, attacked: int) -> None:
+    """Raise unless the attack has what it needs, before anything is played."""
+    if not attacked:
+        return
+    model: Any = load_policy(folder, folder.last)
+    try:
+        (scores_of if isinstance(model.action_space, spaces.Discrete) else actions_of)(model)
+    except TypeError as error:
+        raise UsageError(f"{folder.path}: {error} --attacked 0 certifies without attacking") from error
+
+
+def _scores(hurt: dict[float, np.ndarray], method: str, above: float) -> dict[float, Interval]:
+    """What the certificate speaks of, under attack, with 95 % intervals over episodes; by budget."""
+    statistic = "median" if method == "percentile" else "mean"
+    return {
+        budget: bootstrap_interval(
+            (returns > above).astype(float) if method == "success" else returns, statistic=statistic
+        )
+        for budget, returns in sorted(hurt.items())
+    }
+
+
+Line = tuple[Played, Certificate, dict[float, Interval]]
+
+
+def _write(lines: list[Line], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    first = lines[0][1]
+    settings = {
+        "runs": ", ".join(dict.fromkeys(cell.run for cell, _, _ in lines)),
+        "certificate": f"{first.method}: {first.quantity}",
+        "failure probability": f"alpha = {first.alpha:g} for each run and noise",
+        "episodes": f"N = {first.episodes:,} clean smoothed episodes for each, played as one batch",
+        **provenance_of(),
+    }
+    write_json(
+        out / "certify.json",
+        {"settings": settings, "certificates": [_record(line) for line in lines]},
+    )
+    write_text(out / "certify.csv", _csv(lines))
+    _draw(lines, out / "certify.png")
+    page = HtmlPage("What is certain under attack")
+    page.paragraph(
+        f"Certified lower bound of the {first.quantity} of policies that act on noisy observations, for every "
+        "adversary whose changes over an episode have total L2 norm at most the budget (observation units). Attacked "
+        "returns, where they were played, are those of the paper's adaptive attack with 95 % intervals over episodes."
+    )
+    grid = [f"B {b:g}" for b in first.budget]
+    rows = []
+    for cell, found, hurt in lines:
+        name = f"{Path(cell.run).name}, sigma {cell.sigma:g}"
+        rows.append([f"{name}: certified", f"{found.clean:,.4g}", *(f"{v:,.4g}" for v in found.value)])
+        if hurt:
+            rows.append([f"{name}: attacked", "", *(cell_text(hurt.get(float(b))) for b in found.budget)])
+    page.table(["", "clean estimate", *grid], rows)
+    page.picture(out / "certify.png", "certified lower bounds (lines) and attacked returns (points)")
+    page.heading("Assumptions")
+    for text in first.assumptions:
+        page.paragraph(text)
+    page.heading("Settings")
+    page.settings(settings)
+    page.write(out / "certify.html")
+    broken = [
+        f"{Path(cell.run).name}, sigma {cell.sigma:g}, B {b:g}"
+        for cell, found, hurt in lines
+        for b, v in zip(found.budget, found.value, strict=True)
+        if float(b) in hurt and hurt[float(b)].high < v
+    ]
+    note = f"; attacked below its certificate: {'; '.join(broken)}" if broken else ""
+    print(f"wrote {out / 'certify.html'}{note}")
+
+
+def _record(line: Line) -> dict[str, Any]:
+    cell, found, hurt = line
+    attacked = {
+        f"{b:g}": {"mean": v.estimate, "low": v.low, "high": v.high, "n": v.n} for b, v in hurt.items()
+    }
+    return {"run": cell.run, **found.to_dict(), "attacked": attacked}
+
+
+def _csv(lines: list[Line]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", "sigma", "budget", "certified", "attacked", "episodes", "alpha", "method"])
+    for cell, found, hurt in lines:
+        for budget, value in zip(found.budget, found.value, strict=True):
+            under = f"{hurt[float(budget)].estimate:.4f}" if float(budget) in hurt else ""
+            row = [cell.run, f"{cell.sigma:g}", f"{budget:g}", f"{value:.4f}", under]
+            writer.writerow([*row, found.episodes, found.alpha, found.method])
+    return text.getvalue()
+
+
+def _draw(lines: list[Line], path: Path) -> None:
+    picture, axes = figure(1, 1, width=7.5, height=4.6)
+    ax = axes[0, 0]
+    for i, (cell, found, hurt) in enumerate(lines):
+        colour = COLOURS[i % len(COLOURS)]
+        finite = np.isfinite(found.value)
+        label = f"{Path(cell.run).name}, sigma {cell.sigma:g}"
+        ax.plot(found.budget[finite], found.value[finite], color=colour, label=label)
+        ax.plot([0], [found.clean], "x", color=colour)
+        for budget, v in hurt.items():
+            spread = [[v.estimate - v.low], [v.high - v.estimate]]
+            ax.errorbar([budget], [v.estimate], yerr=spread, fmt="o", ms=4, color=colour, capsize=2)
+    ax.set_xlabel("budget B: total L2 norm of an episode's attack, observation units")
+    ax.set_ylabel(lines[0][1].quantity)
+    ax.legend(fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    picture.savefig(path, dpi=140)
