@@ -45,7 +45,8 @@ def test_pushes_begin_at_the_plain_task_and_then_change_it() -> None:
     for returns in found.values():
         assert returns.shape == (2, 3)
         assert np.array_equal(returns[0], plain.returns[np.argsort(plain.envs)])
-        assert not np.array_equal(returns[0], returns[1])
+    # pulses may come after these short episodes; noise does not
+    assert not np.array_equal(found["random"][0], found["random"][1])
     with pytest.raises(ValueError, match="forces"):
         force_sweep(Swing(), "Hopper-v5", [-1.0])
     with pytest.raises(ValueError, match="adversary"):
