@@ -92,6 +92,11 @@ def test_a_violated_certificate_would_be_reported(tmp_path):
     assert line.at(0.5) == 100.0 and line.violations() == [0.5]
 
 
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.key)
+def test_the_attacks_budgets_are_on_the_certificates_grid(task):
+    assert set(task.budgets) <= set(task.grid) and task.grid[0] == 0 and (np.diff(task.grid) > 0).all()
+
+
 def test_the_shaped_reward_telescopes():
     """Over an episode it adds the growth of the energy, whatever the actions, and begins anew after a restart."""
     kwargs = {"max_episode_steps": 20}

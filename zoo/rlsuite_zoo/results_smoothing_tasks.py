@@ -74,8 +74,8 @@ class Task:
 
     @property
     def grid(self) -> np.ndarray:
-        """Budgets of the certificate's curve, [G]."""
-        return np.linspace(0, self.budgets[-1], 51)
+        """Budgets of the certificate's curve, [G], the attacks' among them."""
+        return np.union1d(np.linspace(0, self.budgets[-1], 51), self.budgets)
 
 
 CARTPOLE: dict[str, Any] = {
@@ -88,7 +88,8 @@ TASKS = (
     Task("cartpole-5", "CartPole, five frames", frames=5, **CARTPOLE),
     Task(
         "mountain-car", "Mountain car with a throttle, five frames", "rlsuite/MountainCarContinuous-v1",
-        (0.0, 0.2, 0.4), frames=5, limit=999, success=True, thresholds=(1.0, 10.0, 100.0),
+        (0.0, 0.2, 0.4), frames=5, limit=999, success=True, budgets=(0.2, 0.5, 1.0, 2.0, 4.0),
+        thresholds=(1.0, 10.0, 100.0),
         config={
             "n_steps": 512, "batch_size": 1024, "learning_rate": "linear:1e-3", "gamma": 0.99, "normalize_obs": True,
             "normalize_reward": True,
