@@ -15,6 +15,7 @@ import rlsuite_envs  # registers the environments
 
 if TYPE_CHECKING:
     from rlsuite.adversarial.atla import ATLA, ATLAConfig
+    from rlsuite.adversarial.protected import PROTECTED, PROTECTEDConfig
     from rlsuite.adversarial.qarl import QARL, QARLConfig
     from rlsuite.adversarial.rarl import RARL, RARLConfig
     from rlsuite.core.agent import Agent, EnvLike
@@ -33,6 +34,7 @@ __all__ = [
     "HDPO",
     "PDPPO",
     "PPO",
+    "PROTECTED",
     "QARL",
     "RARL",
     "SAC",
@@ -41,6 +43,7 @@ __all__ = [
     "HDPOConfig",
     "PDPPOConfig",
     "PPOConfig",
+    "PROTECTEDConfig",
     "QARLConfig",
     "RARLConfig",
     "SACConfig",
@@ -57,6 +60,7 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
     "hdpo": ("rlsuite.inventory.hdpo", "HDPO"),
     "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),
     "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),
+    "protected": ("rlsuite.adversarial.protected", "PROTECTED"),
     "qarl": ("rlsuite.adversarial.qarl", "QARL"),
     "rarl": ("rlsuite.adversarial.rarl", "RARL"),
     "sac": ("rlsuite.off_policy.sac", "SAC"),

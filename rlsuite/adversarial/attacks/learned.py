@@ -146,6 +146,7 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
         budget: of every step.
         seed: of PA-AD's starts.
         deterministic: whether the victim acts by its mode, as in the papers' attacks, or samples.
+        paid: what the attacker gets for a reward of 1; -1 is an attack, 1 a help.
 
     Attributes:
         obs: [B, ...] what the environment said last.
@@ -163,7 +164,9 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
         *,
         seed: int = 0,
         deterministic: bool = True,
+        paid: float = -1.0,
     ) -> None:
+        self.paid = paid
         if budget.scope != "step" or budget.ratio < 1:
             raise ValueError(
                 f"a learned attack has a budget per step (scope='step', ratio=1), not {budget}: the attacker does not "
@@ -198,7 +201,7 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
             torch.as_tensor(action) if torch_env else action
         )
         self.obs = to_numpy(obs)
-        return self.obs, -to_numpy(reward), to_numpy(terminated), to_numpy(truncated), info
+        return self.obs, self.paid * to_numpy(reward), to_numpy(terminated), to_numpy(truncated), info
 
     def close(self, **kwargs: Any) -> None:
         """Close the inner environment."""
