@@ -44,7 +44,7 @@ def test_text_is_escaped_and_pictures_are_inside(tmp_path: Path) -> None:
     assert "Under &lt;attack&gt; &amp; more" in text and "<script" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert len(re.findall(r'src="data:image/png;base64,', text)) == 1 and "http://" not in text
-    assert "<tr class=strong><td>pgd</td>" in text
+    assert "<tr class=strong><td class=left>pgd</td><td>1,234" in text
 
 
 @pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")

@@ -19,11 +19,16 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } thead th { background: var(--soft); }
+th:first-child, td:first-child, .left { text-align: left; } thead th { background: var(--soft); }
 tr.strong td { font-weight: 600; }
 img { max-width: 100%; background: #fff; border: 1px solid var(--line); }
 dt { font-weight: 600; float: left; clear: left; width: 12rem; } dd { margin-left: 12.5rem; }
 """
+
+
+def _is_text(cell: str) -> bool:
+    """Whether a cell is words, not a number."""
+    return not cell or cell[0].isalpha() or cell[0] in "<("
 
 
 class HtmlPage:
@@ -49,10 +54,14 @@ class HtmlPage:
         self, header: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()
     ) -> None:
         """A table; the rows numbered in `strong` stand out."""
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+        words = [all(_is_text(row[i]) for row in rows) for i in range(len(header))]
+        left = [" class=left" if is_text else "" for is_text in words]
+        head = "".join(f"<th{kind}>{html.escape(cell)}</th>" for cell, kind in zip(header, left, strict=True))
         lines = []
         for i, row in enumerate(rows):
-            cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+            cells = "".join(
+                f"<td{kind}>{html.escape(cell)}</td>" for cell, kind in zip(row, left, strict=True)
+            )
             lines.append(f"<tr{' class=strong' if i in strong else ''}>{cells}</tr>")
         body = "\n".join(lines)
         self._parts.append(

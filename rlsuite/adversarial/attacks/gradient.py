@@ -107,7 +107,8 @@ def policy_divergence(clean: Heads, attacked: Heads) -> Tensor:
 
 def choice_divergence(clean: Tensor, attacked: Tensor) -> Tensor:
     """KL [N] between softmax(clean) and softmax(attacked), logits [N, A]."""
-    log_p, log_q = clean.log_softmax(1), attacked.log_softmax(1)
+    # in float64: where a policy is sure of itself, float32 rounds the loss and its gradient to 0
+    log_p, log_q = clean.double().log_softmax(1), attacked.double().log_softmax(1)
     return (log_p.exp() * (log_p - log_q)).sum(dim=1)
 
 
@@ -186,10 +187,10 @@ class GradientAttack:
             return lambda s: divergence(victim, clean, heads(s)), True
         if self.kind == "min-q":
             worst = clean.mean.argmin(dim=1, keepdim=True)
-            return lambda s: heads(s).mean.log_softmax(1).gather(1, worst).squeeze(1), False
+            return lambda s: heads(s).mean.double().log_softmax(1).gather(1, worst).squeeze(1), False
         if victim.discrete:
             chosen = clean.mean.argmax(dim=1, keepdim=True)
-            return lambda s: -heads(s).mean.log_softmax(1).gather(1, chosen).squeeze(1), False
+            return lambda s: -heads(s).mean.double().log_softmax(1).gather(1, chosen).squeeze(1), False
         assert clean.std is not None
         noise = torch.randn(clean.mean.shape, generator=generator).to(clean.mean)
         action = clean.mean + clean.std * noise
