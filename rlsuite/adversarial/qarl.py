@@ -25,7 +25,7 @@ would favour the short ones. `predict` takes the mean temperature of p_w as its 
 Ancestors by `adversary`: "none" (SAC), "random", "automatic" (RARL: both temperatures learned), "fixed" (maximum
 entropy: the first temperature stays), "linear" (temperature schedule), "force" (the teacher raises a limit of the
 forces, which both players see in the temperature's place).
-Expected: the paper's order, QARL before RARL, force curriculum and SAC under forces and changed masses and frictions.
+Expected (paper): QARL before RARL, force curriculum and SAC under forces and changed masses; not yet measured here.
 """
 
 from __future__ import annotations
