@@ -25,7 +25,7 @@ would favour the short ones. `predict` takes the mean temperature of p_w as its 
 Ancestors by `adversary`: "none" (SAC), "random", "automatic" (RARL: both temperatures learned), "fixed" (maximum
 entropy: the first temperature stays), "linear" (temperature schedule), "force" (the teacher raises a limit of the
 forces, which both players see in the temperature's place).
-Expected: the paper's order, QARL before RARL, force curriculum and SAC under forces and changed masses and frictions.
+Expected (paper): QARL before RARL, force curriculum and SAC under forces and changed masses; not yet measured here.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class QARLConfig:
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
     ent_coef: float | str = "auto_0.005"
-    """First learned temperature ("auto_VALUE"), or a fixed number."""
+    """First learned temperature ("auto_VALUE"), or a fixed number. The release's explores little: where returns stay
+    flat, as in rlsuite/WindyPoint-v0 (10 of 164), raise it (117 with "auto_0.2")."""
     target_entropy: float | None = None
     """Entropy learned temperatures aim at, nats; None is minus the number of action dimensions."""
     net_arch: tuple[int, ...] = (256, 256, 256)
