@@ -35,16 +35,14 @@ from rlsuite.adversarial.attacks.attacked import AttackedVectorEnv, Perturber
 from rlsuite.adversarial.attacks.blackbox import RandomAttack
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.learned import KINDS, AdversaryVectorEnv, LearnedAttack, attacker_space
-from rlsuite.adversarial.rarl import sample
-from rlsuite.adversarial.sides import Mirrored, Side, mirrored
+from rlsuite.adversarial.sides import Mirrored, Side, phase, sample
 from rlsuite.adversarial.victim import as_victim
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, EnvLike
-from rlsuite.core.collect import Runner, collect
+from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.persistence import GeneratorState, Stateful
-from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.types import PolicyBatch
@@ -262,17 +260,4 @@ class ATLA(Agent):
         generator: torch.Generator,
     ) -> tuple[dict[str, float], PolicyBatch] | None:
         """One rollout and update of one player, the other one frozen; None when a callback stopped it."""
-        run.rollout_start()
-        left = run.progress_remaining
-        on_step = run.on_step if runner.stepper is self.stepper else mirrored(run.on_step)
-        rollout = collect(parts.backend, runner, config.n_steps, generator, on_step)
-        if rollout is None:
-            return None
-        run.rollout_end(config.n_steps * self.num_envs)
-        batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
-        rates = {
-            name: parse_schedule(getattr(config, name))(left) for name in ("learning_rate", "clip_range")
-        }
-        metrics = on_policy.update(parts, batch, config, generator, **rates, target_kl=config.target_kl)
-        self.n_updates += config.n_epochs
-        return metrics | rates, batch
+        return phase(self, run, config, parts, runner, generator)

@@ -36,15 +36,14 @@ import gymnasium as gym
 import torch
 from gymnasium.vector import VectorEnv
 
-from rlsuite.adversarial.sides import Mirrored, Side, check_force_fields, make_game, mirrored
+from rlsuite.adversarial.sides import Mirrored, Side, check_force_fields, make_game, phase, sample
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, EnvLike
-from rlsuite.core.collect import Runner, collect
+from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
-from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.two_player import AGENT, Versus
@@ -240,20 +239,7 @@ class RARL(Agent):
         generator: torch.Generator,
     ) -> tuple[dict[str, float], PolicyBatch] | None:
         """One rollout and update of one player, the other one frozen; None when a callback stopped it."""
-        run.rollout_start()
-        left = run.progress_remaining
-        on_step = run.on_step if runner.stepper is self.stepper else mirrored(run.on_step)
-        rollout = collect(parts.backend, runner, config.n_steps, generator, on_step)
-        if rollout is None:
-            return None
-        run.rollout_end(config.n_steps * self.num_envs)
-        batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
-        rates = {
-            name: parse_schedule(getattr(config, name))(left) for name in ("learning_rate", "clip_range")
-        }
-        metrics = on_policy.update(parts, batch, config, generator, **rates, target_kl=config.target_kl)
-        self.n_updates += config.n_epochs
-        return metrics | rates, batch
+        return phase(self, run, config, parts, runner, generator)
 
     def _runners(self) -> tuple[Runner, Runner]:
         """Both players in the middle of the same episodes; the adversary's observations are set at its phase."""
@@ -268,11 +254,3 @@ class RARL(Agent):
         """The rows [B, O] that are now to be acted on, as the environment shows them."""
         assert isinstance(self.venv, Versus)  # made by _make_env
         return flatten_obs(self.observation_space, self.venv.match.obs, self.device)
-
-
-def sample(parts: on_policy.Parts, obs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Actions [B, ...] of a frozen player at raw rows [B, O]; its normaliser learns nothing here."""
-    obs = obs.to(generator.device)
-    rows = obs.float() if parts.obs_norm is None else parts.obs_norm.normalize(obs)
-    with torch.no_grad():
-        return parts.policy.spec.to_env(parts.backend.sample(rows, None, generator))

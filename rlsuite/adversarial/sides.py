@@ -1,4 +1,4 @@
-"""What the two-player algorithms share: their game, and statistics seen from the protagonist's side."""
+"""What the two-player algorithms share: their game, a player's turn, and statistics from the protagonist's side."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
+from rlsuite.core import on_policy
 from rlsuite.core.actions import ActionSpec
-from rlsuite.core.collect import EpisodeStats
-from rlsuite.core.types import Step
+from rlsuite.core.agent import Agent
+from rlsuite.core.collect import EpisodeStats, Runner, collect
+from rlsuite.core.schedules import parse_schedule
+from rlsuite.core.session import Session
+from rlsuite.core.types import PolicyBatch, Step
+from rlsuite.policy_gradient.ppo import PPOConfig
 
-__all__ = ["Mirrored", "Side", "check_force_fields", "make_game", "mirrored"]
+__all__ = ["Mirrored", "Side", "check_force_fields", "make_game", "mirrored", "phase", "sample"]
 
 
 def check_force_fields(config: Any) -> None:
@@ -65,3 +70,46 @@ def mirrored(on_step: Callable[[Step], bool] | None) -> Callable[[Step], bool] |
     if on_step is None:
         return None
     return lambda step: on_step(replace(step, reward=-step.reward))
+
+
+def sample(parts: on_policy.Parts, obs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Actions [B, ...] of a frozen player at raw rows [B, O]; its normaliser learns nothing here."""
+    obs = obs.to(generator.device)
+    rows = obs.float() if parts.obs_norm is None else parts.obs_norm.normalize(obs)
+    with torch.no_grad():
+        return parts.policy.spec.to_env(parts.backend.sample(rows, None, generator))
+
+
+def phase(
+    agent: Agent,
+    run: Session,
+    config: PPOConfig,
+    parts: on_policy.Parts,
+    runner: Runner,
+    generator: torch.Generator,
+) -> tuple[dict[str, float], PolicyBatch] | None:
+    """One rollout and update of one player by PPO, the other one frozen; None when a callback stopped it.
+
+    Args:
+        agent: whose environment the protagonist's runner has; its counters are moved on.
+        run: the session.
+        config: the player's.
+        parts: the player.
+        runner: its side of the running episodes; callbacks see the protagonist's rewards on either side.
+        generator: of its actions and minibatches.
+
+    Returns:
+        Metrics and the batch that it learned from.
+    """
+    run.rollout_start()
+    left = run.progress_remaining
+    on_step = run.on_step if runner.stepper is agent.stepper else mirrored(run.on_step)
+    rollout = collect(parts.backend, runner, config.n_steps, generator, on_step)
+    if rollout is None:
+        return None
+    run.rollout_end(config.n_steps * agent.num_envs)
+    batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
+    rates = {name: parse_schedule(getattr(config, name))(left) for name in ("learning_rate", "clip_range")}
+    metrics = on_policy.update(parts, batch, config, generator, **rates, target_kl=config.target_kl)
+    agent.n_updates += config.n_epochs
+    return metrics | rates, batch
