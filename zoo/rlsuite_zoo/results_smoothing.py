@@ -196,8 +196,8 @@ def _provenance(lines: list[Line], sizes: Sizes) -> str:
             f"- Certificates: {sizes.certifying:,} other episodes each, wrong with probability {sizes.alpha:g} at "
             "most; CartPole by a ladder of 1..200 with Bonferroni's correction, mountain car by Clopper-Pearson",
             f"- Attacks: {sizes.attacking} episodes per point, the lowest mean over the thresholds, "
-            f"{sizes.noise_draws} draws per decision; CartPole: towards lower logits, steps of 0.05; mountain car: ten "
-            "steps of 0.02 against the direction of travel, at three prices of the perturbation",
+            f"{sizes.noise_draws} draws per decision; CartPole: towards lower logits, steps of 0.05; mountain car: "
+            "twenty steps of 0.05 against the direction of travel, at three prices of the perturbation",
         ]
     )
 

@@ -169,13 +169,13 @@ def attack_of(task: Task, agent: Any, sigma: float, budget: float, threshold: fl
     if not task.success:
         config = ScoreAttackConfig(budget, sigma, threshold, step_size=0.05, noise_draws=draws)
         return ScoreAttack(scores_of(agent), config)
-    slow = ActionAttackConfig(budget, sigma, threshold, step_size=0.02, steps=10, noise_draws=draws)
+    slow = ActionAttackConfig(budget, sigma, threshold, step_size=0.05, steps=20, noise_draws=draws)
     return ActionAttack(actions_of(agent), slow, against_travel)
 
 
 def against_travel(frame: Tensor, action: Tensor) -> Tensor:
-    """Throttle along the true velocity, which the adversary wants small."""
-    return action[:, 0].clamp(-1, 1) * frame[:, 1].sign()
+    """Throttle along the true velocity, which the adversary wants small; not clipped, lest its gradient vanish."""
+    return action[:, 0] * frame[:, 1].sign()
 
 
 @dataclass(frozen=True)
