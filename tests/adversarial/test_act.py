@@ -276,7 +276,6 @@ def test_evolved_words_change_what_a_victim_learns(word, updates):
     evolved = bootstrap_interval(act.evaluate(seeds).mean(0).flatten().numpy())
     networks = act.evaluate(seeds[:4], "random", networks=32).mean((0, 2))  # one number per network
     random = bootstrap_interval(networks.numpy())
-    print(word, evolved, random)
     if word == "harm":
         assert evolved.high < random.low
     else:
