@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import rlsuite_envs  # registers the environments
 
 if TYPE_CHECKING:
+    from rlsuite.adversarial.act import ACT, ACTConfig
     from rlsuite.adversarial.atla import ATLA, ATLAConfig
     from rlsuite.adversarial.protected import PROTECTED, PROTECTEDConfig
     from rlsuite.adversarial.qarl import QARL, QARLConfig
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "ACT",
     "ALGORITHMS",
     "ATLA",
     "BPO",
@@ -38,6 +40,7 @@ __all__ = [
     "QARL",
     "RARL",
     "SAC",
+    "ACTConfig",
     "ATLAConfig",
     "BPOConfig",
     "HDPOConfig",
@@ -69,6 +72,9 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
 """Command-line name of each algorithm, with its module and class (imported when first used)."""
 
 _EXPORTS = {name: path for path, cls in ALGORITHMS.values() for name in (cls, f"{cls}Config")}
+_EXPORTS |= dict.fromkeys(
+    ("ACT", "ACTConfig"), "rlsuite.adversarial.act"
+)  # an outer loop around learners, no Agent
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
 
-__all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument"]
+__all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument", "own_draws"]
 
 
 class Predictor(Protocol):
@@ -86,7 +86,7 @@ def evaluate(
         raise ValueError(f"episodes is {episodes}; evaluate at least 1.")
     venv, own = _vector(env, episodes)
     try:
-        with _draws_of(policy, seed):
+        with own_draws(policy, seed):
             returns, lengths, envs = _play(policy, venv, episodes, seed, deterministic, progress)
     finally:
         if own:
@@ -95,7 +95,7 @@ def evaluate(
 
 
 @contextmanager
-def _draws_of(policy: Predictor, seed: int) -> Iterator[None]:
+def own_draws(policy: Any, seed: int) -> Iterator[None]:
     """Let a policy's samples come from `seed`, then put its generators back, its own and torch's global one."""
     # Not the seed itself: an environment may draw from a generator of the same kind, and would draw the same.
     own_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))

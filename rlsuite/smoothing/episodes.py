@@ -19,7 +19,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor, mask_argument
 from rlsuite.core.vec_env import to_numpy
-from rlsuite.smoothing.noise import noise_seed
 from rlsuite.smoothing.smoothed import Attack, SmoothedPolicy
 
 __all__ = ["SmoothedReturns", "smoothed_returns"]
@@ -101,23 +100,6 @@ def _kwargs(id: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _sampling(policy: Any, seed: int) -> Iterator[None]:
-    """Let the base policy's samples come from `seed`, then put its generator and torch's back."""
-    generator = getattr(policy, "generator", None)
-    generator = generator if isinstance(generator, torch.Generator) else None
-    before = None if generator is None else generator.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            if generator is not None:
-                generator.manual_seed(seed)
-            yield
-        finally:
-            if generator is not None and before is not None:
-                generator.set_state(before)
-
-
-@contextmanager
 def _threads(policy: Any) -> Iterator[None]:
     """One arithmetic thread for small networks, as in training: two are slower by far where the machine is busy."""
     threads = torch.get_num_threads()
@@ -137,7 +119,7 @@ def _play(
             f"the vector environment resets in mode {venv.metadata.get('autoreset_mode')}; it must be "
             "AutoresetMode.SAME_STEP (rlsuite_envs.make.make_vector_env makes such ones)."
         )
-    with _sampling(smoothed.policy, noise_seed(seed + 1)), _threads(smoothed.policy):
+    with own_draws(smoothed.policy, seed), _threads(smoothed.policy):
         return _episodes(smoothed, venv, episodes, seed, deterministic)
 
 
