@@ -17,7 +17,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rlsuite.core.agent import Agent
-from rlsuite.core.evaluate import Predictor, mask_argument
+from rlsuite.core.evaluate import Predictor, mask_argument, own_draws
 from rlsuite.core.vec_env import to_numpy
 from rlsuite.smoothing.smoothed import Attack, SmoothedPolicy
 
