@@ -16,10 +16,9 @@ command uses a recurrent one, which is no function of the state); populations ar
 1024 for CartPole, 768 for the pendulum, 128 for the reacher; 2049 generations); g lacks a PPO network's value head,
 which it never used; `victims` and `control` name more. MinAtar's Breakout is no kernel and has no preset.
 
-Expected: with the experiments' two entries networks differ less than seeds do (standard deviations of 3 and 18 in a
-CartPole victim's mean return over 8 updates): that takes populations of their size. Eight entries differ by 8, and ten
-generations of 64 lower it from random networks' 83 [80, 87] to 72 [68, 76], a setting chosen after looking at some of
-the same victims. Random messages of eight entries harm, too: help is mostly the way back to silence (tests/adversarial/test_act.py).
+Expected: with two entries networks differ less than seeds do (standard deviations of 3 and 18 in a CartPole victim's
+mean return over 8 updates). With eight, ten generations of 64 lower it from random networks' 83 [80, 87] to 72 [68, 76],
+a setting chosen on some of the same victims; random messages harm, too, so help is mostly the way back to silence.
 """
 
 from __future__ import annotations
