@@ -17,8 +17,8 @@ command uses a recurrent one, which is no function of the state); populations ar
 which it never used; `victims` and `control` name more. MinAtar's Breakout is no kernel and has no preset.
 
 Expected: with two entries networks differ less than seeds do (standard deviations of 3 and 18 in a CartPole victim's
-mean return over 8 updates). With eight, ten generations of 64 lower it from random networks' 83 [80, 87] to 72 [68, 76],
-a setting chosen on some of the same victims; random messages harm, too, so help is mostly the way back to silence.
+mean return over 8 updates). With eight, ten generations of 64 lower it from random networks' 83 [80, 87] to 72
+[68, 76], a setting chosen on some of the same victims; random messages harm, too, so help is mostly a way back.
 """
 
 from __future__ import annotations

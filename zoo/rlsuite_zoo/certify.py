@@ -137,16 +137,7 @@ def make_certificates(
             check_certificate(method, grid, noise, episodes=episodes, alpha=alpha, **options)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
-    folders = find_runs([run])
-    cells = []
-    for folder in folders:
-        if not folder.last.exists():
-            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
-        _check_attackable(folder, attacked)
-        for noise in noises:
-            cells.append(Played(str(folder.path), noise, episodes, seed))
-            if attacked:
-                cells += [Played(str(folder.path), noise, attacked, seed, b) for b in grid if b > 0]
+    cells = _cells(find_runs([run]), noises, grid, episodes, attacked, seed)
     if not report_only:
         todo = [cell for cell in cells if read_cell(cell) is None]
         print(f"{len(cells) - len(todo)} of {len(cells)} batches are there; {len(todo)} to play")
@@ -167,6 +158,22 @@ def make_certificates(
     if not lines:
         raise UsageError(f"nothing was played for {run}; leave --report-only out")
     _write(lines, Path(out) if out else Path(run) / "certify")
+
+
+def _cells(
+    folders: list[RunFolder], noises: list[float], grid: list[float], episodes: int, attacked: int, seed: int
+) -> list[Played]:
+    """Every batch that is wanted, after a look at the runs."""
+    cells = []
+    for folder in folders:
+        if not folder.last.exists():
+            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
+        _check_attackable(folder, attacked)
+        for noise in noises:
+            cells.append(Played(str(folder.path), noise, episodes, seed))
+            if attacked:
+                cells += [Played(str(folder.path), noise, attacked, seed, b) for b in grid if b > 0]
+    return cells
 
 
 def _check_attackable(folder: RunFolder, attacked: int) -> None:

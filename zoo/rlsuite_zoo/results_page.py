@@ -22,7 +22,7 @@ from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, launch
 from rlsuite_zoo.plot import plot_runs, read_curve
 from rlsuite_zoo.recipe import parse_count, parse_seeds, parse_yaml
-from rlsuite_zoo.results_rules import RULES, RuleReturns, beside_rules, play_rules, rule_rows
+from rlsuite_zoo.results_rules import RuleReturns, play_rules, rule_rows, tables_beside_rules
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, portable, read_csv, write_text
 
 
@@ -174,7 +174,11 @@ def write_page(
     parts += ["## Returns", _note_evaluated(suite, cells)]
     parts += [_returns(suite, env, cells, played) for env in environments]
     if suite.rules:
-        parts += ["## Beside simple rules", *_beside_rules(suite, environments, cells, played)]
+        by_entry = {
+            env: {e.name: found for e in suite.entries if (found := cells[env, e.name])}
+            for env in environments
+        }
+        parts += ["## Beside simple rules", *tables_beside_rules(suite.rules, by_entry, played, trained)]
     if suite.compare:
         parts += ["## Who is ahead", *_differences(suite, environments, cells)]
     picture = out / f"{suite.name}.png"
@@ -336,22 +340,3 @@ def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
         for row in suite.published.get(env, [])
     ]
     return "\n".join(lines)
-
-
-def _beside_rules(suite: Suite, environments: list[str], cells: Cells, played: RuleReturns) -> list[str]:
-    """Each entry minus each rule on the same demands, one table per environment."""
-    note = (
-        "Learner minus rule, mean over seeds with Student's 95 % interval; ahead or behind only where the interval "
-        "leaves 0 out. Trained policies play the same episodes as the rule; for the last tenth of training (actions "
-        "sampled, in hundreds of other episodes) the rule's mean over all its episodes is taken."
-    )
-    names = [RULES[name].what for name in suite.rules]
-    parts = [note]
-    for env in environments:
-        folders = {entry.name: cells[env, entry.name] for entry in suite.entries if cells[env, entry.name]}
-        lines = [f"| {env} | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
-        lines += [
-            f"| {' | '.join(row)} |" for row in beside_rules(suite.rules, env, folders, played, trained)
-        ]
-        parts.append("\n".join(lines))
-    return parts

@@ -22,7 +22,7 @@ from rlsuite_zoo.differences import margin, paired
 from rlsuite_zoo.models import evaluate_policy
 from rlsuite_zoo.run_folder import RunFolder, RunSpec, write_json
 
-__all__ = ["RULES", "Rule", "beside_rules", "play_rules", "rule_rows"]
+__all__ = ["RULES", "Rule", "beside_rules", "play_rules", "rule_rows", "tables_beside_rules"]
 
 
 @dataclass(frozen=True)
@@ -132,3 +132,32 @@ def beside_rules(
             sampled.append(" ".join(paired(ends[np.isfinite(ends)] - mean)))
         rows += [evaluated, sampled]
     return rows
+
+
+def tables_beside_rules(
+    names: list[str],
+    folders: Mapping[str, Mapping[str, list[RunFolder]]],
+    played: RuleReturns,
+    trained: Callable[[RunFolder], float],
+) -> list[str]:
+    """Each entry minus each rule on the same demands: what that is, and one table per environment.
+
+    Args:
+        names: of the rules.
+        folders: finished runs by environment and entry.
+        played: the rules' returns.
+        trained: mean return at the end of a run's training.
+    """
+    parts = [
+        "Learner minus rule, mean over seeds with Student's 95 % interval; ahead or behind only where the interval "
+        "leaves 0 out. Trained policies play the same episodes as the rule; for the last tenth of training (actions "
+        "sampled, in hundreds of other episodes) the rule's mean over all its episodes is taken."
+    ]
+    for env, entries in folders.items():
+        lines = [
+            f"| {env} | {' | '.join(RULES[name].what for name in names)} |",
+            f"|---|{'---:|' * len(names)}",
+        ]
+        lines += [f"| {' | '.join(row)} |" for row in beside_rules(names, env, entries, played, trained)]
+        parts.append("\n".join(lines))
+    return parts
