@@ -284,24 +284,17 @@ def _has_curve(folder: RunFolder) -> bool:
 
 
 def _note_evaluated(suite: Suite, cells: Cells) -> str:
-    records = {
-        env: r for (env, _), group in cells.items() for f in group if (r := read_evaluation(f)) is not None
-    }
-    episodes = max((record["episodes"] for record in records.values()), default=0)
+    records = [r for group in cells.values() for f in group if (r := read_evaluation(f))]
+    episodes = max((record["episodes"] for record in records), default=0)
     training = "the mean return of training episodes, actions sampled, in the last tenth of the steps"
     plain = (
         "simple rules, with intervals over episodes, and published numbers"
         if suite.rules
         else "published numbers"
     )
-    sampled = [env for env, record in records.items() if not record["deterministic"]]
     how = "the mode of the policy"
-    if sampled:
-        how = (
-            "sampled actions"
-            if len(sampled) == len(records)
-            else f"{how} (samples on {' and '.join(sampled)})"
-        )
+    if any(not record["deterministic"] for record in records):
+        how += " (by samples where the row says so)"
     return (
         f"Each seed: mean undiscounted, unscaled return over {episodes} episodes of the "
         f"last model, acting by {how}, with frozen normalisers; and {training}. Rows in plain type are {plain}."
@@ -330,7 +323,9 @@ def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
         evaluated, training = (
             _cell([value(folder) for folder in folders]) for value in (_evaluated, trained)
         )
-        budget = f", {folders[0].spec().steps:,} steps" if entry.steps else ""
+        spec = folders[0].spec()
+        budget = f", {spec.steps:,} steps" if entry.steps else ""
+        budget += ", actions sampled" if spec.eval_stochastic else ""
         lines.append(
             f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe_on(env)}`{budget} |"
         )
