@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib
@@ -123,7 +123,7 @@ def plot_runs(
         smooth: width of the moving average as a share of the curve, in [0, 0.5].
         title: above the picture.
         quiet: print nothing.
-        labels: names of groups for the legend.
+        labels: names of groups for the legend; several groups may share one.
 
     Raises:
         UsageError: nothing to draw, an unknown metric or file type.
@@ -133,7 +133,11 @@ def plot_runs(
     if out.suffix not in (".png", ".pdf", ".svg"):
         raise UsageError(f"--out is {out.name!r}; give a .png, .pdf or .svg file")
     curves = gather(find_runs(paths), metric, smooth)
-    figure = draw(curves, metric, smooth, title, labels or {})
+    named = labels or {}  # groups of one name are one line of the legend
+    curves = {
+        env: [replace(c, label=named.get(c.label, c.label)) for c in group] for env, group in curves.items()
+    }
+    figure = draw(curves, metric, smooth, title)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)
     plt.close(figure)
@@ -149,9 +153,7 @@ def plot_runs(
         print(f"wrote {out}")
 
 
-def draw(
-    curves: dict[str, list[Curve]], metric: str, smooth: float, title: str, labels: dict[str, str]
-) -> Figure:
+def draw(curves: dict[str, list[Curve]], metric: str, smooth: float, title: str) -> Figure:
     """The figure: panels side by side, one legend, and a line that says what band and smoothing are."""
     names = list(dict.fromkeys(curve.label for group in curves.values() for curve in group))
     columns = min(len(curves), 2 if len(curves) in (2, 4) else 3)
@@ -169,7 +171,7 @@ def draw(
         handles = {h.get_label(): h for axis in axes.flat for h in axis.get_lines() if h.get_label() in names}
         figure.legend(
             [handles[name] for name in names],
-            [labels.get(name, name) for name in names],
+            names,
             loc="outside upper center",
             ncols=min(len(names), 4 if columns > 1 else 2),
             frameon=False,

@@ -147,7 +147,7 @@ def _curves(results: Results, path: Path) -> None:
                 grid = np.linspace(first, max(last, first), POINTS)
                 rows = np.stack([np.interp(grid, *run) for run in runs])
                 curves.setdefault(task.title, []).append(Curve(entry.name, grid, rows))
-    drawn = draw(curves, "normalised J of the training episodes", 0.0, "", {})
+    drawn = draw(curves, "normalised J of the training episodes", 0.0, "")
     shown = [task for task in results.tasks if task.title in curves]
     for ax, task in zip(drawn.axes, shown, strict=False):
         for name in ("greedy, one step", "random"):
