@@ -6,72 +6,26 @@ All attacks meet the same episodes, so differences to the clean return are paire
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rlsuite.adversarial.attacks.budget import Budget
-from rlsuite.adversarial.attacks.zoo import ATTACKS, attacks_for
-from rlsuite.core.statistics import Interval, bootstrap_interval
+from rlsuite.adversarial.attacks.zoo import attacks_for
 from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, victim_of
+from rlsuite_zoo.attack_outcome import Outcome
+from rlsuite_zoo.attack_page import write
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.recipe import parse_grid
 from rlsuite_zoo.run_folder import RunFolder, find_runs
 
-__all__ = ["Outcome", "check_options", "make_attack", "name_of", "urgency"]
+__all__ = ["check_options", "make_attack", "name_of", "urgency"]
 
 QUICK_EPISODES, QUICK_EFFORT = 4, 0.02
 SLOW_FIRST = ("pa-ad", "sa-rl", "robust-sarsa", "finite-difference", "search")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was played of some runs, ready for a report."""
-
-    runs: list[RunFolder]
-    attacks: list[str]
-    eps: list[float]
-    """Budgets above 0."""
-    settings: dict[str, str]
-    """As the page shows them."""
-    clean: dict[str, np.ndarray]
-    """Returns [E] by run."""
-    returns: dict[tuple[str, str, float], np.ndarray]
-    """Returns [E] by run, attack and eps; only what was played."""
-
-    def interval(self, attack: str, eps: float) -> Interval | None:
-        """Mean return: over the episodes of one run, or over the means of several runs."""
-        found = [self.at(str(run.path), attack, eps) for run in self.runs]
-        played = [values for values in found if values is not None]
-        if not played:
-            return None
-        return bootstrap_interval(played[0] if len(played) == 1 else [float(v.mean()) for v in played])
-
-    def at(self, run: str, attack: str, eps: float) -> np.ndarray | None:
-        """Returns [E]; at eps = 0 the clean ones."""
-        return self.clean.get(run) if eps == 0 else self.returns.get((run, attack, eps))
-
-    def strongest(self, eps: float) -> tuple[Interval, str] | None:
-        """Over runs, the least mean return that any attack reached, and the attack that reached it most often."""
-        least, names = [], []
-        for run in self.runs:
-            tried = [
-                (float(v.mean()), v, a)
-                for a in self.attacks
-                if (v := self.at(str(run.path), a, eps)) is not None and not ATTACKS[a].on_actions
-            ]
-            if tried:
-                _, values, name = min(tried, key=lambda entry: entry[0])
-                least.append(values)
-                names.append(name)
-        if not least:
-            return None
-        values = least[0] if len(least) == 1 else np.array([v.mean() for v in least])
-        return bootstrap_interval(values), max(set(names), key=names.count)
 
 
 def make_attack(
@@ -94,8 +48,6 @@ def make_attack(
     Raises:
         UsageError: bad options, no run, or nothing to report. Interrupted: stopped by the user.
     """
-    from rlsuite_zoo import attack_page
-
     grid = parse_grid(eps, "--eps")
     check_options(episodes, effort, jobs, unit, grid, norm)
     folders = find_runs([run])
@@ -133,7 +85,7 @@ def make_attack(
     outcome = _gather(wanted, folders, list(names), list(above), settings)
     if not outcome.clean:
         raise UsageError(f"nothing was played for {run}; leave --report-only out")
-    attack_page.write(outcome, Path(out) if out else Path(run) / "attacks")
+    write(outcome, Path(out) if out else Path(run) / "attacks")
 
 
 def check_options(

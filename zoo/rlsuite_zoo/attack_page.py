@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import io
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
 from rlsuite.adversarial.attacks.zoo import ATTACKS
-from rlsuite.core.statistics import Interval
 from rlsuite_envs.drawing import figure
-from rlsuite_zoo.attack import Outcome
+from rlsuite_zoo.attack_outcome import Outcome
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.plot import COLOURS, STYLES
-from rlsuite_zoo.run_folder import COMMAND, git_state, portable, versions, write_json, write_text
+from rlsuite_zoo.report import cell_text, numbers_of, provenance_of
+from rlsuite_zoo.run_folder import write_json, write_text
 
-__all__ = ["cell_text", "numbers_of", "provenance_of", "write"]
+__all__ = ["write"]
 
 
 def write(outcome: Outcome, out: Path) -> None:
@@ -38,32 +37,6 @@ def write(outcome: Outcome, out: Path) -> None:
         f"; at eps {outcome.eps[-1]:g} the strongest attack, {worst[1]}, leaves {worst[0]}" if worst else ""
     )
     out_console().print(f"wrote {out / 'attacks.html'}{text}")
-
-
-def provenance_of() -> dict[str, str]:
-    """What makes a page now: command, date, versions and commit."""
-    return {
-        "command": portable(COMMAND),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
-        "commit": str(git_state().get("commit", "of an installed release"))[:12],
-    }
-
-
-def numbers_of(interval: Interval | None) -> dict[str, float] | None:
-    """An interval as JSON."""
-    if interval is None:
-        return None
-    return {"mean": interval.estimate, "low": interval.low, "high": interval.high, "n": interval.n}
-
-
-def cell_text(interval: Interval | None) -> str:
-    """Estimate and interval, for tables."""
-    if interval is None:
-        return "–"
-    digits = 0 if abs(interval.estimate) >= 100 else 1
-    mean, low, high = (f"{x:,.{digits}f}" for x in (interval.estimate, interval.low, interval.high))
-    return f"{mean} [{low}, {high}]"
 
 
 def _page(outcome: Outcome, settings: dict[str, str], out: Path) -> None:

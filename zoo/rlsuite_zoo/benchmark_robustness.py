@@ -20,11 +20,11 @@ from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.attack import QUICK_EFFORT, QUICK_EPISODES, check_options, name_of, urgency
 from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, victim_of
-from rlsuite_zoo.attack_page import cell_text, numbers_of, provenance_of
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
+from rlsuite_zoo.report import cell_text, numbers_of, provenance_of
 from rlsuite_zoo.run_folder import find_runs, write_json, write_text
 
 __all__ = ["STANDARD_EPS", "make_benchmark"]

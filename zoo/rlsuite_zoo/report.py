@@ -1,4 +1,4 @@
-"""Evaluations as records."""
+"""Evaluations as records; numbers, intervals and provenance as reports show them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rlsuite.core.evaluate import Evaluation
-from rlsuite_zoo.run_folder import versions
+from rlsuite.core.statistics import Interval
+from rlsuite_zoo.run_folder import COMMAND, git_state, portable, versions
 
 
 def evaluation_record(
@@ -36,3 +37,29 @@ def evaluation_record(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }
+
+
+def provenance_of() -> dict[str, str]:
+    """What makes a page now: command, date, versions and commit."""
+    return {
+        "command": portable(COMMAND),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
+        "commit": str(git_state().get("commit", "of an installed release"))[:12],
+    }
+
+
+def numbers_of(interval: Interval | None) -> dict[str, float] | None:
+    """An interval as JSON."""
+    if interval is None:
+        return None
+    return {"mean": interval.estimate, "low": interval.low, "high": interval.high, "n": interval.n}
+
+
+def cell_text(interval: Interval | None) -> str:
+    """Estimate and interval, for tables."""
+    if interval is None:
+        return "–"
+    digits = 0 if abs(interval.estimate) >= 100 else 1
+    mean, low, high = (f"{x:,.{digits}f}" for x in (interval.estimate, interval.low, interval.high))
+    return f"{mean} [{low}, {high}]"

@@ -10,27 +10,23 @@ import csv
 import dataclasses
 import datetime
 import io
-import json
-import shlex
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from rlsuite.adversarial.act import ACT, ACTConfig
-from rlsuite.adversarial.victim_ppo import VictimConfig
 from rlsuite.adversarial.victims import VICTIMS
-from rlsuite_zoo import run_folder
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.recipe import parse_count, parse_seeds
-from rlsuite_zoo.run_folder import git_state, read_csv, versions, write_json, write_text
+from rlsuite_zoo.results_act_page import write_page
+from rlsuite_zoo.results_act_runs import ActRun, Task
+from rlsuite_zoo.run_folder import read_csv, write_json, write_text
 
 SEEDS = "0"
 TEST_SEED = 5_000_000
@@ -45,17 +41,6 @@ CPU_MESSAGES: dict[str, Any] = {
 """What 64 candidates can find: eight words instead of two, and a network of a hundred numbers instead of thousands."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """One objective."""
-
-    key: str
-    title: str
-    config: ACTConfig
-    victim: VictimConfig
-    generations: int
-
-
 STEERING: dict[str, Any] = {**CPU_MESSAGES, "num_seeds": 1, "sigma": 0.2, "learning_rate": 0.05}
 SHORT = dataclasses.replace(VICTIMS["CartPole"], n_updates=8)
 TASKS = (
@@ -63,36 +48,6 @@ TASKS = (
     Task("help", "helpful", ACTConfig(objective="help", **CPU_MESSAGES), SHORT, 40),
     Task("control", "steering", ACTConfig(objective="control", **STEERING), SHORT, 40),
 )
-
-
-class ActRun:
-    """The folder of one adversary: its task, its generations, its checkpoint and its test."""
-
-    def __init__(self, path: Path, task: Task, seed: int) -> None:
-        self.path, self.task, self.seed = path, task, seed
-        self.checkpoint, self.progress = path / "act.zip", path / "progress.csv"
-        self.origin, self.tested = path / "origin.json", path / "tested.json"
-
-    def prepare(self) -> None:
-        """Make the folder, and note which command of which version is at work."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        if not self.origin.exists():
-            command = shlex.join(run_folder.COMMAND)
-            write_json(self.origin, {"command": command, "versions": versions(), "git": git_state()})
-
-    @property
-    def finished(self) -> bool:
-        """Whether it was evolved and judged."""
-        return self.tested.exists()
-
-    def record(self) -> dict[str, Any]:
-        """The test: returns of fresh victims, and where the numbers come from."""
-        both = (json.loads(file.read_text(encoding="utf-8")) for file in (self.origin, self.tested))
-        return {name: value for part in both for name, value in part.items()}
-
-    def curve(self, name: str) -> np.ndarray:
-        """One metric by generation, [G]."""
-        return np.array([float(row[name]) for row in read_csv(self.progress)])
 
 
 def make_results(
@@ -105,8 +60,6 @@ def make_results(
     Raises:
         UsageError: bad options, or nothing to report.
     """
-    from rlsuite_zoo.results_act_page import write_page
-
     numbers, root = parse_seeds(seeds or SEEDS), Path(runs) / "act"
     tasks = chosen_tasks(only)
     if steps:

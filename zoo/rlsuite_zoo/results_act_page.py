@@ -17,7 +17,7 @@ from rlsuite_zoo.display import out_console
 from rlsuite_zoo.run_folder import portable, write_text
 
 if TYPE_CHECKING:
-    from rlsuite_zoo.results_act import ActRun
+    from rlsuite_zoo.results_act_runs import ActRun
 
 COLOURS = {
     "harmful": "#D55E00", "helpful": "#009E73", "steering": "#CC79A7", "random": "#7F7F7F", "none": "#0072B2",

@@ -20,7 +20,6 @@ from rlsuite.adversarial.sweep import check_sweep, force_sweep, model_sweep, tai
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_envs.mujoco.two_player import PUSHES
-from rlsuite_zoo.attack_page import cell_text, provenance_of
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
@@ -28,6 +27,7 @@ from rlsuite_zoo.launch import cores
 from rlsuite_zoo.models import load_policy
 from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_grid
+from rlsuite_zoo.report import cell_text, provenance_of
 from rlsuite_zoo.run_folder import RunFolder, find_runs, write_json, write_text
 
 __all__ = ["make_robustness"]

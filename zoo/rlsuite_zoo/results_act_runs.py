@@ -1,0 +1,59 @@
+"""What `rlsuite results act` evolves, and the folder in which it stays."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlsuite.adversarial.act import ACTConfig
+from rlsuite.adversarial.victim_ppo import VictimConfig
+from rlsuite_zoo import run_folder
+from rlsuite_zoo.run_folder import git_state, read_csv, versions, write_json
+
+__all__ = ["ActRun", "Task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One objective."""
+
+    key: str
+    title: str
+    config: ACTConfig
+    victim: VictimConfig
+    generations: int
+
+
+class ActRun:
+    """The folder of one adversary: its task, its generations, its checkpoint and its test."""
+
+    def __init__(self, path: Path, task: Task, seed: int) -> None:
+        self.path, self.task, self.seed = path, task, seed
+        self.checkpoint, self.progress = path / "act.zip", path / "progress.csv"
+        self.origin, self.tested = path / "origin.json", path / "tested.json"
+
+    def prepare(self) -> None:
+        """Make the folder, and note which command of which version is at work."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.origin.exists():
+            command = shlex.join(run_folder.COMMAND)
+            write_json(self.origin, {"command": command, "versions": versions(), "git": git_state()})
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was evolved and judged."""
+        return self.tested.exists()
+
+    def record(self) -> dict[str, Any]:
+        """The test: returns of fresh victims, and where the numbers come from."""
+        both = (json.loads(file.read_text(encoding="utf-8")) for file in (self.origin, self.tested))
+        return {name: value for part in both for name, value in part.items()}
+
+    def curve(self, name: str) -> np.ndarray:
+        """One metric by generation, [G]."""
+        return np.array([float(row[name]) for row in read_csv(self.progress)])
