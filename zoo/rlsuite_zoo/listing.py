@@ -36,7 +36,7 @@ def first_sentence(thing: Any) -> str:
     """The first sentence of a docstring, without Markdown headings and equations."""
     lines = [line.strip() for line in (inspect.getdoc(thing) or "").splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith("#"))
-    return re.split(r"(?<=[.:])\s", text, maxsplit=1)[0].rstrip(":")
+    return re.split(r"(?<=[.:])(?<!et al\.)\s", text, maxsplit=1)[0].rstrip(":")
 
 
 def _algorithms() -> Table:
