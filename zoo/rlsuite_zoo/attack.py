@@ -13,14 +13,15 @@ import numpy as np
 
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.zoo import attacks_for
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, victim_of
+from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, unmeasured_victim
 from rlsuite_zoo.attack_outcome import Outcome
 from rlsuite_zoo.attack_page import write
 from rlsuite_zoo.cells import run_cells
+from rlsuite_zoo.commands import check_jobs
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.recipe import parse_grid
-from rlsuite_zoo.run_folder import RunFolder, find_runs
+from rlsuite_zoo.run_folder import RunFolder, find_trained
 
 __all__ = ["check_options", "make_attack", "name_of", "urgency"]
 
@@ -50,10 +51,7 @@ def make_attack(
     """
     grid = parse_grid(eps, "--eps")
     check_options(episodes, effort, jobs, unit, grid, norm)
-    folders = find_runs([run])
-    for folder in folders:
-        if not folder.last.exists():
-            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
+    folders = find_trained([run])
     common = {
         "norm": norm, "unit": unit, "seed": seed,
         "episodes": min(episodes, QUICK_EPISODES) if quick else episodes, "effort": QUICK_EFFORT if quick else effort,
@@ -61,13 +59,10 @@ def make_attack(
     above = tuple(value for value in grid if value > 0)
     wanted: list[AttackCell] = []
     names: dict[str, None] = {}
-    units: dict[str, None] = {}
     for folder in folders:
         clean = AttackCell(str(folder.path), CLEAN, (), **common)  # type: ignore[arg-type]
-        victim = victim_of(clean)
-        units[victim.unit_name] = None
         try:
-            mine = attacks_for(victim, attacks)
+            mine = attacks_for(unmeasured_victim(clean), attacks)
         except ValueError as error:
             raise UsageError(f"{folder.path}: {error}") from error
         names |= dict.fromkeys(mine)
@@ -76,6 +71,7 @@ def make_attack(
         todo = [cell for cell in wanted if missing(cell)]
         print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play")
         run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
+    units = {record["unit"]: None for cell in wanted if (record := read_cell(cell)) is not None}
     settings = {
         "runs": ", ".join(str(folder.path) for folder in folders),
         "budget": f"{norm} per step, in units of: {', '.join(units)}",
@@ -100,8 +96,7 @@ def check_options(
         raise UsageError(f"--episodes is {episodes}; it must be at least 1")
     if not 0 < effort < float("inf"):
         raise UsageError(f"--effort is {effort}; it must be above 0")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs is {jobs}; it must be at least 1")
+    check_jobs(jobs)
     if unit not in ("auto", "raw"):
         raise UsageError(f"--unit is {unit!r}; choose auto (standard deviations) or raw")
     for eps in grid or [0.0]:

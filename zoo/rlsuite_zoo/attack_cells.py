@@ -16,7 +16,7 @@ from rlsuite.adversarial.victim import Victim, as_victim, measured_unit
 from rlsuite_zoo.models import evaluate_policy, load_policy
 from rlsuite_zoo.run_folder import RunFolder, write_json
 
-__all__ = ["CLEAN", "AttackCell", "play_cell", "read_cell", "victim_of"]
+__all__ = ["CLEAN", "AttackCell", "play_cell", "read_cell", "unmeasured_victim", "victim_of"]
 
 CLEAN = "none"
 """Name of the cell without an attack."""
@@ -49,18 +49,23 @@ class AttackCell:
         return Path(self.run) / "attacks" / f"{self.norm}-{self.unit}" / f"{self.attack}.json"
 
 
-def victim_of(cell: AttackCell) -> Victim:
-    """The run's last model as a victim, its unit as the cell says.
+def unmeasured_victim(cell: AttackCell) -> Victim:
+    """The run's last model as a victim, without a rollout: enough to know whom an attack can hurt.
 
     Raises:
         UsageError: no checkpoint. ValueError: spaces that cannot be attacked.
     """
     folder = RunFolder(cell.run)
-    spec, model = folder.spec(), load_policy(folder, folder.last)
-    victim = as_victim(model, unit=cell.unit)
+    return as_victim(load_policy(folder, folder.last), unit=cell.unit)
+
+
+def victim_of(cell: AttackCell) -> Victim:
+    """`unmeasured_victim` with its unit as the cell says, measured on a clean rollout where it has none of its own."""
+    victim = unmeasured_victim(cell)
     if cell.unit == "auto" and victim.unit_name == "raw":
-        unit = measured_unit(model, spec.env, seed=cell.seed, **spec.env_kwargs)
-        victim = as_victim(model, unit=unit)
+        spec = RunFolder(cell.run).spec()
+        unit = measured_unit(victim.model, spec.env, seed=cell.seed, **spec.env_kwargs)
+        victim = as_victim(victim.model, unit=unit)
     return victim
 
 

@@ -25,7 +25,7 @@ from rlsuite_zoo.benchmark_cells import (
     play_cell,
 )
 from rlsuite_zoo.cells import run_cells
-from rlsuite_zoo.commands import safe_name
+from rlsuite_zoo.commands import check_jobs, safe_name
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.run_folder import write_json
@@ -64,8 +64,7 @@ def make_benchmark(
 
     if episodes < 0:
         raise UsageError(f"--episodes is {episodes}; it must be at least 1, or 0 for the default")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs is {jobs}; it must be at least 1")
+    check_jobs(jobs)
     chosen = _scenarios(scenarios or ("quick" if quick else "core"))
     names = _policies(policies)
     settings: dict[str, Any] = {

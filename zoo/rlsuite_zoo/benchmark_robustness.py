@@ -19,13 +19,13 @@ from rlsuite.adversarial.attacks.zoo import ATTACKS, attacks_for
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.attack import QUICK_EFFORT, QUICK_EPISODES, check_options, name_of, urgency
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, victim_of
+from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, unmeasured_victim
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.report import cell_text, numbers_of, provenance_of
-from rlsuite_zoo.run_folder import find_runs, write_json, write_text
+from rlsuite_zoo.run_folder import find_trained, write_json, write_text
 
 __all__ = ["STANDARD_EPS", "make_benchmark"]
 
@@ -98,15 +98,13 @@ def make_benchmark(
         "effort": QUICK_EFFORT if quick else effort,
     }  # fmt: skip
     wanted: dict[tuple[str, str, float], list[AttackCell]] = {}
-    for folder in find_runs(runs):
-        if not folder.last.exists():
-            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
+    for folder in find_trained(runs):
         spec = folder.spec()
         bare = spec.env.removeprefix("rlsuite/")
         budget = STANDARD_EPS.get(bare, OTHER_EPS) if eps is None else eps
         clean = AttackCell(str(folder.path), CLEAN, (), **common)
         try:
-            names = attacks_for(victim_of(clean), attacks)
+            names = attacks_for(unmeasured_victim(clean), attacks)
         except ValueError as error:
             raise UsageError(f"{folder.path}: {error}") from error
         cells = [clean, *(AttackCell(str(folder.path), name, (budget,), **common) for name in names)]

@@ -26,6 +26,7 @@ from rlsuite.smoothing.episodes import smoothed_returns
 from rlsuite.smoothing.victims import actions_of, scores_of
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.cells import run_cells
+from rlsuite_zoo.commands import check_jobs
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
@@ -33,7 +34,7 @@ from rlsuite_zoo.models import load_policy
 from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_grid
 from rlsuite_zoo.report import cell_text, provenance_of
-from rlsuite_zoo.run_folder import RunFolder, find_runs, write_json, write_text
+from rlsuite_zoo.run_folder import RunFolder, find_trained, write_json, write_text
 
 __all__ = ["make_certificates"]
 
@@ -125,8 +126,7 @@ def make_certificates(
         UsageError: bad options, too few episodes for the level, no run, or nothing to report.
         Interrupted: stopped by the user.
     """
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs is {jobs}; it must be at least 1")
+    check_jobs(jobs)
     if attacked < 0:
         raise UsageError(f"--attacked is {attacked}; it must be at least 0")
     noises, grid = parse_grid(sigma, "--sigma"), parse_grid(budgets, "--budgets")
@@ -137,7 +137,7 @@ def make_certificates(
             check_certificate(method, grid, noise, episodes=episodes, alpha=alpha, **options)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
-    cells = _cells(find_runs([run]), noises, grid, episodes, attacked, seed)
+    cells = _cells(find_trained([run]), noises, grid, episodes, attacked, seed)
     if not report_only:
         todo = [cell for cell in cells if read_cell(cell) is None]
         print(f"{len(cells) - len(todo)} of {len(cells)} batches are there; {len(todo)} to play")
@@ -166,8 +166,6 @@ def _cells(
     """Every batch that is wanted, after a look at the runs."""
     cells = []
     for folder in folders:
-        if not folder.last.exists():
-            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
         _check_attackable(folder, attacked)
         for noise in noises:
             cells.append(Played(str(folder.path), noise, episodes, seed))

@@ -98,7 +98,7 @@ def train(
         UsageError: bad input. RunFailed, Interrupted: see `launch`.
     """
     numbers = parse_seeds(seeds)
-    _check_jobs(jobs)
+    check_jobs(jobs)
     spec = make_spec(algo, env, settings, **options)
     name = name or datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     if not re.fullmatch(r"[\w.+=-]+", name):
@@ -114,7 +114,7 @@ def resume(path: str, *, steps: str = "", jobs: int | None = None) -> None:
     Raises:
         UsageError: no run there, or fewer steps than are done.
     """
-    _check_jobs(jobs)
+    check_jobs(jobs)
     folders = find_runs([path])
     todo = []
     for folder in folders:
@@ -234,6 +234,11 @@ def safe_name(text: str) -> str:
     return re.sub(r"[/:\\]", "-", text)
 
 
-def _check_jobs(jobs: int | None) -> None:
+def check_jobs(jobs: int | None) -> None:
+    """Raise unless at least one job runs at a time.
+
+    Raises:
+        UsageError: fewer.
+    """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}; it must be at least 1")

@@ -21,6 +21,7 @@ from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_envs.mujoco.two_player import PUSHES
 from rlsuite_zoo.cells import run_cells
+from rlsuite_zoo.commands import check_jobs
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
@@ -28,7 +29,7 @@ from rlsuite_zoo.models import load_policy
 from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_grid
 from rlsuite_zoo.report import cell_text, provenance_of
-from rlsuite_zoo.run_folder import RunFolder, find_runs, write_json, write_text
+from rlsuite_zoo.run_folder import RunFolder, find_trained, write_json, write_text
 
 __all__ = ["make_robustness"]
 
@@ -129,8 +130,7 @@ def make_robustness(
     Raises:
         UsageError: bad options, no run, or nothing to report. Interrupted: stopped by the user.
     """
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs is {jobs}; it must be at least 1")
+    check_jobs(jobs)
     axes = [parse_grid(mass, "--mass"), parse_grid(friction, "--friction"), parse_grid(force, "--force")]
     if axes[2][0] < 0:
         raise UsageError(f"--force begins with {axes[2][0]:g}; strengths are at least 0")
@@ -138,11 +138,9 @@ def make_robustness(
         picks = [np.linspace(0, len(a) - 1, min(QUICK_CELLS, len(a))).round().astype(int) for a in axes]
         axes = [[a[i] for i in pick] for a, pick in zip(axes, picks, strict=True)]
         episodes = min(episodes, QUICK_EPISODES)
-    folders = find_runs(list(runs))
+    folders = find_trained(list(runs))
     sweeps = []
     for folder in folders:
-        if not folder.last.exists():
-            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
         try:
             found = check_sweep(folder.spec().env, body, axes[0], axes[1], episodes)
         except ValueError as error:

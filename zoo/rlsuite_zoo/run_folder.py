@@ -173,6 +173,19 @@ def find_runs(paths: list[str]) -> list[RunFolder]:
     return list(found.values())
 
 
+def find_trained(paths: list[str]) -> list[RunFolder]:
+    """`find_runs`, all of which have a checkpoint.
+
+    Raises:
+        UsageError: see `find_runs`; a run without a checkpoint.
+    """
+    folders = find_runs(paths)
+    for folder in folders:
+        if not folder.last.exists():
+            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
+    return folders
+
+
 def _natural(path: Path) -> list[Any]:
     """Sort seed10 after seed9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
