@@ -38,7 +38,7 @@ from rlsuite.off_policy.sac import SAC
 from rlsuite.sb3 import SB3Policy, as_policy
 from rlsuite_envs.make import make_vector_env
 
-__all__ = ["Heads", "Victim", "as_victim", "measured_unit"]
+__all__ = ["Heads", "Victim", "as_victim", "measured_unit", "watch"]
 
 
 @dataclass(frozen=True)
@@ -176,20 +176,27 @@ def measured_unit(
         seed: of their resets.
         env_kwargs: of the environment.
     """
+    std = watch(model, env, num_envs, steps, seed, env_kwargs).numpy().std(axis=0)
+    return torch.from_numpy(np.where(std > 1e-8, std, 1.0))
+
+
+def watch(
+    model: Predictor, env: str, num_envs: int, steps: int, seed: int, env_kwargs: dict[str, Any] | None
+) -> Tensor:
+    """Observations [T * B, O] float64 that the deterministic policy meets in T steps of B environments."""
     venv = make_vector_env(env, num_envs, num_threads=1, env_kwargs=env_kwargs)
+    rows = []
     try:
         obs, _ = venv.reset(seed=seed)
-        rows = []
         for _ in range(steps):
             array = to_numpy(obs)
-            rows.append(np.asarray(array, np.float64).reshape(num_envs, -1))
+            rows.append(torch.from_numpy(np.asarray(array, np.float64).reshape(num_envs, -1).copy()))
             action, _ = model.predict(array, deterministic=True)
             sent = torch.as_tensor(action) if getattr(venv, "output", "numpy") == "torch" else action
             obs = venv.step(sent)[0]
     finally:
         venv.close()
-    std = np.concatenate(rows).std(axis=0)
-    return torch.from_numpy(np.where(std > 1e-8, std, 1.0))
+    return torch.cat(rows)
 
 
 # Our agents -----------------------------------------------------------------------------------------------------

@@ -23,10 +23,8 @@ from torch.nn import functional
 
 from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.attacks.gradient import GradientAttack
-from rlsuite.adversarial.victim import Heads, Victim
+from rlsuite.adversarial.victim import Heads, Victim, watch
 from rlsuite.core.networks import mlp
-from rlsuite.core.vec_env import to_numpy
-from rlsuite_envs.make import make_vector_env
 
 __all__ = ["FiniteDifferenceAttack", "RandomAttack", "SearchAttack", "TransferAttack", "uniform_in_ball"]
 
@@ -201,7 +199,7 @@ class TransferAttack:
             env_kwargs: of the environment.
         """
         generator = torch.Generator().manual_seed(seed)
-        seen = _watch(victim, env, num_envs, steps, seed, env_kwargs)
+        seen = watch(victim.model, env, num_envs, steps, seed, env_kwargs)
         noise = torch.randn(seen.shape, generator=generator, dtype=torch.float64) * 0.1
         obs = torch.cat([seen, seen + victim.unit * noise])
         action = modes(victim, obs)
@@ -228,25 +226,6 @@ class TransferAttack:
     ) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         return self.attack(obs, self.imitation, radius, norm, generator)
-
-
-def _watch(
-    victim: Victim, env: str, num_envs: int, steps: int, seed: int, env_kwargs: dict[str, Any] | None
-) -> Tensor:
-    """Observations [T * B, O] that the acting victim meets."""
-    venv = make_vector_env(env, num_envs, num_threads=1, env_kwargs=env_kwargs)
-    rows = []
-    try:
-        obs, _ = venv.reset(seed=seed)
-        for _ in range(steps):
-            array = to_numpy(obs)
-            rows.append(torch.as_tensor(array.reshape(num_envs, -1)).double())
-            action, _ = victim.model.predict(array, deterministic=True)
-            sent = torch.as_tensor(action) if getattr(venv, "output", "numpy") == "torch" else action
-            obs = venv.step(sent)[0]
-    finally:
-        venv.close()
-    return torch.cat(rows)
 
 
 def _imitate(
