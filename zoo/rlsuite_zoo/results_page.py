@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -37,6 +38,13 @@ class Entry:
     """By environment, where another one than `recipe` is taken."""
     steps: dict[str, str] = field(default_factory=dict)
     """By environment ("all" for every one), environment steps of a run where they are fewer than the suite's."""
+    seeds: str = ""
+    """Seeds of this entry where they are fewer than the suite's, such as 0-2."""
+
+    def seeds_of(self, seeds: Sequence[int]) -> list[int]:
+        """Those of the suite's seeds that this entry is trained with."""
+        own = parse_seeds(self.seeds) if self.seeds else seeds
+        return [seed for seed in seeds if seed in own]
 
     def recipe_on(self, env: str) -> str:
         """Name of the recipe for an environment."""
@@ -89,15 +97,28 @@ Cells = dict[tuple[str, str], list[RunFolder]]
 """Finished runs by environment and entry."""
 
 
-def make_results(
-    name: str, *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
-) -> None:
-    """Train what is missing (unless `report_only`), then write `<out>/<suite>.md` and its pictures.
+@dataclass(frozen=True)
+class Trained:
+    """A suite's runs, those asked for and finished."""
 
-    The page is written from what finished even when some runs failed.
+    suite: Suite
+    environments: list[str]
+    seeds: list[int]
+    steps: int
+    """Of a run that has no budget of its own."""
+    root: Path
+    cells: Cells
+    failure: RunFailed | None
+    """Of some of the runs; to be raised once the page of the others is written."""
+
+
+def trained_suite(
+    name: str, *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str
+) -> Trained:
+    """Train what is missing of a suite (unless `report_only`).
 
     Raises:
-        UsageError: bad options, or nothing to report. RunFailed: some runs failed.
+        UsageError: bad options, or nothing to report. RunFailed: all runs failed.
     """
     suite = load_suite(name)
     numbers = parse_seeds(seeds) if seeds else suite.seeds
@@ -117,12 +138,29 @@ def make_results(
         except RunFailed as error:
             failure = error
     cells = finished_runs(suite, environments, numbers, root)
-    if any(cells.values()):
-        write_page(suite, environments, cells, total, root, Path(out))
-    elif failure is None:
+    if not any(cells.values()):
+        if failure is not None:
+            raise failure
         raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
-    if failure is not None:
-        raise failure
+    return Trained(suite, environments, numbers, total, root, cells, failure)
+
+
+def make_results(
+    name: str, *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
+) -> None:
+    """Train what is missing (unless `report_only`), then write `<out>/<suite>.md` and its pictures.
+
+    The page is written from what finished even when some runs failed.
+
+    Raises:
+        UsageError: bad options, or nothing to report. RunFailed: some runs failed.
+    """
+    found = trained_suite(
+        name, seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
+    )
+    write_page(found.suite, found.environments, found.cells, found.steps, found.root, Path(out))
+    if found.failure is not None:
+        raise found.failure
 
 
 def _folder(root: Path, env: str, entry: Entry, seed: int) -> RunFolder:
@@ -139,6 +177,8 @@ def _prepare(
     for seed in seeds:
         for env in environments:
             for entry in suite.entries:
+                if not entry.seeds_of([seed]):
+                    continue
                 folder = _folder(root, env, entry, seed)
                 if not folder.config.exists():
                     spec: RunSpec = make_spec(
@@ -160,9 +200,18 @@ def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root:
 
 
 def write_page(
-    suite: Suite, environments: list[str], cells: Cells, steps: int, root: Path, out: Path
+    suite: Suite,
+    environments: list[str],
+    cells: Cells,
+    steps: int,
+    root: Path,
+    out: Path,
+    more: Sequence[str] = (),
 ) -> None:
-    """The page and one picture of learning curves; rules play first, their returns are kept in `root`."""
+    """The page and one picture of learning curves; rules play first, their returns are kept in `root`.
+
+    `more` are further parts, which come before the curves.
+    """
     out.mkdir(parents=True, exist_ok=True)
     first = {(f.spec().env, f.spec().seed): f.spec() for group in cells.values() for f in group}
     played = play_rules(suite.rules, [first[key] for key in sorted(first)], root / "rules")
@@ -181,6 +230,7 @@ def write_page(
         parts += ["## Beside simple rules", *tables_beside_rules(suite.rules, by_entry, played, trained)]
     if suite.compare:
         parts += ["## Who is ahead", *_differences(suite, environments, cells)]
+    parts += more
     picture = out / f"{suite.name}.png"
     paths = [str(folder.path) for folders in cells.values() for folder in folders if _has_curve(folder)]
     groups = {folders[0].spec().group: entry for (_, entry), folders in cells.items() if folders}
