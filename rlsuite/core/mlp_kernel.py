@@ -49,8 +49,8 @@ class Tower:
         self.weight = [m.weight.detach().numpy() for m in linears]
         self.weight_t = [w.T for w in self.weight]
         self.bias = [m.bias.detach().numpy() for m in linears]
-        self.grad_w = [_grad(m.weight) for m in linears]
-        self.grad_b = [_grad(m.bias) for m in linears]
+        self.grad_w = [grad_of(m.weight) for m in linears]
+        self.grad_b = [grad_of(m.bias) for m in linears]
         self.buffers: dict[int, list[tuple[F32, F32, F32]]] = {}
         self.inputs: list[F32] = []
         self.ones: dict[int, F32] = {}
@@ -108,7 +108,8 @@ class Tower:
         return d_out if input_grad else None
 
 
-def _grad(parameter: torch.Tensor) -> F32:
+def grad_of(parameter: torch.Tensor) -> F32:
+    """The numpy view of a parameter's gradient in its flat vector."""
     if parameter.grad is None:
         raise ValueError(
             "the numpy back end needs FlatParameters(policy) first: a parameter has no gradient view"
@@ -140,7 +141,7 @@ class MlpKernel:
         self.median = None if policy.median is None else Tower(policy.median, activation)
         self.gaussian = policy.log_std is not None
         if policy.log_std is not None:
-            self.log_std, self.grad_log_std = policy.log_std.detach().numpy(), _grad(policy.log_std)
+            self.log_std, self.grad_log_std = policy.log_std.detach().numpy(), grad_of(policy.log_std)
 
     def params(self, obs: F32) -> F32:
         """Distribution parameters (means or logits) [n, A]."""

@@ -57,8 +57,8 @@ class TwinCritic(nn.Module):
         super().__init__()
         sizes = (obs_size + action_size, *config.net_arch, 1)
         # in place: half a megabyte per layer that no gradient needs a second time
-        relu = config.activation == "relu"
-        self.activation = nn.ReLU(inplace=True) if relu else ACTIVATIONS[config.activation]()
+        self.relu = config.activation == "relu"
+        self.activation = nn.ReLU(inplace=True) if self.relu else ACTIVATIONS[config.activation]()
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for fan_in, fan_out in pairwise(sizes):
             bound = fan_in**-0.5  # nn.Linear's own initialisation, for both critics

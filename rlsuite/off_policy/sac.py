@@ -6,10 +6,9 @@
     L_alpha = -log(alpha) E[log pi(a~|s) + target_entropy]             (eq. 17, in log alpha as SB3 does)
     Q'     <- (1 - tau) Q' + tau Q
 
-The twin critics are one batched network (two matrices a layer in one `baddbmm`), each network's parameters one vector,
-so that Adam and the target's averaging are one call each. Details are Stable-Baselines3's: log-std clamped to [-20, 2],
-one gradient step per environment step, temperature updated before the critics. Truncated episodes bootstrap from their
-true last observation.
+The twin critics are one batched network, each network's parameters one vector, so that Adam and the target's averaging
+are one call each; on a CPU the gradient step is numpy (`rlsuite.off_policy.kernel`). Details are Stable-Baselines3's:
+log-std clamped to [-20, 2], one gradient step per environment step, temperature updated before the critics.
 
 Expected: the results page of the zoo, beside Stable-Baselines3's SAC. Base of the later off-policy families.
 """
@@ -29,10 +28,10 @@ from rlsuite.core.buffers import ReplayBatch, ReplayBuffer
 from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_range, check_schedule
 from rlsuite.core.networks import FlatParameters
-from rlsuite.core.optim import FlatAdam
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+from rlsuite.off_policy.kernel import SoftKernel, make_adam, supports
 from rlsuite.off_policy.networks import Actor, TwinCritic
 
 
@@ -162,7 +161,9 @@ class SoftLearner:
         self.temperature = nn.ParameterDict({"log_alpha": log_alpha}).to(device)
         parts = {"actor": actor, "critic": critic, "target": target, "alpha": self.temperature}
         self.flat = {name: FlatParameters(part) for name, part in parts.items()}
-        self.adam = {name: FlatAdam(self.flat[name], eps=1e-8) for name in ("actor", "critic", "alpha")}
+        by_hand = supports(actor, critic)
+        self.adam = {name: make_adam(self.flat[name], by_hand) for name in ("actor", "critic", "alpha")}
+        self.kernel = SoftKernel(self) if by_hand else None
 
     def state(self) -> dict[str, Stateful]:
         """Networks and optimisers by name, for a checkpoint."""
@@ -178,7 +179,7 @@ class SoftLearner:
         *,
         alpha: torch.Tensor | None = None,
         train_actor: bool = True,
-    ) -> dict[str, torch.Tensor]:
+    ) -> dict[str, Any]:
         """One step of temperature, critics, actor and target; metrics stay on the device.
 
         Args:
@@ -188,6 +189,8 @@ class SoftLearner:
             alpha: temperatures [M] that replace the learner's own, which then is not trained.
             train_actor: False leaves actor and temperature as they are.
         """
+        if self.kernel is not None:
+            return self.kernel.gradient_step(batch, generator, rates, alpha=alpha, train_actor=train_actor)
         flat, adam, clip = self.flat, self.adam, self.max_grad_norm
         for part in ("actor", "critic", "alpha"):
             flat[part].zero_grad()
@@ -293,7 +296,7 @@ class SAC(Agent):
             on_update,
         ) as run:
             runner = self.start_runner()
-            metrics: dict[str, torch.Tensor] = {}
+            metrics: dict[str, Any] = {}
             while not run.done:
                 run.rollout_start()
                 for _ in range(phases):
@@ -341,7 +344,7 @@ class SAC(Agent):
             if run.on_step is not None and not run.on_step(step):
                 break
 
-    def _gradient_step(self, learning_rate: float) -> dict[str, torch.Tensor]:
+    def _gradient_step(self, learning_rate: float) -> dict[str, Any]:
         """One gradient step on a sampled batch."""
         batch = self.buffer.sample(self.config.batch_size, self.generator)
         return self.learner.gradient_step(batch, self.generator, Rates(*3 * (learning_rate,)))
