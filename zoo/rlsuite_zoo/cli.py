@@ -161,7 +161,8 @@ def results(
     """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept.
 
     Args:
-        suite: bpo, sac, pdppo, hdpo, subpo, smoothing, act, or envs (PPO beside random play everywhere).
+        suite: bpo, sac, pdppo, hdpo, subpo, forces, attacks, smoothing, act, or envs (PPO beside random play
+            everywhere).
         seeds: such as 0-4 (default: the suite's).
         steps: environment steps of each run (default: the suite's).
         jobs: runs at a time (default: one per core).
@@ -222,7 +223,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "certify": certify,
     "robustness": robustness,
 }
-OWN_RESULTS = ("act", "envs", "hdpo", "smoothing", "subpo")
+OWN_RESULTS = ("act", "attacks", "envs", "forces", "hdpo", "smoothing", "subpo")
 """Pages with a module of their own, `results_<name>`; the others are suites."""
 BENCHES = ("rollout", "train", "envs", "gpu", "smoothing", "act")
 

@@ -31,7 +31,7 @@ from rlsuite_zoo.recipe import parse_grid
 from rlsuite_zoo.report import cell_text, provenance_of
 from rlsuite_zoo.run_folder import RunFolder, find_trained, write_json, write_text
 
-__all__ = ["make_robustness"]
+__all__ = ["TAIL", "Found", "Sweep", "draw_maps", "make_robustness", "nominal", "play_sweep", "read_sweep"]
 
 QUICK_CELLS, QUICK_EPISODES = 3, 1
 TAIL = 0.1
@@ -169,16 +169,18 @@ def _groups(played: dict[Sweep, Found]) -> Groups:
     return found
 
 
+def nominal(sweep: Sweep, returns: np.ndarray) -> float:
+    """Mean return in the cell nearest to the unmodified model."""
+    i = int(np.abs(np.array(sweep.mass) - 1).argmin())
+    j = int(np.abs(np.array(sweep.friction) - 1).argmin())
+    return float(returns[i, j].mean())
+
+
 def _summary(members: list[tuple[Sweep, Found]]) -> dict[str, Interval]:
     """Nominal, mean, worst and CVaR return of a group, with 95 % intervals over its runs."""
 
     def over(function: Any) -> Interval:
         return bootstrap_interval([float(function(sweep, found.returns)) for sweep, found in members])
-
-    def nominal(sweep: Sweep, returns: np.ndarray) -> float:
-        i = int(np.abs(np.array(sweep.mass) - 1).argmin())
-        j = int(np.abs(np.array(sweep.friction) - 1).argmin())
-        return float(returns[i, j].mean())
 
     return {
         "nominal": over(nominal),
@@ -217,7 +219,7 @@ def _write(played: dict[Sweep, Found], out: Path) -> None:
         for name, members in groups.items()
     }
     write_json(out / "robustness.json", {"settings": settings, "groups": numbers, "pushed": pushes})
-    _draw(groups, out / "robustness.png")
+    draw_maps(groups, out / "robustness.png")
     page = HtmlPage("Robustness over mass, friction and pushes")
     page.paragraph(
         "Mean undiscounted return over scales of mass and friction that the policies may never have met, averaged over "
@@ -259,7 +261,7 @@ def _csv(played: dict[Sweep, Found]) -> str:
     return text.getvalue()
 
 
-def _draw(groups: Groups, path: Path) -> None:
+def draw_maps(groups: Groups, path: Path) -> None:
     """One heat map a group, on a common scale of colours."""
     maps = {
         name: np.mean([f.returns.mean(axis=-1) for _, f in members], axis=0)
