@@ -27,7 +27,15 @@ from rlsuite_zoo.launch import cores
 from rlsuite_zoo.report import cell_text, numbers_of, provenance_of
 from rlsuite_zoo.run_folder import find_trained, write_json, write_text
 
-__all__ = ["STANDARD_EPS", "make_benchmark"]
+__all__ = [
+    "STANDARD_EPS",
+    "Victim",
+    "csv_of",
+    "draw_shares",
+    "make_benchmark",
+    "played_attacks",
+    "victim_of",
+]
 
 STANDARD_EPS: Mapping[str, float] = {
     "Hopper-v5": 0.075, "Walker2d-v5": 0.05, "HalfCheetah-v5": 0.15, "Ant-v5": 0.15,
@@ -114,7 +122,7 @@ def make_benchmark(
         todo = [cell for cell in every if missing(cell)]
         print(f"{len(every) - len(todo)} of {len(every)} cells are there; {len(todo)} to play")
         run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
-    victims = [_victim(name, env, budget, cells) for (name, env, budget), cells in wanted.items()]
+    victims = [victim_of(name, env, budget, cells) for (name, env, budget), cells in wanted.items()]
     victims = [victim for victim in victims if victim.returns]
     if not victims:
         raise UsageError("nothing was played; leave --report-only out")
@@ -127,7 +135,8 @@ def make_benchmark(
     _write(victims, settings, Path(out))
 
 
-def _victim(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victim:
+def victim_of(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victim:
+    """What was played of the runs in `cells`, at the budget `eps` and without an attack."""
     returns = {}
     for cell in cells:
         record = read_cell(cell)
@@ -137,7 +146,7 @@ def _victim(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victim:
     return Victim(name, env, eps, list(dict.fromkeys(cell.run for cell in cells)), returns)
 
 
-def _attacks(victims: list[Victim]) -> list[str]:
+def played_attacks(victims: list[Victim]) -> list[str]:
     """Every attack that was played, in the zoo's order."""
     played = {attack for victim in victims for _, attack in victim.returns}
     return [name for name in ATTACKS if name in played]
@@ -145,7 +154,7 @@ def _attacks(victims: list[Victim]) -> list[str]:
 
 def _write(victims: list[Victim], settings: dict[str, str], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    attacks = _attacks(victims)
+    attacks = played_attacks(victims)
     page = HtmlPage("Victims under attack")
     page.paragraph(
         "Mean undiscounted return with its 95 % bootstrap interval, over runs that differ in their seed alone (over "
@@ -157,14 +166,14 @@ def _write(victims: list[Victim], settings: dict[str, str], out: Path) -> None:
         page.heading(env)
         header = ["victim", "runs", "eps", "natural", *attacks, "strongest", "by", "median run"]
         page.table(header, [_row(victim, attacks) for victim in mine])
-    _draw(victims, attacks, out / "robustness-benchmark.png")
+    draw_shares(victims, attacks, out / "robustness-benchmark.png")
     page.picture(
         out / "robustness-benchmark.png", "share of the natural return that is left under each attack"
     )
     page.heading("Settings")
     page.settings(settings)
     page.write(out / "robustness-benchmark.html")
-    write_text(out / "robustness-benchmark.csv", _csv(victims))
+    write_text(out / "robustness-benchmark.csv", csv_of(victims))
     data = [
         {
             "victim": victim.name, "env": victim.env, "eps": victim.eps, "runs": victim.runs,
@@ -193,7 +202,8 @@ def _row(victim: Victim, attacks: list[str]) -> list[str]:
     ]
 
 
-def _csv(victims: list[Victim]) -> str:
+def csv_of(victims: list[Victim]) -> str:
+    """One line a run and attack."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["victim", "env", "run", "attack", "eps", "mean_return", "least", "episodes"])
@@ -213,7 +223,7 @@ def _csv(victims: list[Victim]) -> str:
     return text.getvalue()
 
 
-def _draw(victims: list[Victim], attacks: list[str], path: Path) -> None:
+def draw_shares(victims: list[Victim], attacks: list[str], path: Path) -> None:
     """Victims by attacks; the number in a cell is the mean return, its colour the share of the natural one."""
     means = np.full((len(victims), len(attacks) + 1), np.nan)
     for i, victim in enumerate(victims):

@@ -34,6 +34,7 @@ __all__ = ["SCALES", "Trial", "make_results", "play_trial", "read_trial"]
 
 SCALES = tuple(float(x) for x in np.linspace(0.5, 1.5, 11).round(2))
 """Of the torso's mass, and of all frictions."""
+EPISODES, ADVERSARY_STEPS = 20, 150_000
 FORMAT = 1
 """Of the files; a change of what a trial does raises it."""
 ADVERSARY: dict[str, Any] = {
@@ -48,9 +49,9 @@ class Trial:
     """One protagonist's opponents; trials with equal fields have equal results."""
 
     run: str
-    episodes: int = 20
+    episodes: int
     """Against each opponent, all from the same initial states."""
-    adversary_steps: int = 150_000
+    adversary_steps: int
     """Of each new adversary's training."""
     adversaries: int = 2
     """New adversaries, from different seeds; the stronger one counts."""
@@ -139,7 +140,7 @@ def make_results(
         "forces", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
     )
     everyone = [folder for group in found.cells.values() for folder in group]
-    trials = {str(folder.path): Trial(str(folder.path)) for folder in everyone}
+    trials = {str(folder.path): Trial(str(folder.path), EPISODES, ADVERSARY_STEPS) for folder in everyone}
     sweeps = {str(folder.path): sweep for folder in everyone if (sweep := _sweep(folder)) is not None}
     if not report_only:
         todo = [trial for trial in trials.values() if read_trial(trial) is None]

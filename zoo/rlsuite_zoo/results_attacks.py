@@ -1,0 +1,150 @@
+"""`rlsuite results attacks`: naturally and robustly trained PPO under every attack, beside the published rows.
+
+The suite `attacks` trains the victims; the cells are those of `rlsuite attack`, kept in each run's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rlsuite.adversarial.attacks.zoo import attacks_for
+from rlsuite.core.statistics import bootstrap_interval
+from rlsuite_zoo.attack import name_of, urgency
+from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, unmeasured_victim
+from rlsuite_zoo.benchmark_robustness import (
+    STANDARD_EPS,
+    Victim,
+    csv_of,
+    draw_shares,
+    played_attacks,
+    victim_of,
+)
+from rlsuite_zoo.cells import run_cells
+from rlsuite_zoo.differences import paired
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.launch import cores
+from rlsuite_zoo.report import cell_text
+from rlsuite_zoo.results_page import Trained, trained_suite, write_page
+from rlsuite_zoo.run_folder import write_text
+
+__all__ = ["make_results"]
+
+PLAYED = "all"
+"""Attacks, as `rlsuite attack --attacks` names them."""
+EPISODES, EFFORT = 20, 0.5
+"""Per victim and attack; times the default training of attacks that learn (a quarter of a million steps)."""
+ORDER = (("random", "pgd"), ("pgd", "sa-rl"), ("pgd", "pa-ad"), ("random", "sa-rl"), ("random", "pa-ad"))
+"""Pairs of attacks of which the second should leave less."""
+
+
+def make_results(
+    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
+) -> None:
+    """Train and attack what is missing, then write `<out>/attacks.md`, `.csv` and pictures.
+
+    Raises:
+        UsageError: bad options, or nothing to report. RunFailed: some runs failed. Interrupted: stopped by the user.
+    """
+    found = trained_suite(
+        "attacks", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
+    )
+    wanted = {
+        (env, entry): [cell for folder in folders for cell in _cells(str(folder.path), env)]
+        for (env, entry), folders in found.cells.items()
+        if folders
+    }
+    if not report_only:
+        every = [cell for cells in wanted.values() for cell in cells]
+        todo = [cell for cell in every if missing(cell)]
+        print(f"{len(every) - len(todo)} of {len(every)} cells are there; {len(todo)} to play")
+        run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
+    victims = [victim_of(name, env, STANDARD_EPS[env], cells) for (env, name), cells in wanted.items()]
+    victims = [victim for victim in victims if victim.returns]
+    if not victims:
+        raise UsageError("nothing was attacked; leave --report-only out")
+    _write(found, victims, Path(out))
+    if found.failure is not None:
+        raise found.failure
+
+
+def _cells(run: str, env: str) -> list[AttackCell]:
+    """A run without and under every attack it can suffer."""
+    common: dict[str, object] = {
+        "norm": "linf",
+        "unit": "auto",
+        "episodes": EPISODES,
+        "seed": 0,
+        "effort": EFFORT,
+    }
+    clean = AttackCell(run, CLEAN, (), **common)  # type: ignore[arg-type]
+    names = attacks_for(unmeasured_victim(clean), PLAYED)
+    return [clean, *(AttackCell(run, name, (STANDARD_EPS[env],), **common) for name in names)]  # type: ignore[arg-type]
+
+
+def _write(found: Trained, victims: list[Victim], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    attacks = played_attacks(victims)
+    more = [
+        "## Under attack",
+        f"Mean return over {EPISODES} episodes a victim, the same for all attacks, the victim acting by its mode; 95 % "
+        "bootstrap intervals over victims (in brackets their number). One setting of each attack; those that learn "
+        f"(sa-rl, pa-ad) have had {EFFORT * 500_000:,.0f} steps per victim where the papers take the strongest of a "
+        "grid of up to 216 settings and half a million steps each. Attacks on actions move them by eps half ranges "
+        "(blend and swap: a share or a probability of eps). *Strongest* is the mean over victims of the least any "
+        "attack on observations leaves. Plain columns are published: medians over 21 or more agents, by robustness.",
+    ]
+    for env in found.environments:
+        mine = [victim for victim in victims if victim.env == env]
+        if mine:
+            rows = found.suite.published.get(env, [])
+            more += [f"### {env}, eps {STANDARD_EPS[env]:g}", _table(mine, attacks, rows)]
+    draw_shares(victims, attacks, out / "attacks-left.png")
+    more += ["![return under each attack, coloured by the share of the natural return](attacks-left.png)"]
+    more += ["## Stronger attacks leave less", *_order(victims)]
+    write_page(found.suite, found.environments, found.cells, found.steps, found.root, out, more)
+    write_text(out / "attacks-cells.csv", csv_of(victims))
+
+
+def _table(victims: list[Victim], attacks: list[str], published: list[dict[str, str]]) -> str:
+    names = [f"**{victim.name}**" for victim in victims] + [row["what"] for row in published]
+    lines = [f"| | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
+    for attack in (CLEAN, *attacks):
+        cells = []
+        for victim in victims:
+            interval = victim.interval(attack)
+            n = sum((run, attack) in victim.returns for run in victim.runs)
+            cells.append(f"{cell_text(interval)} ({n})" if interval else "–")
+        cells += [row.get("value" if attack == CLEAN else attack, "") for row in published]
+        lines.append(f"| {'natural' if attack == CLEAN else attack} | {' | '.join(cells)} |")
+    least = [bootstrap_interval([value for value, _ in victim.strongest().values()]) for victim in victims]
+    cells = [cell_text(interval) for interval in least] + [row.get("strongest", "") for row in published]
+    lines.append(f"| *strongest* | {' | '.join(cells)} |")
+    who = [[attack for _, attack in victim.strongest().values()] for victim in victims]
+    cells = [max(set(names), key=names.count) for names in who] + ["" for _ in published]
+    return "\n".join([*lines, f"| *mostly by* | {' | '.join(cells)} |"])
+
+
+def _order(victims: list[Victim]) -> list[str]:
+    lines = ["| | environment | " + " | ".join(f"{a} minus {b}" for a, b in ORDER) + " |"]
+    lines.append("|---|---|" + "---|" * len(ORDER))
+    for victim in victims:
+        means: Mapping[tuple[str, str], float] = {key: float(r.mean()) for key, r in victim.returns.items()}
+        cells = []
+        for weak, strong in ORDER:
+            gaps = [
+                means[run, weak] - means[run, strong]
+                for run in victim.runs
+                if (run, weak) in means and (run, strong) in means
+            ]
+            difference, verdict = paired(np.array(gaps))
+            words = {"ahead": "in order", "behind": "out of order"}
+            cells.append("–" if difference == "–" else f"{difference}: {words.get(verdict, verdict)}")
+        lines.append(f"| {victim.name} | {victim.env} | {' | '.join(cells)} |")
+    return [
+        "Return under the first attack minus return under the second, paired over victims, with Student's 95 % "
+        "interval: above 0 where the second is the stronger one, as it should be.",
+        "\n".join(lines),
+    ]
