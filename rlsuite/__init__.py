@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import rlsuite_envs  # registers the environments
 
 if TYPE_CHECKING:
-    from rlsuite.adversarial.act import ACT, ACTConfig
     from rlsuite.adversarial.atla import ATLA, ATLAConfig
+    from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
     from rlsuite.adversarial.protected import PROTECTED, PROTECTEDConfig
     from rlsuite.adversarial.qarl import QARL, QARLConfig
     from rlsuite.adversarial.rarl import RARL, RARLConfig
@@ -73,7 +73,7 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
 
 _EXPORTS = {name: path for path, cls in ALGORITHMS.values() for name in (cls, f"{cls}Config")}
 _EXPORTS |= dict.fromkeys(
-    ("ACT", "ACTConfig"), "rlsuite.adversarial.act"
+    ("ACT", "ACTConfig"), "rlsuite.adversarial.cheap_talk.act"
 )  # an outer loop around learners, no Agent
 
 

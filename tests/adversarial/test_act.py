@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rlsuite_envs  # noqa: F401  # registers the environments
-from rlsuite.adversarial.act import ACT, ACTConfig
-from rlsuite.adversarial.control import control_returns
-from rlsuite.adversarial.speech import goal_features
-from rlsuite.adversarial.victim_ppo import VictimConfig
-from rlsuite.adversarial.victims import VICTIMS, Victims
+from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
+from rlsuite.adversarial.cheap_talk.control import control_returns
+from rlsuite.adversarial.cheap_talk.speech import goal_features
+from rlsuite.adversarial.cheap_talk.victim_ppo import VictimConfig
+from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims
 from rlsuite.core.checkpoint import CheckpointError
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_envs.cheap_talk.goals import goal_reward, sample_goal

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from rlsuite.adversarial.evolution import (
+from rlsuite.adversarial.cheap_talk.evolution import (
     OpenES,
     OpenESConfig,
     antithetic,

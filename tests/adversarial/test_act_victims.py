@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlsuite.adversarial import victims as module
-from rlsuite.adversarial.victim_ppo import Samples, VictimConfig, VictimNet, victim_loss
-from rlsuite.adversarial.victims import VICTIMS, RunningScale, Victims, derived_seeds
+from rlsuite.adversarial.cheap_talk.victim_ppo import Samples, VictimConfig, VictimNet, victim_loss
+from rlsuite.adversarial.cheap_talk.victims import VICTIMS, RunningScale, Victims, derived_seeds
 from rlsuite_envs.cheap_talk.messages import random_weights
 from rlsuite_envs.cheap_talk.wrapper import CheapTalk
 

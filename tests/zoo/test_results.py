@@ -12,8 +12,8 @@ from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo import results_page
 from rlsuite_zoo.differences import paired
 from rlsuite_zoo.models import EVAL_SEED
-from rlsuite_zoo.results_page import Entry, Suite, load_suite
 from rlsuite_zoo.run_folder import find_runs
+from rlsuite_zoo.suite import Entry, Suite, load_suite
 
 
 def test_suites_say_what_the_project_promises() -> None:

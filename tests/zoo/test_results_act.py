@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rlsuite.adversarial.act import ACT
+from rlsuite.adversarial.cheap_talk.act import ACT
 from rlsuite_zoo import results_act
 from rlsuite_zoo.bench import act as bench
 from rlsuite_zoo.errors import UsageError

@@ -12,8 +12,8 @@ import pytest
 from rlsuite_zoo import results_attacks, results_page
 from rlsuite_zoo.benchmark_robustness import STANDARD_EPS
 from rlsuite_zoo.differences import paired
-from rlsuite_zoo.results_page import Entry, Suite, load_suite
 from rlsuite_zoo.run_folder import find_runs
+from rlsuite_zoo.suite import Entry, Suite, load_suite
 
 
 @pytest.fixture

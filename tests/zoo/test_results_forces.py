@@ -11,8 +11,8 @@ import pytest
 
 from rlsuite_zoo import results_forces, results_page
 from rlsuite_zoo.results_forces_page import against
-from rlsuite_zoo.results_page import Entry, Suite, load_suite
 from rlsuite_zoo.run_folder import find_runs
+from rlsuite_zoo.suite import Entry, Suite, load_suite
 
 ENVS = ["InvertedPendulum-v5", "rlsuite/WindyPoint-v0"]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from rlsuite.adversarial.act import ACT, ACTConfig
-from rlsuite.adversarial.victims import VICTIMS
+from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
+from rlsuite.adversarial.cheap_talk.victims import VICTIMS
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores

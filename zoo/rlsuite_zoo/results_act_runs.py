@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rlsuite.adversarial.act import ACTConfig
-from rlsuite.adversarial.victim_ppo import VictimConfig
+from rlsuite.adversarial.cheap_talk.act import ACTConfig
+from rlsuite.adversarial.cheap_talk.victim_ppo import VictimConfig
 from rlsuite_zoo import run_folder
 from rlsuite_zoo.run_folder import git_state, read_csv, versions, write_json
 

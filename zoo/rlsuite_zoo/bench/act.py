@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rlsuite.adversarial.victims import VICTIMS, Victims
+from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims
 from rlsuite.policy_gradient.ppo import PPO
 from rlsuite_envs.cheap_talk.messages import random_weights
 from rlsuite_envs.cheap_talk.wrapper import CheapTalk

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlsuite.adversarial.victim_ppo import VictimConfig
+from rlsuite.adversarial.cheap_talk.victim_ppo import VictimConfig
 from rlsuite_envs.cheap_talk.goals import sample_goal
 from rlsuite_envs.cheap_talk.messages import (
     MessageFunction,

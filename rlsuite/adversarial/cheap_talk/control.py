@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlsuite.adversarial.speech import goal_features, say
-from rlsuite.adversarial.victims import Victims
+from rlsuite.adversarial.cheap_talk.speech import goal_features, say
+from rlsuite.adversarial.cheap_talk.victims import Victims
 from rlsuite_envs.cheap_talk.goals import goal_reward, sample_goal
 from rlsuite_envs.cheap_talk.messages import MessageFunction
 from rlsuite_envs.classic.cartpole import CartPole

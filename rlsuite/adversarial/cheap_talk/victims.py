@@ -25,7 +25,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite.adversarial.victim_ppo import Samples, VictimConfig, VictimNet
+from rlsuite.adversarial.cheap_talk.victim_ppo import Samples, VictimConfig, VictimNet
 from rlsuite.core.returns import gae
 from rlsuite_envs.cheap_talk.wrapper import CheapTalk, CheapTalkState
 from rlsuite_envs.kernel import Kernel, tree_map

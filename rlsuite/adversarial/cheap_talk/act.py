@@ -39,11 +39,11 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
-from rlsuite.adversarial.control import Controller, control_returns
-from rlsuite.adversarial.evolution import OpenES, OpenESConfig
-from rlsuite.adversarial.speech import Speech, say
-from rlsuite.adversarial.victim_ppo import VictimConfig
-from rlsuite.adversarial.victims import VICTIMS, Victims, derived_seeds
+from rlsuite.adversarial.cheap_talk.control import Controller, control_returns
+from rlsuite.adversarial.cheap_talk.evolution import OpenES, OpenESConfig
+from rlsuite.adversarial.cheap_talk.speech import Speech, say
+from rlsuite.adversarial.cheap_talk.victim_ppo import VictimConfig
+from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims, derived_seeds
 from rlsuite.core.agent import pick_device
 from rlsuite.core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from rlsuite.core.config import check_choices, check_range, config_from_json, make_config

@@ -1,0 +1,1 @@
+"""Adversarial cheap talk: words evolved against whole training runs of victims, all trained at once."""
