@@ -260,7 +260,15 @@ class PROTECTED(ATLA):
             std = None if policy.log_std is None else policy.log_std.detach().exp().expand_as(mean)
             return Heads(mean, std, mean)
 
-        return dataclasses.replace(self.victim, model=Member(self, policy), heads=heads, value=None)
+        def value(obs: torch.Tensor) -> torch.Tensor:
+            return policy.values(obs.float() if self.obs_norm is None else self.obs_norm.normalize(obs))
+
+        return dataclasses.replace(self.victim, model=Member(self, policy), heads=heads, value=value)
+
+    def victims(self) -> list[Victim]:
+        """The policies found so far, each as a victim: an attacker that sees the set strikes the one that plays."""
+        self._measure()
+        return [self._victim_of(policy) for policy in self.slots[: self.counters.found]]
 
     def _face(
         self, run: Session, mine: Runner, victim: Victim, critic: int, paid: float

@@ -111,3 +111,32 @@ def test_grids() -> None:
     for bad in ("", "0:1:0", "0:1:-1", "1,0", "0,0", "a", "0:inf:1", "nan"):
         with pytest.raises(UsageError, match="increasing"):
             parse_grid(bad, "x")
+
+
+def test_a_set_of_policies_has_its_best_members_return(rlsuite: Any) -> None:
+    small = ("n_policies=2", "n_updates=1", "n_steps=32", "batch_size=32", "net_arch=[8]")
+    ran = rlsuite(
+        "train",
+        "protected",
+        "InvertedPendulum-v5",
+        *small,
+        "--num-envs",
+        "4",
+        "--steps",
+        "1000",
+        "--name",
+        "x",
+    )
+    assert ran.code == 0, ran.err
+    run = "runs/protected/InvertedPendulum-v5/x/seed0"
+    ran = rlsuite(
+        "attack", run, "--attacks", "random,critic", "--eps", "0.3", "--episodes", "3", "--jobs", "1"
+    )
+    assert ran.code == 0, ran.err
+    assert "6 to play" in ran.out  # two members, each without attack and under two
+    rows = list(csv.DictReader(Path(run, "attacks/attacks.csv").read_text().splitlines()))
+    for attack in ("random", "critic"):
+        files = [Path(run, f"attacks/linf-auto/member{i}/{attack}.json") for i in range(2)]
+        means = [np.mean(json.loads(file.read_text())["budgets"]["0.3"]["returns"]) for file in files]
+        shown = [float(row["mean_return"]) for row in rows if (row["attack"], row["eps"]) == (attack, "0.3")]
+        assert shown == [pytest.approx(max(means), abs=1e-3)], attack

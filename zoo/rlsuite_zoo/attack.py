@@ -6,6 +6,7 @@ All attacks meet the same episodes, so differences to the clean return are paire
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ import numpy as np
 
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.zoo import attacks_for
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, unmeasured_victim
+from rlsuite_zoo.attack_cells import (
+    CLEAN,
+    AttackCell,
+    keep_best,
+    members_of,
+    missing,
+    play_cell,
+    read_cell,
+    unmeasured_victim,
+)
 from rlsuite_zoo.attack_outcome import Outcome
 from rlsuite_zoo.attack_page import write
 from rlsuite_zoo.cells import run_cells
@@ -66,7 +76,8 @@ def make_attack(
         except ValueError as error:
             raise UsageError(f"{folder.path}: {error}") from error
         names |= dict.fromkeys(mine)
-        wanted += [clean, *(AttackCell(str(folder.path), name, above, **common) for name in mine)]  # type: ignore[arg-type]
+        single = [clean, *(AttackCell(str(folder.path), name, above, **common) for name in mine)]  # type: ignore[arg-type]
+        wanted += [replace(cell, member=member) for member in members_of(str(folder.path)) for cell in single]
     if not report_only:
         todo = [cell for cell in wanted if missing(cell)]
         print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play")
@@ -130,10 +141,10 @@ def _gather(
         if record is None:
             continue
         if cell.attack == CLEAN:
-            clean[cell.run] = np.array(record["budgets"]["0"]["returns"])
+            keep_best(clean, cell.run, np.array(record["budgets"]["0"]["returns"]))
             continue
         for value in eps:
             found = record["budgets"].get(f"{value:g}")
             if found is not None:
-                returns[cell.run, cell.attack, value] = np.array(found["returns"])
+                keep_best(returns, (cell.run, cell.attack, value), np.array(found["returns"]))
     return Outcome(runs, attacks, eps, settings, clean, returns)

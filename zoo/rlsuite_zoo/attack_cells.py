@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from rlsuite import PROTECTED
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.zoo import ATTACKS, Target, attacked
 from rlsuite.adversarial.victim import Victim, as_victim, measured_unit
 from rlsuite_zoo.models import evaluate_policy, load_policy
 from rlsuite_zoo.run_folder import RunFolder, write_json
 
-__all__ = ["CLEAN", "AttackCell", "play_cell", "read_cell", "unmeasured_victim", "victim_of"]
+__all__ = [
+    "CLEAN",
+    "AttackCell",
+    "keep_best",
+    "members_of",
+    "play_cell",
+    "read_cell",
+    "unmeasured_victim",
+    "victim_of",
+]
 
 CLEAN = "none"
 """Name of the cell without an attack."""
@@ -42,11 +53,30 @@ class AttackCell:
     """Of the episodes' chance beside the run's own, and of the attacks."""
     effort: float
     """Times the default training of attacks that learn."""
+    member: int | None = None
+    """Of a run that found a set of policies, the one that plays; None for a single policy."""
 
     @property
     def path(self) -> Path:
         """Where its outcome is kept."""
-        return Path(self.run) / "attacks" / f"{self.norm}-{self.unit}" / f"{self.attack}.json"
+        folder = Path(self.run) / "attacks" / f"{self.norm}-{self.unit}"
+        return (folder if self.member is None else folder / f"member{self.member}") / f"{self.attack}.json"
+
+
+def members_of(run: str) -> list[int | None]:
+    """Members of the set of policies that a run found (PROTECTED), or None alone for a single policy."""
+    folder = RunFolder(run)
+    if folder.spec().algo != "protected":
+        return [None]
+    model = load_policy(folder, folder.last)
+    assert isinstance(model, PROTECTED)  # by its name
+    return [*range(len(model.members()))]
+
+
+def keep_best(found: dict[Any, np.ndarray], key: Any, returns: np.ndarray) -> None:
+    """Enter returns [E] unless another member's are better: what a bandit over the set converges to."""
+    if key not in found or returns.mean() > found[key].mean():
+        found[key] = returns
 
 
 def unmeasured_victim(cell: AttackCell) -> Victim:
@@ -56,7 +86,14 @@ def unmeasured_victim(cell: AttackCell) -> Victim:
         UsageError: no checkpoint. ValueError: spaces that cannot be attacked.
     """
     folder = RunFolder(cell.run)
-    return as_victim(load_policy(folder, folder.last), unit=cell.unit)
+    model = load_policy(folder, folder.last)
+    if cell.member is None:
+        return as_victim(model, unit=cell.unit)
+    assert isinstance(model, PROTECTED)  # by members_of
+    victim = model.victims()[cell.member]
+    return (
+        replace(victim, unit=torch.ones_like(victim.unit), unit_name="raw") if cell.unit == "raw" else victim
+    )
 
 
 def victim_of(cell: AttackCell) -> Victim:

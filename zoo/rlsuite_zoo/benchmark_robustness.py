@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,16 @@ from rlsuite.adversarial.attacks.zoo import ATTACKS, attacks_for
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.attack import QUICK_EFFORT, QUICK_EPISODES, check_options, name_of, urgency
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, read_cell, unmeasured_victim
+from rlsuite_zoo.attack_cells import (
+    CLEAN,
+    AttackCell,
+    keep_best,
+    members_of,
+    missing,
+    play_cell,
+    read_cell,
+    unmeasured_victim,
+)
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
@@ -115,7 +124,8 @@ def make_benchmark(
             names = attacks_for(unmeasured_victim(clean), attacks)
         except ValueError as error:
             raise UsageError(f"{folder.path}: {error}") from error
-        cells = [clean, *(AttackCell(str(folder.path), name, (budget,), **common) for name in names)]
+        single = [clean, *(AttackCell(str(folder.path), name, (budget,), **common) for name in names)]
+        cells = [replace(cell, member=member) for member in members_of(str(folder.path)) for cell in single]
         wanted.setdefault((spec.group, spec.env, budget), []).extend(cells)
     every = [cell for cells in wanted.values() for cell in cells]
     if not report_only:
@@ -137,12 +147,12 @@ def make_benchmark(
 
 def victim_of(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victim:
     """What was played of the runs in `cells`, at the budget `eps` and without an attack."""
-    returns = {}
+    returns: dict[tuple[str, str], np.ndarray] = {}
     for cell in cells:
         record = read_cell(cell)
         key = "0" if cell.attack == CLEAN else f"{eps:g}"
         if record is not None and key in record["budgets"]:
-            returns[cell.run, cell.attack] = np.array(record["budgets"][key]["returns"])
+            keep_best(returns, (cell.run, cell.attack), np.array(record["budgets"][key]["returns"]))
     return Victim(name, env, eps, list(dict.fromkeys(cell.run for cell in cells)), returns)
 
 
@@ -159,7 +169,8 @@ def _write(victims: list[Victim], settings: dict[str, str], out: Path) -> None:
     page.paragraph(
         "Mean undiscounted return with its 95 % bootstrap interval, over runs that differ in their seed alone (over "
         "episodes where there is one run). The strongest column is the mean over runs of the least return that any "
-        "attack on observations left; the median run is the one in the middle of these."
+        "attack on observations left; the median run is the one in the middle of these. A set of policies "
+        "(PROTECTED) has the return of the member that stands an attack best, every member being attacked for itself."
     )
     for env in dict.fromkeys(victim.env for victim in victims):
         mine = [victim for victim in victims if victim.env == env]

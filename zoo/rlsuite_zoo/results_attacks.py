@@ -6,6 +6,7 @@ The suite `attacks` trains the victims; the cells are those of `rlsuite attack`,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from rlsuite.adversarial.attacks.zoo import attacks_for
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_zoo.attack import name_of, urgency
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, missing, play_cell, unmeasured_victim
+from rlsuite_zoo.attack_cells import CLEAN, AttackCell, members_of, missing, play_cell, unmeasured_victim
 from rlsuite_zoo.benchmark_robustness import (
     STANDARD_EPS,
     Victim,
@@ -81,7 +82,8 @@ def _cells(run: str, env: str) -> list[AttackCell]:
     }
     clean = AttackCell(run, CLEAN, (), **common)  # type: ignore[arg-type]
     names = attacks_for(unmeasured_victim(clean), PLAYED)
-    return [clean, *(AttackCell(run, name, (STANDARD_EPS[env],), **common) for name in names)]  # type: ignore[arg-type]
+    single = [clean, *(AttackCell(run, name, (STANDARD_EPS[env],), **common) for name in names)]  # type: ignore[arg-type]
+    return [replace(cell, member=member) for member in members_of(run) for cell in single]
 
 
 def _write(found: Trained, victims: list[Victim], out: Path) -> None:
@@ -94,7 +96,9 @@ def _write(found: Trained, victims: list[Victim], out: Path) -> None:
         f"(sa-rl, pa-ad) have had {EFFORT * 500_000:,.0f} steps per victim where the papers take the strongest of a "
         "grid of up to 216 settings and half a million steps each. Attacks on actions move them by eps half ranges "
         "(blend and swap: a share or a probability of eps). *Strongest* is the mean over victims of the least any "
-        "attack on observations leaves. Plain columns are published: medians over 21 or more agents, by robustness.",
+        "attack on observations leaves. PROTECTED has the return of the member of its set that stands an attack best, "
+        "every member being attacked for itself. Plain columns are published: medians over 21 or more "
+        "agents, by robustness.",
     ]
     for env in found.environments:
         mine = [victim for victim in victims if victim.env == env]
