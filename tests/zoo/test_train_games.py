@@ -33,6 +33,10 @@ def test_train_from_the_command_line(tmp_path: Path, algorithm: str, env: str, f
     steps = model.num_timesteps
     model.learn(300, reset_num_timesteps=False)
     assert model.num_timesteps > steps
+    if env == "rlsuite/WindyPoint-v0":  # its picture is that of the protagonist, the adversary at rest
+        picture = tmp_path / "point.png"
+        assert main(["show", env, "--policy", str(folder), "--out", str(picture), "--steps", "5"]) == 0
+        assert picture.stat().st_size > 5000
 
 
 def test_tasks_without_a_second_player_end_in_one_line(

@@ -19,6 +19,7 @@ from rlsuite.sb3 import Predictor
 from rlsuite_envs.drawing import figure, figure_array
 from rlsuite_envs.kernel import Kernel, tree_map
 from rlsuite_envs.single import TensorEnv
+from rlsuite_zoo.at_rest import one_player
 from rlsuite_zoo.commands import safe_name
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.models import check_env, load_policy, quiet_mujoco
@@ -73,8 +74,9 @@ def show(
     film = path.suffix == ".mp4"
     made, whole = _make(env, env_kwargs, film)
     with drawable(env), closing(made):
-        player = _player(policy, made, seed)
-        played = _play(made, player, seed, steps, deterministic=not stochastic, frames=film or not whole)
+        game = made if policy == "random" else one_player(made)  # chance plays both sides of a game
+        player = _player(policy, game, seed)
+        played = _play(game, player, seed, steps, deterministic=not stochastic, frames=film or not whole)
         path.parent.mkdir(parents=True, exist_ok=True)
         if film:
             _write_film(path, played, int(made.metadata.get("render_fps", 30)))

@@ -14,6 +14,7 @@ import numpy as np
 
 from rlsuite.core.evaluate import mask_argument
 from rlsuite.sb3 import Predictor
+from rlsuite_zoo.at_rest import one_player
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.models import EVAL_SEED
 from rlsuite_zoo.run_folder import RunSpec
@@ -56,7 +57,7 @@ def write_video(policy: Predictor, spec: RunSpec, path: Path, deterministic: boo
     import imageio
 
     with drawable(spec.env):
-        env: gym.Env[Any, Any] = gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs)
+        env = one_player(gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs))
         fps = int(env.metadata.get("render_fps", 30))
         stride = max(1, fps // MOST_FPS)
         frames, total = _play(env, policy, spec.seed + EVAL_SEED, deterministic, stride)
