@@ -96,21 +96,23 @@ def evaluate(
 
 @contextmanager
 def own_draws(policy: Any, seed: int) -> Iterator[None]:
-    """Let a policy's samples come from `seed`, then put its generators back, its own and torch's global one."""
+    """Let a policy's samples come from `seed`, then put its generators back, its own and torch's global one.
+
+    Its own are `generators` where it has several (a policy around a policy), else `generator`.
+    """
     # Not the seed itself: an environment may draw from a generator of the same kind, and would draw the same.
     own_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    generator = getattr(policy, "generator", None)
-    generator = generator if isinstance(generator, torch.Generator) else None
-    before = generator.get_state() if generator is not None else None
+    mine = getattr(policy, "generators", None) or [getattr(policy, "generator", None)]
+    before = [(rng, rng.get_state()) for rng in mine if isinstance(rng, torch.Generator)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(own_seed)
         try:
-            if generator is not None:
-                generator.manual_seed(own_seed)
+            for i, (rng, _) in enumerate(before):
+                rng.manual_seed(own_seed + i)
             yield
         finally:
-            if generator is not None and before is not None:
-                generator.set_state(before)
+            for rng, state in before:
+                rng.set_state(state)
 
 
 def _vector(env: Any, episodes: int) -> tuple[VectorEnv[Any, Any, Any], bool]:

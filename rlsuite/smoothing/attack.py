@@ -146,7 +146,7 @@ class _Draws:
 
     def __init__(self, sigma: float, draws: int, seed: int) -> None:
         self.sigma, self.count = sigma, draws if sigma > 0 else 1
-        self.generator = torch.Generator().manual_seed(noise_seed(seed + 1))
+        self.generator = torch.Generator().manual_seed(noise_seed(seed, 3))
         self.noise: Tensor | None = None
 
     def renew(self, frame: Tensor) -> None:

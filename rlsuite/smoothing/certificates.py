@@ -63,7 +63,10 @@ LIPSCHITZ_TIGHT = 1 / math.sqrt(2 * math.pi)
 """Half of it: the largest slope of 2 Phi(x/2) - 1, the total variation that (A1) allows."""
 
 ASSUMPTIONS = (
-    "the episodes are independent, of the smoothed policy without attack, and their number was fixed in advance",
+    "the episodes are independent, of the smoothed policy without attack, none of them trained or chose it, and their "
+    "number was fixed in advance",
+    "method, thresholds and budgets were settled before the returns were seen; of several certificates from the same "
+    "episodes each is wrong with probability alpha by itself",
     "each frame gets one fresh draw of N(0, sigma^2 I) before frames are stacked, never one draw per copy",
     "the adversary adds to frames only, before their noise is drawn, with total L2 norm at most the budget",
     "with probability 1 - alpha over the episodes the values hold for all listed budgets at once",
@@ -273,10 +276,11 @@ def certify_percentile(
     check_alpha(alpha)
     values = np.sort(check_returns(returns, minimum))
     n, level = len(values), ndtr(ndtri(q) - ratio)
-    check_episodes(n, "percentile", alpha=alpha, thresholds=len(grid), level=q)
     if interval == "binomial":
+        check_episodes(n, "percentile", alpha=alpha, thresholds=len(grid), level=q)
         rank = binom.ppf(alpha / len(grid), n, level).astype(np.int64)
     else:
+        check_episodes(n, "dkw", alpha=alpha, level=1 - q)  # a deviation below q, else no rank is above 0
         rank = np.maximum(np.ceil(n * (level - dkw_deviation(n, alpha))), 0).astype(np.int64)
     value = np.where(rank > 0, values[np.maximum(rank, 1) - 1], minimum)
     assumed = (f"no return is below {minimum:g}",) if math.isfinite(minimum) else ()
@@ -315,7 +319,8 @@ def certify_expectation(
             episodes.
     """
     grid, ratio = _budgets(budgets, sigma)
-    if not -math.inf < minimum < maximum < math.inf:
+    numeric = isinstance(minimum, int | float | np.number) and isinstance(maximum, int | float | np.number)
+    if not numeric or not -math.inf < minimum < maximum < math.inf:
         raise ValueError(f"minimum={minimum!r} must be below maximum={maximum!r}, both finite.")
     if not LIPSCHITZ_TIGHT <= lipschitz < math.inf:
         raise ValueError(f"lipschitz={lipschitz!r} is below 1/sqrt(2 pi), the least that holds.")

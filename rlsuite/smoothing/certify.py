@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,12 @@ from rlsuite.smoothing.certificates import (
 )
 from rlsuite.smoothing.episodes import smoothed_returns
 from rlsuite.smoothing.planning import Method
+from rlsuite.smoothing.survival import check_returns
 
-__all__ = ["certify_policy", "certify_returns", "check_certificate"]
+__all__ = ["CERTIFYING_SEED", "certify_policy", "certify_returns", "check_certificate"]
 
+CERTIFYING_SEED = 6_000_003
+"""Added to the seed: an agent trained with the same one (0 by default) has met these first states and this noise."""
 CERTIFIERS: dict[str, Callable[..., Certificate]] = {
     "success": certify_success,
     "ladder": certify_ladder,
@@ -82,7 +84,8 @@ def certify_policy(
     """
     check_certificate(method, budgets, sigma, episodes=episodes, alpha=alpha, **options)
     run = smoothed_returns(
-        policy, env, sigma=sigma, episodes=episodes, seed=seed, frames=frames, stacked=stacked, env_kwargs=env_kwargs
+        policy, env, sigma=sigma, episodes=episodes, seed=seed + CERTIFYING_SEED, frames=frames, stacked=stacked,
+        env_kwargs=env_kwargs,
     )  # fmt: skip
     return certify_returns(run.returns, method, budgets, sigma, alpha=alpha, above=above, **options)
 
@@ -98,8 +101,10 @@ def certify_returns(
     **options: Any,
 ) -> Certificate:
     """The certificate of returns [N] of clean smoothed episodes; `certify_policy` has the arguments and errors."""
-    certify = partial(CERTIFIERS[method], budgets=budgets, sigma=sigma, alpha=alpha, **options)
-    return certify(returns > above if method == "success" else returns)
+    values = check_returns(returns, -np.inf)
+    return _certifier(method)(
+        values > above if method == "success" else values, budgets, sigma, alpha=alpha, **options
+    )
 
 
 def check_certificate(
@@ -116,12 +121,16 @@ def check_certificate(
     Raises:
         ValueError: bad settings, or too few episodes. TypeError: an option that the method does not have or lacks.
     """
-    if method not in CERTIFIERS:
-        raise ValueError(f"method {method!r} is unknown: {nearest(str(method), list(CERTIFIERS))}.")
+    certify = _certifier(method)
     if isinstance(episodes, bool) or not isinstance(episodes, (int, np.integer)) or episodes < 1:
         raise ValueError(f"episodes={episodes!r} must be an integer of at least 1.")
-    certify = partial(CERTIFIERS[method], budgets=budgets, sigma=sigma, alpha=alpha, **options)
-    certify(np.full(int(episodes), _allowed(method, options)))
+    certify(np.full(int(episodes), _allowed(method, options)), budgets, sigma, alpha=alpha, **options)
+
+
+def _certifier(method: str) -> Callable[..., Certificate]:
+    if method not in CERTIFIERS:
+        raise ValueError(f"method {method!r} is unknown: {nearest(str(method), list(CERTIFIERS))}.")
+    return CERTIFIERS[method]
 
 
 def _allowed(method: str, options: dict[str, Any]) -> float:
@@ -130,4 +139,8 @@ def _allowed(method: str, options: dict[str, Any]) -> float:
         rungs = np.asarray(options.get("ladder", [0.0]), np.float64).reshape(-1)
         return float(rungs[0]) if len(rungs) and np.isfinite(rungs[0]) else 0.0
     minimum = options.get("minimum", 0.0)
-    return float(minimum) if isinstance(minimum, int | float) and np.isfinite(minimum) else 0.0
+    return (
+        float(minimum)
+        if isinstance(minimum, int | float | np.number) and np.isfinite(float(minimum))
+        else 0.0
+    )

@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor, mask_argument, own_draws
+from rlsuite.core.two_player import AGENT, Versus
 from rlsuite.core.vec_env import to_numpy
 from rlsuite.smoothing.smoothed import Attack, SmoothedPolicy
 
@@ -87,7 +88,11 @@ def smoothed_returns(
 
     if num_envs is None:
         num_envs = int(episodes) if "kernel" in _kwargs(env) else min(int(episodes), 64)
-    venv = make_vector_env(env, num_envs, env_kwargs=env_kwargs)
+    # one thread of physics where the arithmetic has one: such batches run side by side
+    threads = 1 if isinstance(policy, Agent) and policy.small_network() else 0
+    venv = make_vector_env(env, num_envs, num_threads=threads, env_kwargs=env_kwargs)
+    if isinstance(venv.single_action_space, gym.spaces.Tuple):
+        venv = Versus(venv, AGENT)  # of a game the protagonist is certified, the other player at rest
     try:
         return _play(smoothed, venv, int(episodes), seed, deterministic)
     finally:

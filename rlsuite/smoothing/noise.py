@@ -51,7 +51,11 @@ class GaussianNoise:
     """
 
     def __init__(self, sigma: float, seed: int | None = 0, device: str | torch.device = "cpu") -> None:
-        if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma < math.inf:
+        if (
+            isinstance(sigma, bool)
+            or not isinstance(sigma, int | float | np.number)
+            or not 0 <= sigma < math.inf
+        ):
             raise ValueError(
                 f"sigma={sigma!r} must be a finite number of at least 0: the noise's standard deviation."
             )
@@ -73,9 +77,12 @@ class GaussianNoise:
         return draws.mul_(self.sigma).add_(frames)
 
 
-def noise_seed(seed: int) -> int:
-    """The noise's seed beside an environment's: another stream, since both may draw from the same kind of generator."""
-    return int(np.random.SeedSequence([seed, 2]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def noise_seed(seed: int, stream: int = 2) -> int:
+    """A seed beside an environment's, since all may draw from the same kind of generator.
+
+    Stream 2 is the noise's, 3 that of an attack's draws, so that no attack holds the noise to come.
+    """
+    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def as_frames(obs: Any) -> Tensor:
@@ -247,7 +254,7 @@ class StackVectorObservation(_FrameWrapper):
         _whole_reset(options)
         obs, info = self.env.reset(seed=seed, options=options)
         self._stack = self._repeat(self._frames(obs))
-        return self._out(self._stack), info
+        return self._out(self._stack.clone()), info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """As the environment's, with stacks for observations and for `final_obs`."""
@@ -261,7 +268,7 @@ class StackVectorObservation(_FrameWrapper):
         first = done.reshape(-1, *[1] * frame.ndim)
         pushed = torch.cat((self._stack[:, 1:], frame[:, None]), 1)
         self._stack = torch.where(first, self._repeat(frame), pushed)
-        return self._out(self._stack), reward, terminated, truncated, info
+        return self._out(self._stack.clone()), reward, terminated, truncated, info
 
     def _repeat(self, frame: Tensor) -> Tensor:
         return frame[:, None].repeat_interleave(self.frames, 1)

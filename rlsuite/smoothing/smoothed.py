@@ -118,13 +118,24 @@ class SmoothedPolicy:
             raise ValueError(f"the attack's budget is {attack.budget!r}; it must be finite and at least 0.")
         self.policy, self.frames, self.stacked, self.attack = policy, frames, stacked, attack
         self.noise = GaussianNoise(sigma, noise_seed(seed))
-        self.generator = self.noise.generator  # where evaluate() finds it, to seed it
+        inner: torch.Generator | None = getattr(policy, "generator", None)
+        self.generators = [
+            self.noise.generator,
+            *([] if inner is None else [inner]),
+        ]  # where evaluate() finds them
         self.action_space = getattr(policy, "action_space", None)
         space = getattr(policy, "observation_space", None)
         if space is not None and not isinstance(space, spaces.Box):
             raise ValueError(f"the policy sees {space}; Gaussian noise needs Box observations.")
+        if space is not None and space.dtype == np.uint8:
+            raise ValueError(
+                "the policy was trained on uint8 observations, but smoothing shows it numbers in [0, 1]; train it "
+                "behind NoisyObservation or NoisyVectorObservation (sigma=0 for a plain one)."
+            )
         self._shape: tuple[int, ...] | None = None if space is None else space.shape
         shape: tuple[int, ...] = self._shape or ()
+        if space is not None and not stacked and math.prod(shape) % frames:
+            raise ValueError(f"the policy sees {shape}, which is not {frames} equal frames.")
         split = frames > 1 and not stacked and len(shape) > 1 and shape[0] == frames
         self._shown_ndim = len(shape) - 1 if split else len(shape)  # axes of one environment's observation
         self._masked = "action_masks" in inspect.signature(policy.predict).parameters
@@ -155,6 +166,7 @@ class SmoothedPolicy:
             ValueError: observations that do not fit, a lost state, or an attack that exceeds its budget.
         """
         frame, single = self._newest(observation)
+        self._check_layout(tuple(frame.shape[1:]))
         first = self._first(frame, state, episode_start)
         if state is None:
             old = frame.new_zeros((len(frame), self.frames, *frame.shape[1:]))
@@ -203,6 +215,18 @@ class SmoothedPolicy:
                 f"of {self.frames} equal parts."
             )
         return batch[:, -1], single
+
+    def _check_layout(self, frame: tuple[int, ...]) -> None:
+        """Raise unless the policy's stacks hold frame after frame: any other layout would be scrambled."""
+        shape, k = self._shape, self.frames
+        if k == 1 or shape is None or len(shape) == 1 or shape == (k, *frame):
+            return
+        if (frame and shape == (k * frame[0], *frame[1:])) or (len(frame) == 1 and shape[0] % k == 0):
+            return
+        raise ValueError(
+            f"the policy sees {shape}: stacks are laid out frame after frame, {(k, *frame)}; move its stack axis to "
+            "the front."
+        )
 
     def _size(self) -> int:
         """Numbers in one environment's observation."""

@@ -48,7 +48,7 @@ _BISECTIONS = 200
 
 def check_alpha(alpha: float) -> None:
     """Raise unless the failure probability lies in (0, 1)."""
-    if not 0 < alpha < 1:
+    if not isinstance(alpha, int | float | np.number) or not 0 < alpha < 1:
         raise ValueError(
             f"alpha={alpha!r} must lie in (0, 1): the probability that the certificate is wrong."
         )
@@ -56,7 +56,7 @@ def check_alpha(alpha: float) -> None:
 
 def check_sigma(sigma: float) -> None:
     """Raise unless the noise is positive: without noise nothing can be certified."""
-    if not 0 < sigma < math.inf:
+    if not isinstance(sigma, int | float | np.number) or not 0 < sigma < math.inf:
         raise ValueError(
             f"sigma={sigma!r} must be positive and finite: the noise's standard deviation, in observation units."
         )
@@ -68,6 +68,8 @@ def check_returns(returns: npt.ArrayLike, minimum: float) -> np.ndarray:
     Raises:
         ValueError: none, of another shape, not finite, or below the known minimum.
     """
+    if not isinstance(minimum, int | float | np.number):
+        raise ValueError(f"minimum={minimum!r} must be a number: the least possible return.")
     values = np.asarray(returns, np.float64)
     if values.ndim != 1 or not values.size:
         raise ValueError(f"returns have shape {values.shape}; give one number per episode, [N].")
@@ -243,9 +245,9 @@ def dkw_bound(
     Raises:
         ValueError: a return below minimum, a minimum that is not finite, or bad constants.
     """
+    values = np.sort(check_returns(returns, minimum))
     if not math.isfinite(minimum):
         raise ValueError(f"minimum={minimum!r} must be finite: the smallest return that the task allows.")
-    values = np.sort(check_returns(returns, minimum))
     deviation = dkw_deviation(len(values), alpha, constant)
     thresholds = np.unique(values)
     thresholds = thresholds[thresholds > minimum]

@@ -27,6 +27,7 @@ from rlsuite.smoothing.attack import (
 )
 from rlsuite.smoothing.certificates import certify_ladder
 from rlsuite.smoothing.episodes import smoothed_returns
+from rlsuite.smoothing.noise import GaussianNoise, noise_seed
 from rlsuite.smoothing.smoothed import FrameContext, SmoothedPolicy
 from rlsuite.smoothing.victims import actions_of, scores_of
 
@@ -319,3 +320,18 @@ def test_bad_constants(words, kwargs):
     for kind in (ScoreAttackConfig, ActionAttackConfig):
         with pytest.raises(ValueError, match=words):
             kind(**kwargs)
+
+
+def test_an_attack_never_holds_the_noise_to_come():
+    """Whatever the seeds, near ones above all: it would be outside of what a certificate speaks of."""
+    streams = {noise_seed(seed, stream) for seed in range(50) for stream in (2, 3)}
+    assert len(streams) == 100
+    frame = torch.zeros(8, 4)
+    for seed in range(3):
+        attack = ScoreAttack(
+            Linear(np.eye(2, 4), np.zeros(2)), ScoreAttackConfig(1.0, 0.5, seed=seed, noise_draws=8)
+        )
+        attack(frame, context(frame), full(frame, 1.0))
+        for other in range(5):
+            noise = GaussianNoise(0.5, noise_seed(other)).add(frame)
+            assert not torch.allclose(attack._draws.noise, noise)

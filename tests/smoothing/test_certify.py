@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rlsuite.smoothing.certificates import certify_dkw, certify_ladder, certify_percentile, certify_success
-from rlsuite.smoothing.certify import certify_policy
+from rlsuite.smoothing.certify import CERTIFYING_SEED, certify_policy, certify_returns
 from rlsuite.smoothing.episodes import smoothed_returns
 
 CARTPOLE = "rlsuite/CartPole-v1"
@@ -29,7 +29,10 @@ class Untouched:
 
 def test_it_is_what_one_would_do_by_hand():
     kwargs = {"max_episode_steps": 60}
-    returns = smoothed_returns(Lean(), CARTPOLE, sigma=0.2, episodes=300, seed=4, env_kwargs=kwargs).returns
+    seed = 4 + CERTIFYING_SEED  # not the one an agent of seed 4 was trained with
+    returns = smoothed_returns(
+        Lean(), CARTPOLE, sigma=0.2, episodes=300, seed=seed, env_kwargs=kwargs
+    ).returns
     common = {"sigma": 0.2, "episodes": 300, "seed": 4, "env_kwargs": kwargs}
     for options, expected in (
         ({"method": "ladder", "ladder": 60}, certify_ladder(returns, BUDGETS, 0.2, ladder=60)),
@@ -69,3 +72,34 @@ def test_a_missing_or_strange_option_is_named():
     for options in ({}, {"minimum": 0, "ladder": 3}):
         with pytest.raises(TypeError, match=r"minimum|ladder"):
             certify_policy(Untouched(), CARTPOLE, 0.1, sigma=0.2, **options)
+
+
+def test_certifying_returns_has_the_same_errors():
+    with pytest.raises(ValueError, match="did you mean 'dkw'"):
+        certify_returns(np.ones(50), "dwk", BUDGETS, 0.2)
+    with pytest.raises(ValueError, match="episode 3 is nan"):
+        certify_returns([1, 1, 1, np.nan, 1], "success", BUDGETS, 0.2)
+    listed = certify_returns([1.0] * 50, "success", BUDGETS, 0.2)
+    assert listed.value.tolist() == certify_success(np.ones(50), BUDGETS, 0.2).value.tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("sigma='0.5'", {"sigma": "0.5", "minimum": 0}),
+        ("alpha='x'", {"alpha": "x", "minimum": 0}),
+        ("minimum=None", {"minimum": None}),
+        ("too few", {"method": "percentile", "interval": "dkw", "episodes": 5}),
+    ],
+)
+def test_numbers_that_are_none(words, options):
+    with pytest.raises(ValueError, match=words):
+        certify_policy(Untouched(), CARTPOLE, BUDGETS, **{"sigma": 0.2, "episodes": 50, **options})
+
+
+def test_numpys_numbers_are_numbers():
+    certificate = certify_policy(
+        Lean(), CARTPOLE, BUDGETS, sigma=np.float32(0.25), minimum=np.float32(1), episodes=50,
+        env_kwargs={"max_episode_steps": 20},
+    )  # fmt: skip
+    assert certificate.sigma == 0.25

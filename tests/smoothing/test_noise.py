@@ -158,6 +158,15 @@ def test_ppo_trains_under_noise_and_resumes_exactly(tmp_path):
     assert whole.observation_space.shape == (3, 4)
 
 
+def test_stacks_belong_to_who_gets_them():
+    env = StackVectorObservation(make_vector_env("rlsuite/CartPole-v1", 2), 2)
+    first, _ = env.reset(seed=0)
+    kept = first.clone()
+    first[:] = 7
+    second = env.step(torch.zeros(2, dtype=torch.int64))[0]
+    assert torch.equal(second[:, 0], kept[:, 1])
+
+
 def test_sac_and_stable_baselines_dqn_train_under_noise():
     venv = NoisyVectorObservation(make_vector_env("rlsuite/Pendulum-v1", 2), 0.1)
     assert (

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from stable_baselines3 import PPO as SB3PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from rlsuite import PPO
+from rlsuite import PPO, SAC
 from rlsuite.core.evaluate import evaluate
 from rlsuite.smoothing.certificates import certify_success
 from rlsuite.smoothing.episodes import smoothed_returns
@@ -388,3 +388,31 @@ def test_mujocos_pool_and_its_float64_observations():
         agent, "InvertedPendulum-v5", sigma=0.5, episodes=8, seed=2, attack=Shift(0.3, 0.1)
     )
     assert sorted(noisy.returns) != sorted(ours.returns) and (noisy.spent <= 0.3).all()
+
+
+def test_sampled_evaluation_repeats_and_leaves_the_agent_alone(agent):
+    smoothed, before = SmoothedPolicy(agent, 0.2), agent.generator.get_state()
+    runs = [evaluate(smoothed, CARTPOLE, episodes=6, seed=3, deterministic=False).returns for _ in range(2)]
+    np.testing.assert_array_equal(*runs)
+    assert torch.equal(agent.generator.get_state(), before)
+
+
+def test_layouts_that_would_be_scrambled_are_refused():
+    seen = Recorder()
+    seen.observation_space = spaces.Box(
+        -9, 9, (2, 2, 4)
+    )  # four frames of 2 x 2 behind each other, the stack last
+    with pytest.raises(ValueError, match="move its stack axis"):
+        SmoothedPolicy(seen, 0.0, frames=4).predict(np.zeros((3, 2, 2), np.float32))
+    seen.observation_space = spaces.Box(-9, 9, (5,))
+    with pytest.raises(ValueError, match="not 2 equal frames"):
+        SmoothedPolicy(seen, 0.0, frames=2)
+    seen.observation_space = spaces.Box(0, 255, (3,), np.uint8)
+    with pytest.raises(ValueError, match="uint8"):
+        SmoothedPolicy(seen, 0.0)
+
+
+def test_the_protagonist_of_a_game_is_smoothed():
+    game = SAC(None, spaces=(spaces.Box(-np.inf, np.inf, (4,)), spaces.Box(-1, 1, (2,))), device="cpu")
+    found = smoothed_returns(game, "rlsuite/WindyPoint-v0", sigma=0.1, episodes=3, env_kwargs={"horizon": 5})
+    assert found.lengths.max() <= 5 and (found.returns > 0).all()

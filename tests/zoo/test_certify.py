@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from rlsuite.smoothing.certificates import certify_dkw, certify_success
+from rlsuite_zoo.certify import _below, _score
+from rlsuite_zoo.report import rounded_down
 
 ENV, RUN = "rlsuite/CartPole-v1", "runs/ppo/rlsuite-CartPole-v1/a"
 SMALL = ("--episodes", "300", "--sigma", "0.1,0.2", "--budgets", "0:0.2:0.1", "--jobs", "1")
@@ -75,3 +77,19 @@ def test_a_minimum_that_is_none(rlsuite: Any, trained: Any) -> None:
     assert bad.code == 2 and "400" in bad.err
     good = rlsuite(*words)
     assert good.code == 0 and "0 to play" in good.out
+
+
+def test_attacked_scores_are_those_of_the_certificate() -> None:
+    returns = np.arange(100.0)
+    found = _score(returns, "percentile", 0.0, 0.9)
+    assert found.estimate == 89 and 80 <= found.low < 89 < found.high <= 96
+    none = _score(np.zeros(50), "success", 0.0, 0.5)  # nothing but failures is no proof of probability 0
+    assert none.estimate == none.low == 0 and none.high == pytest.approx(1 - 0.025 ** (1 / 50))
+    assert not _below(none, 1e-9) and _below(none, 0.2)
+    constant = _score(np.full(20, 3.0), "ladder", 0.0, 0.5)
+    assert not _below(constant, 3.1)
+    assert (rounded_down(199.96, 1), rounded_down(0.99996, 4), rounded_down(-0.01, 1)) == (
+        "199.9",
+        "0.9999",
+        "-0.1",
+    )

@@ -114,3 +114,23 @@ def test_the_shaped_reward_telescopes():
     growth = torch.stack([energies[1] - energies[0], energies[3] - energies[2]])
     assert growth.abs().max() > 1e-5
     np.testing.assert_allclose(extra, EnergyShaping.SCALE * growth, rtol=1e-3, atol=0.02)
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_measurements_of_another_task_are_not_shown(monkeypatch, tmp_path):
+    make(only="cartpole-5")
+    other = replace(results_smoothing.TASKS[0], budgets=(0.3, 0.9))
+    monkeypatch.setattr(results_smoothing, "TASKS", (other,))
+    with pytest.raises(UsageError, match="nothing measured"):
+        make(report_only=True)
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_nothing_but_failures_is_no_violation(tmp_path):
+    cell = Cell(replace(TASKS[2], budgets=(4.0,)), 0.4, tmp_path)
+    cell.folder.mkdir(exist_ok=True)
+    point = {"budget": 4.0, "threshold": 1.0, "mean": 0.0, "standard_error": 0.0}
+    record = {"clean": [1.0] * 10_000, "attacked": [point], "seed": 0, "settings": {"attacking": 200}}
+    cell.result.write_text(json.dumps(record))
+    line = results_smoothing.read_line(cell, 0.05)
+    assert line.at(4.0) > 0 and line.violations() == []

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from scipy.stats import binom
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite.smoothing.attack import ActionAttack, ActionAttackConfig, ScoreAttack, ScoreAttackConfig
 from rlsuite.smoothing.certificates import Certificate
-from rlsuite.smoothing.certify import certify_returns, check_certificate
+from rlsuite.smoothing.certify import CERTIFYING_SEED, certify_returns, check_certificate
 from rlsuite.smoothing.episodes import smoothed_returns
+from rlsuite.smoothing.survival import clopper_pearson_lower
 from rlsuite.smoothing.victims import actions_of, scores_of
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.cells import run_cells
@@ -30,15 +32,17 @@ from rlsuite_zoo.commands import check_jobs
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
-from rlsuite_zoo.models import load_policy
+from rlsuite_zoo.models import load_policy, quiet_mujoco
 from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_grid
-from rlsuite_zoo.report import cell_text, provenance_of
+from rlsuite_zoo.report import cell_text, provenance_of, rounded_down
 from rlsuite_zoo.run_folder import RunFolder, find_trained, write_json, write_text
 
 __all__ = ["make_certificates"]
 
 QUICK_EPISODES, QUICK_ATTACKED = 200, 10
+ATTACKING_SEED = 7_000_003
+"""Added to the seed: the attack plays other episodes than the certificate was computed from."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,10 @@ def play_cell(cell: Played) -> float:
             attack = ActionAttack(
                 actions_of(model), ActionAttackConfig(budget=cell.budget, sigma=cell.sigma, seed=cell.seed)
             )
-    # the attack plays other episodes than the certificate was computed from
+    quiet_mujoco(spec.env)
     found = smoothed_returns(
-        policy, spec.env, sigma=cell.sigma, episodes=cell.episodes, seed=cell.seed + (7_000_003 if attack else 0),
-        attack=attack, env_kwargs=dict(spec.env_kwargs),
+        policy, spec.env, sigma=cell.sigma, episodes=cell.episodes, seed=cell.seed, attack=attack,
+        env_kwargs=dict(spec.env_kwargs),
     )  # fmt: skip
     cell.path.parent.mkdir(parents=True, exist_ok=True)
     write_json(cell.path, {"cell": _key(cell), "returns": found.returns.tolist()})
@@ -154,7 +158,7 @@ def make_certificates(
         hurt = {
             c.budget: r for c, r in played.items() if (c.run, c.sigma) == (cell.run, cell.sigma) and c.budget
         }
-        lines.append((cell, found, _scores(hurt, method, above)))
+        lines.append((cell, found, _scores(hurt, method, above, options.get("q", 0.5))))
     if not lines:
         raise UsageError(f"nothing was played for {run}; leave --report-only out")
     _write(lines, Path(out) if out else Path(run) / "certify")
@@ -168,9 +172,10 @@ def _cells(
     for folder in folders:
         _check_attackable(folder, attacked)
         for noise in noises:
-            cells.append(Played(str(folder.path), noise, episodes, seed))
+            cells.append(Played(str(folder.path), noise, episodes, seed + CERTIFYING_SEED))
             if attacked:
-                cells += [Played(str(folder.path), noise, attacked, seed, b) for b in grid if b > 0]
+                own = seed + ATTACKING_SEED
+                cells += [Played(str(folder.path), noise, attacked, own, b) for b in grid if b > 0]
     return cells
 
 
@@ -185,15 +190,34 @@ def _check_attackable(folder: RunFolder, attacked: int) -> None:
         raise UsageError(f"{folder.path}: {error} --attacked 0 certifies without attacking") from error
 
 
-def _scores(hurt: dict[float, np.ndarray], method: str, above: float) -> dict[float, Interval]:
+def _scores(hurt: dict[float, np.ndarray], method: str, above: float, q: float) -> dict[float, Interval]:
     """What the certificate speaks of, under attack, with 95 % intervals over episodes; by budget."""
-    statistic = "median" if method == "percentile" else "mean"
-    return {
-        budget: bootstrap_interval(
-            (returns > above).astype(float) if method == "success" else returns, statistic=statistic
-        )
-        for budget, returns in sorted(hurt.items())
-    }
+    return {budget: _score(returns, method, above, q) for budget, returns in sorted(hurt.items())}
+
+
+def _score(returns: np.ndarray, method: str, above: float, q: float) -> Interval:
+    """Success probability (Clopper-Pearson), quantile (order statistics) or mean (bootstrap) of returns [N]."""
+    n = len(returns)
+    if method == "success":
+        k = int((returns > above).sum())
+        low, high = (float(clopper_pearson_lower(count, n, 0.025)) for count in (k, n - k))
+        return Interval(k / n, low, 1 - high, n)
+    if method != "percentile":
+        return bootstrap_interval(returns)
+    order = np.sort(returns)
+    first, last = binom.ppf([0.025, 0.975], n, q).astype(int)
+    middle = float(np.quantile(order, q, method="inverted_cdf"))
+    return Interval(middle, float(order[max(first - 1, 0)]), float(order[min(last, n - 1)]), n)
+
+
+def _below(found: Interval, certified: float) -> bool:
+    """Whether an attacked score lies below a certificate; the interval of equal returns, a point, says nothing."""
+    return found.low < found.high < certified
+
+
+def _bound(value: float, found: Certificate) -> str:
+    """A certified bound as text that promises no more than it."""
+    return rounded_down(value, 1 if np.abs(found.value[np.isfinite(found.value)]).max(initial=0) >= 10 else 3)
 
 
 Line = tuple[Played, Certificate, dict[float, Interval]]
@@ -219,13 +243,16 @@ def _write(lines: list[Line], out: Path) -> None:
     page.paragraph(
         f"Certified lower bound of the {first.quantity} of policies that act on noisy observations, for every "
         "adversary whose changes over an episode have total L2 norm at most the budget (observation units). Attacked "
-        "returns, where they were played, are those of the paper's adaptive attack with 95 % intervals over episodes."
+        "returns, where they were played, are those of the paper's adaptive attack (of one of ours, where actions are "
+        "continuous) with 95 % intervals over episodes."
     )
     grid = [f"B {b:g}" for b in first.budget]
     rows = []
     for cell, found, hurt in lines:
         name = f"{Path(cell.run).name}, sigma {cell.sigma:g}"
-        rows.append([f"{name}: certified", f"{found.clean:,.4g}", *(f"{v:,.4g}" for v in found.value)])
+        rows.append(
+            [f"{name}: certified", f"{found.clean:,.4g}", *(_bound(float(v), found) for v in found.value)]
+        )
         if hurt:
             rows.append([f"{name}: attacked", "", *(cell_text(hurt.get(float(b))) for b in found.budget)])
     page.table(["", "clean estimate", *grid], rows)
@@ -240,7 +267,7 @@ def _write(lines: list[Line], out: Path) -> None:
         f"{Path(cell.run).name}, sigma {cell.sigma:g}, B {b:g}"
         for cell, found, hurt in lines
         for b, v in zip(found.budget, found.value, strict=True)
-        if float(b) in hurt and hurt[float(b)].high < v
+        if float(b) in hurt and _below(hurt[float(b)], float(v))
     ]
     note = f"; attacked below its certificate: {'; '.join(broken)}" if broken else ""
     print(f"wrote {out / 'certify.html'}{note}")
@@ -249,7 +276,7 @@ def _write(lines: list[Line], out: Path) -> None:
 def _record(line: Line) -> dict[str, Any]:
     cell, found, hurt = line
     attacked = {
-        f"{b:g}": {"mean": v.estimate, "low": v.low, "high": v.high, "n": v.n} for b, v in hurt.items()
+        f"{b:g}": {"estimate": v.estimate, "low": v.low, "high": v.high, "n": v.n} for b, v in hurt.items()
     }
     return {"run": cell.run, **found.to_dict(), "attacked": attacked}
 
@@ -261,7 +288,7 @@ def _csv(lines: list[Line]) -> str:
     for cell, found, hurt in lines:
         for budget, value in zip(found.budget, found.value, strict=True):
             under = f"{hurt[float(budget)].estimate:.4f}" if float(budget) in hurt else ""
-            row = [cell.run, f"{cell.sigma:g}", f"{budget:g}", f"{value:.4f}", under]
+            row = [cell.run, f"{cell.sigma:g}", f"{budget:g}", rounded_down(value, 4).replace(",", ""), under]
             writer.writerow([*row, found.episodes, found.alpha, found.method])
     return text.getvalue()
 

@@ -6,6 +6,8 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rlsuite.core.evaluate import Evaluation
 from rlsuite.core.statistics import Interval
 from rlsuite_zoo.run_folder import COMMAND, git_state, portable, versions
@@ -47,6 +49,11 @@ def provenance_of() -> dict[str, str]:
         "versions": ", ".join(f"{k} {v}" for k, v in versions().items()),
         "commit": str(git_state().get("commit", "of an installed release"))[:12],
     }
+
+
+def rounded_down(value: float, digits: int) -> str:
+    """A lower bound as text that promises no more than it."""
+    return f"{np.floor(value * 10**digits) / 10**digits:,.{digits}f}"
 
 
 def numbers_of(interval: Interval | None) -> dict[str, float] | None:

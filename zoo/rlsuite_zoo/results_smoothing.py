@@ -17,6 +17,7 @@ import numpy as np
 
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite.smoothing.planning import check_episodes
+from rlsuite.smoothing.survival import clopper_pearson_lower
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.bench.report import machine
 from rlsuite_zoo.display import out_console
@@ -24,6 +25,7 @@ from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_count, parse_seeds
+from rlsuite_zoo.report import rounded_down
 from rlsuite_zoo.results_smoothing_tasks import TASKS, Cell, Sizes, Task, measure, train_missing
 from rlsuite_zoo.run_folder import write_text
 
@@ -77,7 +79,7 @@ def make_results(
             "trained",
         )
         _do(measure, [(c, numbers, SIZES) for c in cells if not c.measured(numbers, SIZES)], jobs, "measured")
-    done = [cell for cell in cells if cell.result.exists()]
+    done = [cell for cell in cells if cell.measured(numbers, SIZES)]
     if not done:
         raise UsageError(f"nothing measured in {Path(runs) / 'smoothing'}; leave --report-only out to do it")
     write_page(done, SIZES, Path(out))
@@ -136,13 +138,22 @@ class Line:
         return float(self.certified[int(np.abs(self.grid - budget).argmin())])
 
     def violations(self) -> list[float]:
-        """Budgets where the attacked mean is below the certificate by more than three standard errors."""
+        """Budgets where the attacked mean is below the certificate for all its sampling error."""
         return [
             point["budget"]
             for point in self.attacked
-            if (value := self.at(point["budget"])) is not None
-            and point["mean"] + 3 * point["standard_error"] < value
+            if (value := self.at(point["budget"])) is not None and self.high(point) < value
         ]
+
+    def high(self, point: dict[str, float]) -> float:
+        """Above it lies the true attacked mean with probability 0.00135 at most: three standard errors.
+
+        For successes exact (Clopper-Pearson): the standard error of nothing but failures would be 0.
+        """
+        if not self.cell.task.success:
+            return point["mean"] + 3 * point["standard_error"]
+        n = int(self.cell.read()["settings"]["attacking"])
+        return 1 - float(clopper_pearson_lower(round((1 - point["mean"]) * n), n, 0.00135))
 
 
 def read_line(cell: Cell, alpha: float) -> Line:
@@ -170,7 +181,7 @@ def write_page(cells: list[Cell], sizes: Sizes, out: Path) -> None:
         ABOUT,
         _provenance(everything, sizes),
         f"Of {points} points with a certificate and an attack, the attacked mean is below the certificate by more than "
-        f"three of its standard errors in {wrong}.",
+        f"its sampling error (three standard errors; for successes Clopper-Pearson) in {wrong}.",
         "![certified and attacked returns](smoothing.png)",
     ]
     for key in tasks:
@@ -212,7 +223,7 @@ def _table(lines: list[Line]) -> str:
         cells = ""
         for point in line.attacked:
             value = line.at(point["budget"])
-            certified = "" if value is None else f"≥ **{_number(line, value)}** / "
+            certified = "" if value is None else f"≥ **{rounded_down(value, _digits(line))}** / "
             cells += f" {certified}{_number(line, point['mean'])} |"
         clean = " ".join(
             (
@@ -226,7 +237,11 @@ def _table(lines: list[Line]) -> str:
 
 
 def _number(line: Line, value: float) -> str:
-    return f"{value:.3f}" if line.cell.task.success else f"{value:.1f}"
+    return f"{value:.{_digits(line)}f}"
+
+
+def _digits(line: Line) -> int:
+    return 3 if line.cell.task.success else 1
 
 
 def _csv(lines: list[Line]) -> str:

@@ -23,9 +23,9 @@ from rlsuite.smoothing.victims import actions_of, scores_of
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo.run_folder import write_json
 
-CHOOSING, CERTIFYING, ATTACKING = 3_000_017, 3_000_029, 3_000_041
+CHOOSING, CERTIFYING, ATTACKING = 3_000_017, 4_000_037, 5_000_011
 """Seeds of the three kinds of test episodes: the seed of training that is certified must not be chosen by its
-certificate's own episodes."""
+certificate's own episodes, nor by ones whose seeds (seed + environment) are among them."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ TASKS = (
 
 
 class EnergyShaping(VectorWrapper[Any, Any, Any, Any, Any]):
-    """Training reward of the mountain car: its own plus what its energy grew by, scaled so that the climb is worth 100.
+    """Training reward of the mountain car: its own plus what its energy grew by, scaled so that the climb is worth 110.
 
     Over an episode the addition is the energy at its end less that at its start: a slope to learn on, where the task
     itself pays on arrival only.
     """
 
-    SCALE = 100 / 0.0015  # the climb from the valley's bottom to the flag is about 0.0015 high
+    SCALE = 100 / 0.0015  # the climb from the valley's bottom to the flag is 0.00165 high
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         super().__init__(env)
@@ -202,7 +202,7 @@ class Cell:
 
     def measured(self, seeds: list[int], sizes: Sizes) -> bool:
         """Whether the measurements are there, of these seeds and sizes."""
-        return self.result.exists() and self.read()["settings"] == _settings(seeds, sizes)
+        return self.result.exists() and self.read()["settings"] == _settings(self.task, seeds, sizes)
 
     def certificate(self, alpha: float) -> Certificate:
         """Of the measured clean episodes, on the task's grid of budgets."""
@@ -212,8 +212,11 @@ class Cell:
         return certify_ladder(scores, self.task.grid, self.sigma, ladder=self.task.limit, alpha=alpha)
 
 
-def _settings(seeds: list[int], sizes: Sizes) -> dict[str, Any]:
-    return {"seeds": sorted(seeds), **asdict(sizes)}
+def _settings(task: Task, seeds: list[int], sizes: Sizes) -> dict[str, Any]:
+    """What decides the measurements beside the noise, as JSON gives it back."""
+    what = {name: value for name, value in asdict(task).items() if name not in ("title", "sigmas")}
+    found: dict[str, Any] = json.loads(json.dumps({"seeds": sorted(seeds), **asdict(sizes), "task": what}))
+    return found
 
 
 def train_missing(job: tuple[Cell, int]) -> str:
@@ -249,6 +252,11 @@ def measure(job: tuple[Cell, list[int], Sizes]) -> str:
                 {"budget": budget, "threshold": threshold, "mean": float(scores.mean()), "standard_error": error,
                  "most_spent": float(run.spent.max())}
             )  # fmt: skip
-    result = {"settings": _settings(seeds, sizes), "seed": seed, "choosing": chosen, "attacked": attacked}
+    result = {
+        "settings": _settings(task, seeds, sizes),
+        "seed": seed,
+        "choosing": chosen,
+        "attacked": attacked,
+    }
     write_json(cell.result, {**result, "clean": clean.returns.tolist()})
     return str(cell.folder)
