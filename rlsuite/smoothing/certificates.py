@@ -104,15 +104,10 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON; a value that is not finite (nothing certified) becomes None."""
-        return {
-            "method": self.method,
-            "quantity": self.quantity,
+        plain = ("method", "quantity", "sigma", "episodes", "alpha", "clean")
+        return {name: getattr(self, name) for name in plain} | {
             "budget": self.budget.tolist(),
             "value": [_finite(x) for x in self.value.tolist()],
-            "sigma": self.sigma,
-            "episodes": self.episodes,
-            "alpha": self.alpha,
-            "clean": self.clean,
             "minimum": _finite(self.minimum),
             "assumptions": list(self.assumptions),
             "details": dict(self.details),
@@ -189,11 +184,8 @@ def certify_ladder(
         ValueError: bad input, a return below v_0, or too few episodes.
     """
     grid, ratio = _budgets(budgets, sigma)
-    rungs = (
-        integer_ladder(int(ladder))
-        if isinstance(ladder, int | np.integer)
-        else np.asarray(ladder, np.float64)
-    )
+    whole = isinstance(ladder, int | np.integer)
+    rungs = integer_ladder(int(ladder)) if whole else np.asarray(ladder, np.float64)  # type: ignore[arg-type]
     bound = ladder_bound(returns, rungs, alpha)
     values = np.asarray(returns, np.float64)
     check_episodes(len(values), "ladder", alpha=alpha, thresholds=len(rungs) - 1)
@@ -319,7 +311,7 @@ def certify_expectation(
             episodes.
     """
     grid, ratio = _budgets(budgets, sigma)
-    numeric = isinstance(minimum, int | float | np.number) and isinstance(maximum, int | float | np.number)
+    numeric = all(isinstance(x, int | float | np.number) for x in (minimum, maximum))
     if not numeric or not -math.inf < minimum < maximum < math.inf:
         raise ValueError(f"minimum={minimum!r} must be below maximum={maximum!r}, both finite.")
     if not LIPSCHITZ_TIGHT <= lipschitz < math.inf:
