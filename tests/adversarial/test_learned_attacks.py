@@ -15,7 +15,7 @@ from rlsuite import PPO
 from rlsuite.adversarial.attacks.actions import ActionAttack, MixedAction
 from rlsuite.adversarial.attacks.attacked import AttackedPolicy
 from rlsuite.adversarial.attacks.budget import Budget
-from rlsuite.adversarial.attacks.learned import AdversaryVectorEnv, LearnedAttack, train_attack
+from rlsuite.adversarial.attacks.learned import AdversaryVectorEnv, LearnedAttack, ends_early, train_attack
 from rlsuite.adversarial.attacks.sarsa import RobustSarsaAttack, SarsaConfig, interval_bounds
 from rlsuite.adversarial.attacks.zoo import ATTACKS, Target, attacked, attacks_for
 from rlsuite.adversarial.victim import Heads, as_victim
@@ -257,3 +257,19 @@ def test_bad_input() -> None:
         SarsaConfig(sarsa_eps=-1)
     with pytest.raises(ValueError, match="Box actions"):
         RobustSarsaAttack.check(honest_victim())
+
+
+ENDINGS = {
+    "Hopper-v5": True,
+    "HalfCheetah-v5": False,
+    "rlsuite/CartPole-v1": True,
+    "rlsuite/Pendulum-v1": False,
+}
+
+
+@pytest.mark.parametrize(("env", "ends"), ENDINGS.items())
+def test_the_discount_knows_whether_an_episode_can_end(env: str, ends: bool) -> None:
+    assert ends_early(env) == ends
+    agent = PPO(env, num_envs=2, n_steps=32, device="cpu")
+    attack = train_attack(as_victim(agent), env, "sa-rl", Budget(0.1), steps=16, n_steps=16)
+    assert attack.attacker.config.gamma == (0.999 if ends else 0.99)

@@ -31,8 +31,9 @@ __all__ = [
 
 CLEAN = "none"
 """Name of the cell without an attack."""
-FORMAT = 1
-"""Of the cells' files; a change of what an attack does raises it, so that old cells are played again."""
+FORMAT = {"sa-rl": 2, "pa-ad": 2}
+"""Of the cells' files where it is not 1; a change of what an attack does raises its own, so that old cells are played
+again."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def victim_of(cell: AttackCell) -> Victim:
 def _key(cell: AttackCell) -> dict[str, Any]:
     """What decides an outcome beside eps, as JSON gives it back."""
     stamp = RunFolder(cell.run).last.stat().st_mtime_ns
-    values = {**asdict(cell), "format": FORMAT, "stamp": stamp}
+    values = {**asdict(cell), "format": FORMAT.get(cell.attack, 1), "stamp": stamp}
     del values["run"], values["eps"]
     return values
 

@@ -35,8 +35,8 @@ __all__ = ["make_results"]
 
 PLAYED = "all"
 """Attacks, as `rlsuite attack --attacks` names them."""
-EPISODES, EFFORT = 20, 0.5
-"""Per victim and attack; times the default training of attacks that learn (a quarter of a million steps)."""
+EPISODES, EFFORT = 20, 0.4
+"""Per victim and attack; times the default training of attacks that learn (200,000 steps)."""
 ORDER = (("random", "pgd"), ("pgd", "sa-rl"), ("pgd", "pa-ad"), ("random", "sa-rl"), ("random", "pa-ad"))
 """Pairs of attacks of which the second should leave less."""
 
