@@ -43,6 +43,7 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.persistence import GeneratorState, Stateful
+from rlsuite.core.rng import OPPONENT, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.types import PolicyBatch
@@ -143,7 +144,7 @@ class ATLA(Agent):
         )
         self.victim = as_victim(self)
         self.adv_config = config.for_adversary()
-        self.adversary_generator = torch.Generator(self.device).manual_seed(self.seed + 2**32)
+        self.adversary_generator = torch.Generator(self.device).manual_seed(own_seed(self.seed, OPPONENT))
         space = attacker_space(self.victim, config.attack)
         side = Side(self.obs_size, action_spec(space), self.device, self.num_envs)
         adv_loss, adv_grad = (

@@ -46,6 +46,7 @@ from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_choices, check_range
 from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
+from rlsuite.core.rng import OPPONENT, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
 from rlsuite.core.vector import Stepper
@@ -157,7 +158,8 @@ class QARL(Agent):
         return venv.single_observation_space, venv.single_action_space, venv.opponent_space
 
     def _build(self) -> None:
-        config, theirs = self.config, torch.Generator(self.device).manual_seed(self.seed + 2**32)
+        config, theirs = self.config, torch.Generator(self.device)
+        theirs.manual_seed(own_seed(self.seed, OPPONENT))
         hot = config.adversary in TEMPERED
         self.players = [
             Player(space, self.obs_size + 1, self.num_envs, config, tempered=hot, generator=rng)
@@ -302,6 +304,7 @@ class QARL(Agent):
         if lesson is not None:
             metrics |= {"teacher/performance": lesson.performance, "teacher/kl_step": lesson.kl_step}
             metrics |= {"teacher/kl_target": lesson.kl_target, "teacher/mean": self.teacher.mean}
+            metrics |= {f"teacher/{word}": float(lesson.outcome == word) for word in ("moved", "kept")}
         return metrics
 
     def _phase(

@@ -44,6 +44,7 @@ from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
+from rlsuite.core.rng import OPPONENT, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.two_player import AGENT, Versus
@@ -136,7 +137,7 @@ class RARL(Agent):
             self.parts.return_norm,
         )
         self.adversary_space = self.spaces[2]
-        self.adversary_generator = torch.Generator(self.device).manual_seed(self.seed + 2**32)
+        self.adversary_generator = torch.Generator(self.device).manual_seed(own_seed(self.seed, OPPONENT))
         self.adv_config = config.for_adversary()
         side = Side(self.obs_size, action_spec(self.adversary_space), self.device, self.num_envs)
         adv_loss, adv_grad = (

@@ -25,6 +25,7 @@ from rlsuite.core.config import make_config
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.persistence import Stateful
+from rlsuite.core.rng import ACTIONS, own_seed
 from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size
 from rlsuite.core.vec_env import as_vec_env
 from rlsuite.core.vector import Stepper, make_env
@@ -108,7 +109,8 @@ class Agent:
         self.spaces = spaces
         self.observation_space, self.action_space = spaces[:2]
         self.obs_size, self.spec = obs_size(spaces[0]), action_spec(spaces[1])
-        self.generator = torch.Generator(self.device).manual_seed(seed)
+        # not the seed itself, which the environment's kernel begins with
+        self.generator = torch.Generator(self.device).manual_seed(own_seed(seed, ACTIONS))
         with torch.random.fork_rng(devices=[]):  # nn.Linear draws from the global generator
             torch.manual_seed(seed)
             self._build()

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from rlsuite.core.rng import EVALUATION, own_seed
 from rlsuite.core.statistics import Interval, bootstrap_interval
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument", "own_draws"]
@@ -101,14 +102,14 @@ def own_draws(policy: Any, seed: int) -> Iterator[None]:
     Its own are `generators` where it has several (a policy around a policy), else `generator`.
     """
     # Not the seed itself: an environment may draw from a generator of the same kind, and would draw the same.
-    own_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    first = own_seed(seed, EVALUATION)
     mine = getattr(policy, "generators", None) or [getattr(policy, "generator", None)]
     before = [(rng, rng.get_state()) for rng in mine if isinstance(rng, torch.Generator)]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(own_seed)
+        torch.manual_seed(first)
         try:
             for i, (rng, _) in enumerate(before):
-                rng.manual_seed(own_seed + i)
+                rng.manual_seed(first + i)
             yield
         finally:
             for rng, state in before:

@@ -15,7 +15,7 @@ from rlsuite.core.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import config_from_json
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.rng import pack_rng, unpack_rng
+from rlsuite.core.rng import MOVED, own_seed, pack_rng, unpack_rng
 from rlsuite.core.spaces import space_from_json, space_to_json
 from rlsuite.core.vector import Stepper
 
@@ -127,10 +127,10 @@ def read(
         agent.env_id = meta["env_id"]
         # Another kind of device has generators of its own: what was drawn before cannot be gone on with bit for bit.
         moved = meta.get("device", agent.device.type) != agent.device.type
-        for part, stateful in agent._state().items():
+        for number, (part, stateful) in enumerate(agent._state().items(), start=MOVED):
             state = saved.section(part)
             if moved and isinstance(stateful, GeneratorState):
-                stateful.generator.manual_seed(meta["seed"] + meta["num_timesteps"])
+                stateful.generator.manual_seed(own_seed(meta["seed"] + meta["num_timesteps"], number))
                 continue
             if state or not part.endswith("buffer"):
                 stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})

@@ -1,4 +1,4 @@
-"""Random generators as tensors, so that a checkpoint can hold them."""
+"""Random generators: seeds that keep them apart, and their states as tensors, so that a checkpoint can hold them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,35 @@ from torch import Tensor
 
 from rlsuite.core.checkpoint import CheckpointError
 
-__all__ = ["pack_rng", "unpack_rng"]
+__all__ = [
+    "ACTIONS",
+    "ATTACK",
+    "EVALUATION",
+    "MOVED",
+    "NOISE",
+    "OPPONENT",
+    "own_seed",
+    "pack_rng",
+    "unpack_rng",
+]
+
+EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, MOVED = 1, 2, 3, 4, 5, 16
+"""Streams of `own_seed`: sampled actions in an evaluation, a smoothed policy's noise, an attack's draws on it, an
+agent's actions and minibatches, its opponent's, and (from there on, one per part) generators that have moved to another
+kind of device."""
+
+
+def own_seed(seed: int, stream: int) -> int:
+    """The seed of a further generator beside one that was seeded with `seed`.
+
+    Two generators of one seed draw the same numbers, and torch's on a CPU keep the low 32 bits of a seed alone: adding
+    2^32 to it changes nothing.
+
+    Args:
+        seed: of the whole, at least 0.
+        stream: at least 1, a number for each use.
+    """
+    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def pack_rng(generator: torch.Generator | np.random.Generator) -> Tensor:

@@ -7,7 +7,7 @@
     Q'     <- (1 - tau) Q' + tau Q
 
 The twin critics are one batched network, each network's parameters one vector, so that Adam and the target's averaging
-are one call each; on a CPU the gradient step is numpy (`rlsuite.off_policy.kernel`). Details are Stable-Baselines3's:
+are one call each; ReLU networks on a CPU learn in numpy (`rlsuite.off_policy.kernel`). Details are Stable-Baselines3's:
 log-std clamped to [-20, 2], one gradient step per environment step, temperature updated before the critics.
 
 Expected: the results page of the zoo, beside Stable-Baselines3's SAC. Base of the later off-policy families.
@@ -306,11 +306,8 @@ class SAC(Agent):
                     self._collect(runner, run)
                     if self.num_timesteps <= config.learning_starts:
                         continue
-                    count = (
-                        config.train_freq * self.num_envs
-                        if config.gradient_steps < 0
-                        else config.gradient_steps
-                    )
+                    taken = config.train_freq * self.num_envs
+                    count = taken if config.gradient_steps < 0 else config.gradient_steps
                     for _ in range(count):
                         metrics = self._gradient_step(learning_rate)
                     self.n_updates += count
@@ -332,12 +329,13 @@ class SAC(Agent):
             else:
                 with torch.no_grad():
                     action = self.actor(runner.obs).sample(self.generator)
+            seen = runner.obs.clone()  # the environment may reuse its memory
             step = runner.stepper.step(self.to_box(action))
             obs = step.obs.float()
             check_finite("observation", obs[None])
             check_finite("reward", step.reward[None])
             final = obs if step.final_obs is None else step.final_obs.float()
-            self.buffer.add(runner.obs, final, action, step.reward, step.terminated, step.truncated)
+            self.buffer.add(seen, final, action, step.reward, step.terminated, step.truncated)
             runner.stats.add(step.reward.cpu().numpy(), (step.terminated | step.truncated).cpu().numpy())
             runner.obs = obs
             run.count(self.num_envs)

@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rlsuite.core.config import check_range
-from rlsuite.smoothing.noise import noise_seed
+from rlsuite.core.rng import ATTACK, own_seed
 from rlsuite.smoothing.smoothed import FrameContext
 
 __all__ = ["ActionAttack", "ActionAttackConfig", "ScoreAttack", "ScoreAttackConfig", "project"]
@@ -146,7 +146,7 @@ class _Draws:
 
     def __init__(self, sigma: float, draws: int, seed: int) -> None:
         self.sigma, self.count = sigma, draws if sigma > 0 else 1
-        self.generator = torch.Generator().manual_seed(noise_seed(seed, 3))
+        self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         self.noise: Tensor | None = None
 
     def renew(self, frame: Tensor) -> None:

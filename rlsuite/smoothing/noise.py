@@ -28,6 +28,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
+from rlsuite.core.rng import NOISE, own_seed
+
 __all__ = [
     "GaussianNoise",
     "NoisyObservation",
@@ -77,12 +79,9 @@ class GaussianNoise:
         return draws.mul_(self.sigma).add_(frames)
 
 
-def noise_seed(seed: int, stream: int = 2) -> int:
-    """A seed beside an environment's, since all may draw from the same kind of generator.
-
-    Stream 2 is the noise's, 3 that of an attack's draws, so that no attack holds the noise to come.
-    """
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def noise_seed(seed: int) -> int:
+    """The noise's seed beside an environment's: another stream, since both may draw from the same kind of generator."""
+    return own_seed(seed, NOISE)
 
 
 def as_frames(obs: Any) -> Tensor:

@@ -5,9 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from rlsuite import ATLA, PPO, QARL, RARL
 from rlsuite.core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from rlsuite.core.rng import pack_rng, unpack_rng
+from rlsuite.core.rng import (
+    ACTIONS,
+    ATTACK,
+    EVALUATION,
+    MOVED,
+    NOISE,
+    OPPONENT,
+    own_seed,
+    pack_rng,
+    unpack_rng,
+)
 
 BIT_GENERATORS = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64]
 
@@ -51,3 +64,46 @@ def test_bad_states_are_refused_and_change_nothing():
         assert torch.equal(pack_rng(rng), before)
     with pytest.raises(CheckpointError, match="random state does not fit"):
         unpack_rng(torch.Generator(), before)
+
+
+@given(seed=st.integers(0, 2**40))
+@settings(max_examples=50, deadline=None)
+def test_further_seeds_draw_other_numbers(seed):
+    """By their draws: a generator's state also stores the seed, of which torch's on a CPU uses the low half alone."""
+    seeds = [
+        seed,
+        *(own_seed(seed, stream) for stream in (EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, MOVED)),
+    ]
+    draws = {tuple(torch.randn(3, generator=torch.Generator().manual_seed(s)).tolist()) for s in seeds}
+    assert len(draws) == len(seeds)
+
+
+SMALL = {"num_envs": 2, "device": "cpu", "seed": 4}
+
+
+def draws_of(*generators):
+    return [tuple(torch.randn(4, generator=rng).tolist()) for rng in generators]
+
+
+def test_nobody_draws_what_another_draws():
+    """Players, their environment and their adversaries: as many streams as there are."""
+    qarl, rarl = QARL("InvertedPendulum-v5", **SMALL), RARL("InvertedPendulum-v5", **SMALL)
+    atla = ATLA("InvertedPendulum-v5", **SMALL)
+    for mine, theirs in (
+        (qarl.players[0].generator, qarl.players[1].generator), (rarl.generator, rarl.adversary_generator),
+        (atla.generator, atla.adversary_generator),
+    ):  # fmt: skip
+        assert len(set(draws_of(mine, theirs))) == 2
+    ppo = PPO("rlsuite/CartPole-v1", **SMALL)
+    ppo.start_runner()
+    kernel = torch.Generator().manual_seed(ppo.venv._rng.initial_seed())
+    assert len(set(draws_of(torch.Generator().manual_seed(ppo.generator.initial_seed()), kernel))) == 2
+
+
+def test_generators_that_move_to_another_device_stay_apart(tmp_path):
+    path = tmp_path / "model.zip"
+    QARL("InvertedPendulum-v5", **SMALL).save(path)
+    saved = load_checkpoint(path)
+    save_checkpoint(path, meta={**saved.meta, "device": "cuda"}, tensors=saved.tensors)
+    moved = QARL.load(path, device="cpu")
+    assert len(set(draws_of(*(player.generator for player in moved.players)))) == 2

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import nn
 
 from rlsuite.core.buffers import ReplayBatch
@@ -167,3 +169,11 @@ def test_discrete_actions_are_refused():
 def test_learns_pendulum():
     model = SAC("Pendulum-v1", seed=0, device="cpu", learning_rate=1e-3, net_arch=(64, 64)).learn(8_000)
     assert evaluate(model, "Pendulum-v1", episodes=20, seed=3).interval.estimate > -250
+
+
+def test_environments_may_reuse_the_memory_of_what_they_show():
+    made = [lambda: gym.make("Pendulum-v1")] * 2
+    reusing = SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP, copy=False)
+    model = SAC(reusing, **SMALL).learn(100)
+    stored = len(model.buffer) // 2
+    assert not torch.equal(model.buffer.obs[:stored], model.buffer.next_obs[:stored])

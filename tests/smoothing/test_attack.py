@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import nn
 
 from rlsuite import PPO, SAC
+from rlsuite.core.rng import ATTACK, NOISE, own_seed
 from rlsuite.sb3 import as_policy
 from rlsuite.smoothing.attack import (
     ActionAttack,
@@ -324,7 +325,7 @@ def test_bad_constants(words, kwargs):
 
 def test_an_attack_never_holds_the_noise_to_come():
     """Whatever the seeds, near ones above all: it would be outside of what a certificate speaks of."""
-    streams = {noise_seed(seed, stream) for seed in range(50) for stream in (2, 3)}
+    streams = {own_seed(seed, stream) for seed in range(50) for stream in (NOISE, ATTACK)}
     assert len(streams) == 100
     frame = torch.zeros(8, 4)
     for seed in range(3):

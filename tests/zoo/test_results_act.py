@@ -100,9 +100,25 @@ def test_bad_options_are_named(small: dict[str, Any]) -> None:
 
 def test_verdicts_compare_with_random_messages() -> None:
     rng = np.random.default_rng(0)
-    kinds = {"harmful": rng.normal(50, 5, (20, 3)), "random": rng.normal(80, 5, (20, 3))}
+    victim = rng.normal(0, 20, (20, 1))  # what a victim's own chance makes of it, the same under all words
+    kinds = {
+        "harmful": np.concatenate([victim + 50, victim + 54]),
+        "random": victim + 55 + rng.normal(0, 1, (20, 1)),
+    }
     harmful, random = victims_table(kinds).splitlines()[2:4]
-    assert harmful.endswith("| behind |") and "-3" in harmful and random.endswith("|  |")
+    assert harmful.endswith("| behind |") and "| 2 × 20 |" in harmful and random.endswith("|  |")
+    assert "| -3 [" in harmful  # paired: unpaired intervals of such victims would hide it
+
+
+def test_runs_of_other_settings_are_not_taken_for_these(small: dict[str, Any], monkeypatch: Any) -> None:
+    make_results(**{**small, "only": "help", "seeds": "0"})
+    other = [
+        dataclasses.replace(task, config=dataclasses.replace(task.config, message_dim=3))
+        for task in results_act.TASKS
+    ]
+    monkeypatch.setattr(results_act, "TASKS", tuple(other))
+    with pytest.raises(UsageError, match="other settings"):
+        make_results(**{**small, "only": "help", "seeds": "0", "report_only": True})
 
 
 def test_the_bench_reports_its_ratios(tmp_path: Path) -> None:
@@ -111,5 +127,7 @@ def test_the_bench_reports_its_ratios(tmp_path: Path) -> None:
     assert set(medians) == {bench.BATCHED, bench.ALONE, bench.AGENT} and min(medians.values()) > 0
     assert result["ratios"][f"at once / {bench.ALONE}"] == medians[bench.BATCHED] / medians[bench.ALONE]
     assert "trainings/CPU s" in (tmp_path / "act.md").read_text()
+    with pytest.raises(UsageError, match="alone=2"):
+        bench.main(victims=1)
     with pytest.raises(UsageError, match="CartPole"):
         bench.main(env="Cartpole")

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
-from rlsuite.adversarial.cheap_talk.victims import VICTIMS
+from rlsuite.adversarial.cheap_talk.control import control_returns
+from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims, derived_seeds
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores
@@ -39,14 +40,17 @@ CPU_MESSAGES: dict[str, Any] = {
     "sigma_decay": 0.99, "learning_rate": 0.1, "learning_rate_decay": 0.99, "beta1": 0.9,
 }  # fmt: skip
 """What 64 candidates can find: eight words instead of two, and a network of a hundred numbers instead of thousands."""
-
-
-STEERING: dict[str, Any] = {**CPU_MESSAGES, "num_seeds": 1, "sigma": 0.2, "learning_rate": 0.05}
+STEERING: dict[str, Any] = {
+    "population": 64, "num_seeds": 1, "episodes": 32, "message_dim": 8, "message_hidden": (), "steering_hidden": (),
+    "sigma": 0.5, "sigma_limit": 0.1, "sigma_decay": 0.98, "learning_rate": 0.2, "learning_rate_decay": 0.98,
+    "beta1": 0.9,
+}  # fmt: skip
+"""As above, f and g linear: with the experiments' g of 1,512 numbers nothing was learnt in 40 generations."""
 SHORT = dataclasses.replace(VICTIMS["CartPole"], n_updates=8)
 TASKS = (
     Task("harm", "harmful", ACTConfig(objective="harm", **CPU_MESSAGES), SHORT, 40),
     Task("help", "helpful", ACTConfig(objective="help", **CPU_MESSAGES), SHORT, 40),
-    Task("control", "steering", ACTConfig(objective="control", **STEERING), SHORT, 40),
+    Task("control", "steering", ACTConfig(objective="control", **STEERING), SHORT, 60),
 )
 
 
@@ -69,6 +73,8 @@ def make_results(
         for seed in numbers
         for task in tasks
     ]
+    for run in everything:
+        run.check()
     if not report_only:
         todo = [run for run in everything if not run.finished]
         print(f"{len(todo)} runs to do in {root}")
@@ -135,17 +141,27 @@ def evolve(run: ActRun) -> str:
 def judge(act: ACT) -> dict[str, Any]:
     """What fresh victims make of an adversary's words, and of others; returns are lists [victims][updates]."""
     seeds = range(TEST_SEED, TEST_SEED + TEST_VICTIMS)
-    few = range(TEST_SEED, TEST_SEED + TEST_VICTIMS // RANDOM_NETWORKS)
+    each = (
+        TEST_VICTIMS // RANDOM_NETWORKS
+    )  # victims of a random network; all together the seeds of the others
+    random = [
+        act.evaluate(seeds[i * each : (i + 1) * each], "random", message_seed=i)[:, 0]
+        for i in range(RANDOM_NETWORKS)
+    ]
+    evolved = act.es.mean[None]
+    victims = Victims(act.speech.talking(evolved), act.victim, seeds)
     record: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
         "victims_per_second": act.metrics["time/victims_per_second"],
-        "evolved": act.evaluate(seeds)[:, 0].T.tolist(),
+        "evolved": victims.train()[:, 0].T.tolist(),
         "none": act.evaluate(seeds, "none")[:, 0].T.tolist(),
-        "random": act.evaluate(few, "random", networks=RANDOM_NETWORKS).flatten(1).T.tolist(),
+        "random": torch.cat(random, dim=1).T.tolist(),
     }
     if act.config.controls:
+        speak, starts = act.speech.steering(evolved), [derived_seeds(seed, 1, count=1)[0] for seed in seeds]
+        for name, mislead in (("steered", False), ("misled", True)):
+            found = control_returns(victims, speak, starts, act.config.episodes, mislead=mislead)
+            record[name] = found[0].tolist()
         # A vector of zeros says nothing, before and after training: where the victim goes by itself.
-        candidates = torch.stack((act.es.mean, torch.zeros_like(act.es.mean)))
-        steered, left_alone = act.judge(candidates, seeds)[0]
-        record |= {"steered": steered.tolist(), "left_alone": left_alone.tolist()}
+        record["left_alone"] = act.judge(torch.zeros_like(evolved), seeds)[0][0].tolist()
     return record

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_envs.drawing import figure
-from rlsuite_zoo.differences import margin, welch
+from rlsuite_zoo.differences import margin, paired
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.run_folder import portable, write_text
 
@@ -59,34 +59,53 @@ def kinds_of(runs: Sequence[ActRun], records: dict[int, dict[str, Any]]) -> dict
 
 
 def victims_table(kinds: dict[str, np.ndarray]) -> str:
-    """Mean return over a training and in its last rollout, with intervals, and who is ahead of random words."""
+    """Mean return over a training and in its last rollout, with intervals, and who is ahead of random words.
+
+    Victim i has the same seed under all words; several adversaries of a kind are averaged for each victim first.
+    """
+    victims = len(kinds["random"])
     lines = [
         "| messages | mean return while learning | last rollout's return | victims | minus random messages | |",
         "|---|---:|---:|---:|---:|---|",
     ]
+    alone = _by_victim(kinds["random"].mean(1), victims)
     for kind, returns in kinds.items():
-        mean, last = bootstrap_interval(returns.mean(1)), bootstrap_interval(returns[:, -1])
-        gap, verdict = ("–", "") if kind == "random" else welch(*_means(returns, kinds["random"]))
-        lines.append(f"| {kind} | {mean} | {last} | {len(returns)} | {gap} | {verdict} |")
-    lines.append("\n95 % intervals over victims: bootstrap of the mean, Welch's of the difference.")
+        means, lasts = _by_victim(returns.mean(1), victims), _by_victim(returns[:, -1], victims)
+        gap, verdict = ("–", "") if kind == "random" else paired(means - alone)
+        each = f"{len(returns) // victims} × {victims}" if len(returns) > victims else f"{victims}"
+        lines.append(
+            f"| {kind} | {bootstrap_interval(means)} | {bootstrap_interval(lasts)} | {each} | {gap} | {verdict} |"
+        )
+    lines.append(
+        "\n95 % intervals over victims: bootstrap of the mean, Student's of the paired difference (the same victims "
+        "under all words; where several adversaries were evolved, each victim's mean over them). They do not speak "
+        "of other adversaries: `act.csv` has each one's."
+    )
     return "\n".join(lines)
 
 
-def _means(*groups: np.ndarray) -> list[list[float]]:
-    return [group.mean(1).tolist() for group in groups]
+def _by_victim(values: np.ndarray, victims: int) -> np.ndarray:
+    """Values [adversaries * victims] averaged over adversaries, [victims]."""
+    found: np.ndarray = values.reshape(-1, victims).mean(0)
+    return found
 
 
 def steering_table(records: list[dict[str, Any]]) -> str:
     """Goal returns with and without words."""
-    lines = ["| adversary | goal return, steered | left alone | difference | |", "|---|---:|---:|---:|---|"]
+    lines = [
+        "| adversary | told its goal | told another episode's goal | left alone | told its goal minus another | |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
     for number, record in enumerate(records):
-        steered, alone = record["steered"], record["left_alone"]
-        gap, verdict = welch(steered, alone)
-        cells = f"{bootstrap_interval(steered)} | {bootstrap_interval(alone)} | {gap} | {verdict}"
-        lines.append(f"| {number + 1} | {cells} |")
+        steered, misled, alone = (np.array(record[name]) for name in ("steered", "misled", "left_alone"))
+        gap, verdict = paired(steered - misled)
+        cells = " | ".join(str(bootstrap_interval(values)) for values in (steered, misled, alone))
+        lines.append(f"| {number + 1} | {cells} | {gap} | {verdict} |")
     lines.append(
-        "\nSum over an episode of exp(-(x - goal)^2), at most 200; 64 episodes of each of 64 victims, 95 % intervals "
-        "over victims. Left alone: victims that heard nothing, neither in training nor after it."
+        "\nSum over an episode of exp(-(x - goal)^2), at most 200; the mean over many episodes of each victim, 95 % "
+        f"intervals over {len(records[0]['steered'])} victims. A cart that stands in the middle for a whole episode "
+        "earns 74, so that balancing alone pays: steering is what a victim earns more for its own goal than for being "
+        "told another's. Left alone: victims that heard nothing, neither in training nor after it."
     )
     return "\n".join(lines)
 
@@ -94,14 +113,15 @@ def steering_table(records: list[dict[str, Any]]) -> str:
 def csv_text(runs: Sequence[ActRun], records: dict[int, dict[str, Any]]) -> str:
     """One line per adversary."""
     lines = [
-        "objective,seed,generations,victims_evolved,mean_return,margin,last_return,goal_return,left_alone"
+        "objective,seed,generations,victims_evolved,mean_return,margin,last_return,goal_return,misled,left_alone"
     ]
     for run in runs:
         record = records[id(run)]
         returns = np.asarray(record["evolved"])
         count = run.task.generations * run.task.config.population * run.task.config.seeds_each
         goal = [
-            f"{np.mean(record[name]):.3f}" if name in record else "" for name in ("steered", "left_alone")
+            f"{np.mean(record[name]):.3f}" if name in record else ""
+            for name in ("steered", "misled", "left_alone")
         ]
         numbers = f"{returns.mean():.3f},{margin(returns.mean(1)):.3f},{returns[:, -1].mean():.3f}"
         lines.append(f"{run.task.key},{run.seed},{run.task.generations},{count},{numbers},{','.join(goal)}")
@@ -114,17 +134,19 @@ def _origin(runs: Sequence[ActRun], records: dict[int, dict[str, Any]]) -> str:
     dates = sorted(record["date"] for record in found)
     versions = {", ".join(f"{k} {v}" for k, v in r["versions"].items() if k != "platform") for r in found}
     commits = {r["git"]["commit"][:12] + " (changed)" * r["git"]["dirty"] for r in found if r["git"]}
-    config, victim = runs[0].task.config, runs[0].task.victim
-    generations = ", ".join(
-        f"{r.task.key} {r.task.generations}" for r in {x.task.key: x for x in runs}.values()
+    victim = runs[0].task.victim
+    tasks = {run.task.key: run.task for run in runs}.values()
+    adversaries = "; ".join(
+        f"{task.key} {task.generations} generations of {task.config.population} candidates, "
+        f"{task.config.message_dim} words by hidden layers {list(task.config.message_hidden)}"
+        for task in tasks
     )
     seeds = ", ".join(map(str, sorted({run.seed for run in runs})))
     return "\n".join(
         [
             f"- Command: {' ; '.join(f'`{command}`' for command in commands)}",
-            f"- Generations: {generations}; {config.population} candidates each; adversaries' seeds {seeds}",
-            f"- Victims: PPO of the release for {victim.timesteps:,} steps ({victim.n_updates} updates), "
-            f"{config.message_dim} message entries, hidden layers of the message function {config.message_hidden}",
+            f"- Adversaries: {adversaries}; seeds {seeds}",
+            f"- Victims: PPO of the release for {victim.timesteps:,} steps ({victim.n_updates} updates)",
             f"- Versions: {' ; '.join(sorted(versions))}",
             f"- Commit: {', '.join(sorted(commits)) or 'of an installed release'}",
             f"- Date: {' to '.join(sorted({dates[0], dates[-1]}))}",

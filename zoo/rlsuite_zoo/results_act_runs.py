@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from rlsuite.adversarial.cheap_talk.act import ACTConfig
 from rlsuite.adversarial.cheap_talk.victim_ppo import VictimConfig
 from rlsuite_zoo import run_folder
+from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.run_folder import git_state, read_csv, versions, write_json
 
 __all__ = ["ActRun", "Task"]
@@ -42,7 +43,34 @@ class ActRun:
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.origin.exists():
             command = shlex.join(run_folder.COMMAND)
-            write_json(self.origin, {"command": command, "versions": versions(), "git": git_state()})
+            about = {"command": command, "versions": versions(), "git": git_state(), "setting": self.setting}
+            write_json(self.origin, about)
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """Everything that decides the outcome beside the seed, as JSON gives it back."""
+        task = self.task
+        parts = {
+            "config": asdict(task.config),
+            "victim": asdict(task.victim),
+            "generations": task.generations,
+        }
+        found: dict[str, Any] = json.loads(json.dumps(parts))
+        return found
+
+    def check(self) -> None:
+        """Raise where the folder holds a run with other settings.
+
+        Raises:
+            UsageError: it does.
+        """
+        if (
+            self.origin.exists()
+            and json.loads(self.origin.read_text(encoding="utf-8")).get("setting") != self.setting
+        ):
+            raise UsageError(
+                f"{self.path} holds a run with other settings; move it away, or give another --runs"
+            )
 
     @property
     def finished(self) -> bool:

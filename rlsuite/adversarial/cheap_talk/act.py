@@ -73,7 +73,9 @@ class ACTConfig(OpenESConfig):
     message_scale: float | None = None
     """Messages lie in [-scale, scale], > 0; None takes the experiments' 2 pi, and pi for control."""
     message_hidden: tuple[int, ...] = (64, 64)
-    """Units of f's hidden layers (ReLU). g is built like the victims' network."""
+    """Units of f's hidden layers (ReLU)."""
+    steering_hidden: tuple[int, ...] | None = None
+    """Of g's; None builds g like the victims' network, as the experiments do: too much for few candidates to find."""
     episodes: int = 64
     """B, episodes by which a victim's control is judged, >= 1."""
 
@@ -152,6 +154,7 @@ class ACT:
         self.speech = Speech(
             env, self.env_kwargs, message_dim=self.config.message_dim, scale=self.config.scale,
             hidden=self.config.message_hidden, steer=self.config.controls, victim=self.victim, device=self.device,
+            steering_hidden=self.config.steering_hidden,
         )  # fmt: skip
         # A victim refuses what it cannot live in; better now than after the first candidates are drawn.
         Victims(self.speech.talk, dataclasses.replace(self.victim, n_steps=2), [0])
@@ -199,9 +202,8 @@ class ACT:
         if isinstance(generations, bool) or not isinstance(generations, int) or generations < 1:
             raise ValueError(f"generations is {generations!r}; it must be an integer of at least 1")
         if self._logger is None:
-            self._logger = configure_logger(
-                self.verbose, self.tensorboard_log, tb_log_name, not self.generation
-            )
+            fresh = not self.generation
+            self._logger = configure_logger(self.verbose, self.tensorboard_log, tb_log_name, fresh)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # many small products: a second thread waits more than it works
         try:
@@ -220,13 +222,11 @@ class ACT:
 
     def _generation(self) -> dict[str, float]:
         """Propose, train, judge, step; the metrics under the logger's names."""
-        start = time.perf_counter()
-        seeds = derived_seeds(
-            self.seed, self.generation, count=self.config.seeds_each
-        )  # shared by all candidates
+        start, each = time.perf_counter(), self.config.seeds_each
+        seeds = derived_seeds(self.seed, self.generation, count=each)  # shared by all candidates
         fitness, returns = self.judge(self.es.ask(), seeds)
         step = self.es.tell(fitness.mean(1))
-        seconds, count = time.perf_counter() - start, self.config.population * self.config.seeds_each
+        seconds, count = time.perf_counter() - start, self.config.population * each
         return {
             "act/fitness_mean": float(fitness.mean()), "act/fitness_best": float(fitness.mean(1).max()),
             "act/fitness_std": float(fitness.mean(1).std()),

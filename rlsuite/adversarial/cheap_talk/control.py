@@ -34,7 +34,9 @@ __all__ = ["Controller", "control_returns"]
 
 
 @torch.no_grad()
-def control_returns(victims: Victims, speak: MessageFunction, seeds: Sequence[int], episodes: int) -> Tensor:
+def control_returns(
+    victims: Victims, speak: MessageFunction, seeds: Sequence[int], episodes: int, *, mislead: bool = False
+) -> Tensor:
     """The goal returns [P, R] of P controllers over the victims that were trained beside them.
 
     Args:
@@ -42,6 +44,8 @@ def control_returns(victims: Victims, speak: MessageFunction, seeds: Sequence[in
         speak: the P networks g, functions of observation and goal features.
         seeds: R, of start states and goals, which are shared by all networks.
         episodes: B, per victim.
+        mislead: tell each episode's victim the next one's goal, while its own is scored: what is earned without
+            steering, since a victim that only keeps its pole up near the middle earns something, too.
 
     Raises:
         ValueError: another number of networks or seeds than the victims', or an environment without a time limit.
@@ -61,7 +65,8 @@ def control_returns(victims: Victims, speak: MessageFunction, seeds: Sequence[in
         return torch.cat(parts).repeat(victims.networks, *(1,) * (parts[0].ndim - 1))
 
     state, goal = tree_map(share, *starts), share(*goals)
-    features, channel = goal_features(kernel, goal), speak.channels(len(goal), victims.device)
+    told_goal = share(*(one.roll(1, 0) for one in goals)) if mislead else goal
+    features, channel = goal_features(kernel, told_goal), speak.channels(len(goal), victims.device)
     total, alive = torch.zeros(len(goal), device=victims.device), torch.ones_like(channel, dtype=torch.bool)
     after = isinstance(kernel, CartPole)
     for _ in range(limit):

@@ -2,7 +2,7 @@
 
 The vector of a candidate is phi, the parameters of the message function f(s) that is heard while a victim learns, and
 behind it, for control, psi: those of g(s, goal), which is heard afterwards. f has its own hidden layers of ReLU units,
-g is built like the victims' network.
+g is built like the victims' network unless told otherwise.
 
 Shapes: P candidates, D parameters each, O observation entries, M message entries, G goal features.
 """
@@ -88,6 +88,7 @@ class Speech:
         steer: whether vectors hold a g.
         victim: whose network g is built like.
         device: of the environment and the networks.
+        steering_hidden: units of g's hidden layers; None for the victim's.
 
     Attributes:
         params: of the environment.
@@ -109,6 +110,7 @@ class Speech:
         steer: bool,
         victim: VictimConfig,
         device: torch.device,
+        steering_hidden: tuple[int, ...] | None = None,
     ) -> None:
         said: dict[str, Any] = {"message_dim": message_dim, "scale": scale, "hidden": hidden}
         if env in CheapTalk.presets:
@@ -119,7 +121,8 @@ class Speech:
             self.talk = CheapTalk(self.params, device=device)
         except ValueError as error:
             raise ValueError(f"{error} Presets: {', '.join(CheapTalk.presets)}.") from error
-        self.activation, self.steering_hidden = victim.activation, (victim.hidden, victim.hidden)
+        self.activation = victim.activation
+        self.steering_hidden = (victim.hidden, victim.hidden) if steering_hidden is None else steering_hidden
         self.inputs = self.talk.observation_dim
         self.size = self.num_params = self._size(self.inputs, hidden)
         if steer:

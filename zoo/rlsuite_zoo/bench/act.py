@@ -25,7 +25,7 @@ from rlsuite.policy_gradient.ppo import PPO
 from rlsuite_envs.cheap_talk.messages import random_weights
 from rlsuite_envs.cheap_talk.wrapper import CheapTalk
 from rlsuite_zoo.bench.report import machine, write_report
-from rlsuite_zoo.errors import unknown
+from rlsuite_zoo.errors import UsageError, unknown
 
 BATCHED, ALONE, AGENT = "all victims at once", "one victim at a time, same code", "one rlsuite.PPO at a time"
 
@@ -51,6 +51,8 @@ def main(
     """
     if env not in VICTIMS:
         raise unknown("victim", env, VICTIMS)
+    if not 1 <= alone <= victims:
+        raise UsageError(f"alone={alone} must lie in 1..victims={victims}; lower it, or raise victims")
     config = VICTIMS[env] if updates is None else dataclasses.replace(VICTIMS[env], n_updates=updates)
     networks = random_weights(CheapTalk(CheapTalk.presets[env]).observation_dim, networks=victims)
     ways: dict[str, tuple[int, Callable[[int], None]]] = {
