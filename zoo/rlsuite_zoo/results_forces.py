@@ -34,7 +34,7 @@ __all__ = ["SCALES", "Trial", "make_results", "play_trial", "read_trial"]
 
 SCALES = tuple(float(x) for x in np.linspace(0.5, 1.5, 11).round(2))
 """Of the torso's mass, and of all frictions."""
-EPISODES, ADVERSARY_STEPS = 20, 150_000
+EPISODES, ADVERSARY_STEPS = 20, 100_000
 FORMAT = 1
 """Of the files; a change of what a trial does raises it."""
 ADVERSARY: dict[str, Any] = {
