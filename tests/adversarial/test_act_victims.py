@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlsuite.adversarial import victims as module
+from rlsuite.adversarial.cheap_talk import victims as module
 from rlsuite.adversarial.cheap_talk.victim_ppo import Samples, VictimConfig, VictimNet, victim_loss
 from rlsuite.adversarial.cheap_talk.victims import VICTIMS, RunningScale, Victims, derived_seeds
 from rlsuite_envs.cheap_talk.messages import random_weights
