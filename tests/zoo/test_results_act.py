@@ -126,7 +126,7 @@ def test_the_bench_reports_its_ratios(tmp_path: Path) -> None:
     medians = result["medians"]
     assert set(medians) == {bench.BATCHED, bench.ALONE, bench.AGENT} and min(medians.values()) > 0
     assert result["ratios"][f"at once / {bench.ALONE}"] == medians[bench.BATCHED] / medians[bench.ALONE]
-    assert "trainings/CPU s" in (tmp_path / "act.md").read_text()
+    assert "trainings/CPU s" in (tmp_path / "act_speed.md").read_text()
     with pytest.raises(UsageError, match="alone=2"):
         bench.main(victims=1)
     with pytest.raises(UsageError, match="CartPole"):

@@ -109,7 +109,9 @@ def _write(found: Trained, victims: list[Victim], out: Path) -> None:
     more += ["![return under each attack, coloured by the share of the natural return](attacks-left.png)"]
     more += ["## Stronger attacks leave less", *_order(victims)]
     write_page(found.suite, found.environments, found.cells, found.steps, found.root, out, more)
-    write_text(out / "attacks-cells.csv", csv_of(victims))
+    write_text(
+        out / "attacks-cells.csv", csv_of(victims).replace(f"{found.root}/", "")
+    )  # no path of this machine
 
 
 def _table(victims: list[Victim], attacks: list[str], published: list[dict[str, str]]) -> str:

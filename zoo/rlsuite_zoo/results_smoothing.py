@@ -19,6 +19,7 @@ from rlsuite.core.statistics import bootstrap_interval
 from rlsuite.smoothing.planning import check_episodes
 from rlsuite.smoothing.survival import clopper_pearson_lower
 from rlsuite_envs.drawing import figure
+from rlsuite_zoo import run_folder
 from rlsuite_zoo.bench.report import machine
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import UsageError, unknown
@@ -27,7 +28,7 @@ from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_count, parse_seeds
 from rlsuite_zoo.report import rounded_down
 from rlsuite_zoo.results_smoothing_tasks import TASKS, Cell, Sizes, Task, measure, train_missing
-from rlsuite_zoo.run_folder import write_text
+from rlsuite_zoo.run_folder import portable, write_text
 
 SEEDS = "0-1"
 SIZES = Sizes()
@@ -201,7 +202,7 @@ def _provenance(lines: list[Line], sizes: Sizes) -> str:
     )
     return "\n".join(
         [
-            f"- Command: `{about['command']}`; {about['date']}; {versions}",
+            f"- Command: `{portable(run_folder.COMMAND)}`; {about['date']}; {versions}",
             f"- Environment steps per run: {steps}; training seeds {', '.join(map(str, seeds))}, of which the best on "
             f"{sizes.choosing:,} episodes is shown",
             f"- Certificates: {sizes.certifying:,} other episodes each, wrong with probability {sizes.alpha:g} at "

@@ -47,7 +47,7 @@ def main(
         updates: rollouts of a training; all of the experiments' by default.
         alone: trainings of one measurement where they come one after the other.
         repeats: measurements of each way; the median counts.
-        out: folder for act.json and act.md.
+        out: folder for act_speed.json and act_speed.md.
     """
     if env not in VICTIMS:
         raise unknown("victim", env, VICTIMS)
@@ -138,5 +138,5 @@ def _report(
         "machine": machine(),
     }
     console.print(", ".join(f"{name} = {ratio:.2f}" for name, ratio in result["ratios"].items()))
-    write_report(result, table, out, "act")
+    write_report(result, table, out, "act_speed")
     return result
