@@ -56,4 +56,4 @@ class Outcome:
         if not least:
             return None
         values = least[0] if len(least) == 1 else np.array([v.mean() for v in least])
-        return bootstrap_interval(values), max(set(names), key=names.count)
+        return bootstrap_interval(values), max(dict.fromkeys(names), key=names.count)

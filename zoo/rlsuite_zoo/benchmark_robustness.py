@@ -208,7 +208,7 @@ def _row(victim: Victim, attacks: list[str]) -> list[str]:
         f"{victim.eps:g}",
         *(cell_text(victim.interval(attack)) for attack in (CLEAN, *attacks)),
         cell_text(worst),
-        max(set(who), key=who.count) if who else "–",
+        max(dict.fromkeys(who), key=who.count) if who else "–",
         f"{Path(median).name}: {least[median][0]:,.0f}" if median else "–",
     ]
 

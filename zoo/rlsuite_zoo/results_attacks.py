@@ -129,7 +129,7 @@ def _table(victims: list[Victim], attacks: list[str], published: list[dict[str, 
     cells = [cell_text(interval) for interval in least] + [row.get("strongest", "") for row in published]
     lines.append(f"| *strongest* | {' | '.join(cells)} |")
     who = [[attack for _, attack in victim.strongest().values()] for victim in victims]
-    cells = [max(set(names), key=names.count) for names in who] + ["" for _ in published]
+    cells = [max(dict.fromkeys(names), key=names.count) for names in who] + ["" for _ in published]
     return "\n".join([*lines, f"| *mostly by* | {' | '.join(cells)} |"])
 
 
