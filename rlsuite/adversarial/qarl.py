@@ -25,9 +25,8 @@ would favour the short ones. `predict` takes the mean temperature of p_w as its 
 Ancestors by `adversary`: "none" (SAC), "random", "automatic" (RARL: both temperatures learned), "fixed" (maximum
 entropy: the first temperature stays), "linear" (temperature schedule), "force" (the teacher raises a limit of the
 forces, which both players see in the temperature's place).
-Expected (paper): QARL before RARL, force curriculum and SAC under forces and changed masses. The zoo's results page
-`forces` does not show it at 1e5 steps of the protagonist's own (five seeds, three tasks): pushes of 5 N hardly hurt
-HalfCheetah, on which the adversary's company costs return; xi decides how early the temperature falls.
+Expected (paper): QARL before RARL, force curriculum and SAC under forces and changed masses. Not shown at 1e5 own steps
+(results page `forces`): 5 N hardly hurt HalfCheetah, and the adversary's company costs return.
 """
 
 from __future__ import annotations
@@ -160,8 +159,8 @@ class QARL(Agent):
         return venv.single_observation_space, venv.single_action_space, venv.opponent_space
 
     def _build(self) -> None:
-        config, theirs = self.config, torch.Generator(self.device)
-        theirs.manual_seed(own_seed(self.seed, OPPONENT))
+        config = self.config
+        theirs = torch.Generator(self.device).manual_seed(own_seed(self.seed, OPPONENT))
         hot = config.adversary in TEMPERED
         self.players = [
             Player(space, self.obs_size + 1, self.num_envs, config, tempered=hot, generator=rng)
@@ -251,15 +250,8 @@ class QARL(Agent):
         One update (log line, `on_update`) is one iteration: an episode per environment and phase.
         """
         with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
+            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update,
+        ) as run:  # fmt: skip
             runner = self.start_runner()
             assert isinstance(self.venv, Versus)  # made by _make_env
             steppers = [runner.stepper, Stepper(self.venv.other_side(self.act_protagonist), self.device)]
@@ -304,9 +296,11 @@ class QARL(Agent):
             return metrics
         lesson = self.teacher.observe(alphas, returns)
         if lesson is not None:
-            metrics |= {"teacher/performance": lesson.performance, "teacher/kl_step": lesson.kl_step}
-            metrics |= {"teacher/kl_target": lesson.kl_target, "teacher/mean": self.teacher.mean}
+            metrics |= {
+                f"teacher/{name}": getattr(lesson, name) for name in ("performance", "kl_step", "kl_target")
+            }
             metrics |= {f"teacher/{word}": float(lesson.outcome == word) for word in ("moved", "kept")}
+            metrics["teacher/mean"] = self.teacher.mean
         return metrics
 
     def _phase(
