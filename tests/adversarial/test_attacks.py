@@ -200,9 +200,9 @@ def test_strength_orders_as_it_must(cartpole: PPO) -> None:
     victim = as_victim(cartpole)
     clean = returns(cartpole).mean()
     random = returns(AttackedPolicy(victim, RandomAttack(), Budget(1.5))).mean()
-    weak = returns(AttackedPolicy(victim, GradientAttack("pgd"), Budget(1.0))).mean()
+    weak = returns(AttackedPolicy(victim, GradientAttack("pgd"), Budget(1.25))).mean()
     strong = returns(AttackedPolicy(victim, GradientAttack("pgd"), Budget(1.5))).mean()
-    assert clean > 450 and strong < 0.2 * random and strong <= weak < 0.9 * clean
+    assert clean > 450 and strong < 0.2 * random and strong <= weak < 0.6 * clean
 
 
 def test_black_boxes_and_transfer_harm_without_gradients(cartpole: PPO) -> None:

@@ -6,24 +6,13 @@ All attacks meet the same episodes, so differences to the clean return are paire
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rlsuite.adversarial.attacks.budget import Budget
-from rlsuite.adversarial.attacks.zoo import attacks_for
-from rlsuite_zoo.attack_cells import (
-    CLEAN,
-    AttackCell,
-    keep_best,
-    members_of,
-    missing,
-    play_cell,
-    read_cell,
-    unmeasured_victim,
-)
+from rlsuite_zoo.attack_cells import CLEAN, AttackCell, cells_of, keep_best, missing, play_cell, read_cell
 from rlsuite_zoo.attack_outcome import Outcome
 from rlsuite_zoo.attack_page import write
 from rlsuite_zoo.cells import run_cells
@@ -62,22 +51,15 @@ def make_attack(
     grid = parse_grid(eps, "--eps")
     check_options(episodes, effort, jobs, unit, grid, norm)
     folders = find_trained([run])
-    common = {
+    common: dict[str, Any] = {
         "norm": norm, "unit": unit, "seed": seed,
         "episodes": min(episodes, QUICK_EPISODES) if quick else episodes, "effort": QUICK_EFFORT if quick else effort,
     }  # fmt: skip
     above = tuple(value for value in grid if value > 0)
     wanted: list[AttackCell] = []
-    names: dict[str, None] = {}
     for folder in folders:
-        clean = AttackCell(str(folder.path), CLEAN, (), **common)  # type: ignore[arg-type]
-        try:
-            mine = attacks_for(unmeasured_victim(clean), attacks)
-        except ValueError as error:
-            raise UsageError(f"{folder.path}: {error}") from error
-        names |= dict.fromkeys(mine)
-        single = [clean, *(AttackCell(str(folder.path), name, above, **common) for name in mine)]  # type: ignore[arg-type]
-        wanted += [replace(cell, member=member) for member in members_of(str(folder.path)) for cell in single]
+        wanted += cells_of(str(folder.path), attacks, above, **common)
+    names = dict.fromkeys(cell.attack for cell in wanted if cell.attack != CLEAN)
     if not report_only:
         todo = [cell for cell in wanted if missing(cell)]
         print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play")

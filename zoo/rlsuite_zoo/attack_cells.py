@@ -13,19 +13,19 @@ import torch
 
 from rlsuite import PROTECTED
 from rlsuite.adversarial.attacks.budget import Budget
-from rlsuite.adversarial.attacks.zoo import ATTACKS, Target, attacked
+from rlsuite.adversarial.attacks.zoo import ATTACKS, Target, attacked, attacks_for
 from rlsuite.adversarial.victim import Victim, as_victim, measured_unit
+from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.models import evaluate_policy, load_policy
 from rlsuite_zoo.run_folder import RunFolder, write_json
 
 __all__ = [
     "CLEAN",
     "AttackCell",
+    "cells_of",
     "keep_best",
-    "members_of",
     "play_cell",
     "read_cell",
-    "unmeasured_victim",
     "victim_of",
 ]
 
@@ -95,6 +95,27 @@ def unmeasured_victim(cell: AttackCell) -> Victim:
     return (
         replace(victim, unit=torch.ones_like(victim.unit), unit_name="raw") if cell.unit == "raw" else victim
     )
+
+
+def cells_of(run: str, attacks: str, eps: tuple[float, ...], **common: Any) -> list[AttackCell]:
+    """A run without and under every attack named that it can suffer; of a set of policies, every member.
+
+    Args:
+        run: its folder.
+        attacks: names, as `attacks_for` takes them.
+        eps: budgets above 0.
+        common: the other fields of the cells.
+
+    Raises:
+        UsageError: an unknown attack, or one that this run cannot suffer.
+    """
+    clean = AttackCell(run, CLEAN, (), **common)
+    try:
+        names = attacks_for(unmeasured_victim(clean), attacks)
+    except ValueError as error:
+        raise UsageError(f"{run}: {error}") from error
+    single = [clean, *(AttackCell(run, name, eps, **common) for name in names)]
+    return [replace(cell, member=member) for member in members_of(run) for cell in single]
 
 
 def victim_of(cell: AttackCell) -> Victim:

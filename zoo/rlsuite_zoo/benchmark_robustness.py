@@ -9,26 +9,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rlsuite.adversarial.attacks.zoo import ATTACKS, attacks_for
+from rlsuite.adversarial.attacks.zoo import ATTACKS
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.attack import QUICK_EFFORT, QUICK_EPISODES, check_options, name_of, urgency
-from rlsuite_zoo.attack_cells import (
-    CLEAN,
-    AttackCell,
-    keep_best,
-    members_of,
-    missing,
-    play_cell,
-    read_cell,
-    unmeasured_victim,
-)
+from rlsuite_zoo.attack_cells import CLEAN, AttackCell, cells_of, keep_best, missing, play_cell, read_cell
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
@@ -119,13 +110,7 @@ def make_benchmark(
         spec = folder.spec()
         bare = spec.env.removeprefix("rlsuite/")
         budget = STANDARD_EPS.get(bare, OTHER_EPS) if eps is None else eps
-        clean = AttackCell(str(folder.path), CLEAN, (), **common)
-        try:
-            names = attacks_for(unmeasured_victim(clean), attacks)
-        except ValueError as error:
-            raise UsageError(f"{folder.path}: {error}") from error
-        single = [clean, *(AttackCell(str(folder.path), name, (budget,), **common) for name in names)]
-        cells = [replace(cell, member=member) for member in members_of(str(folder.path)) for cell in single]
+        cells = cells_of(str(folder.path), attacks, (budget,), **common)
         wanted.setdefault((spec.group, spec.env, budget), []).extend(cells)
     every = [cell for cells in wanted.values() for cell in cells]
     if not report_only:

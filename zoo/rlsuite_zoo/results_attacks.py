@@ -6,15 +6,14 @@ The suite `attacks` trains the victims; the cells are those of `rlsuite attack`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rlsuite.adversarial.attacks.zoo import attacks_for
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_zoo.attack import name_of, urgency
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, members_of, missing, play_cell, unmeasured_victim
+from rlsuite_zoo.attack_cells import CLEAN, AttackCell, cells_of, missing, play_cell
 from rlsuite_zoo.benchmark_robustness import (
     STANDARD_EPS,
     Victim,
@@ -73,17 +72,14 @@ def make_results(
 
 def _cells(run: str, env: str) -> list[AttackCell]:
     """A run without and under every attack it can suffer."""
-    common: dict[str, object] = {
+    common: dict[str, Any] = {
         "norm": "linf",
         "unit": "auto",
         "episodes": EPISODES,
         "seed": 0,
         "effort": EFFORT,
     }
-    clean = AttackCell(run, CLEAN, (), **common)  # type: ignore[arg-type]
-    names = attacks_for(unmeasured_victim(clean), PLAYED)
-    single = [clean, *(AttackCell(run, name, (STANDARD_EPS[env],), **common) for name in names)]  # type: ignore[arg-type]
-    return [replace(cell, member=member) for member in members_of(run) for cell in single]
+    return cells_of(run, PLAYED, (STANDARD_EPS[env],), **common)
 
 
 def _write(found: Trained, victims: list[Victim], out: Path) -> None:
