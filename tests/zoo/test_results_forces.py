@@ -37,7 +37,9 @@ def test_the_suite_is_what_the_papers_compare() -> None:
     assert {"HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "rlsuite/WindyPoint-v0"} == set(suite.environments)
     assert len(suite.seeds) >= 5 and [entry.name for entry in suite.entries] == ["SAC", "RARL", "QARL"]
     for entry in suite.entries:  # as many steps of the protagonist's own for all
-        assert entry.budget("HalfCheetah-v5", suite.steps) == suite.steps // (2 if entry.name == "SAC" else 1)
+        assert entry.budget("Hopper-v5", suite.steps) == suite.steps // (2 if entry.name == "SAC" else 1)
+        cheetah = 100_000 if entry.name == "SAC" else 200_000
+        assert entry.budget("HalfCheetah-v5", suite.steps) == cheetah
 
 
 def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None) -> None:
@@ -48,6 +50,7 @@ def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None)
     for word in (
         "| | nobody |",
         "a new adversary |",
+        "another run's adversary |",
         "## The claim",
         "QARL minus SAC",
         "### InvertedPendulum-v5, other",
@@ -65,9 +68,14 @@ def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None)
     assert f"| {hand:,.1f} [" in row
     for name in ("forces-worst.png", "forces-map-InvertedPendulum-v5.png", "forces-temperature.png"):
         assert Path("results", name).stat().st_size > 5000 and f"({name})" in page
-    assert len(Path("results/forces-trials.csv").read_text().splitlines()) == 1 + 2 * 6 + 2 * 7
+    assert len(Path("results/forces-trials.csv").read_text().splitlines()) == 1 + 4 * 7
+    (alone,) = find_runs(["runs/results/forces/600-steps/InvertedPendulum-v5/qarl-fast-none"])
+    returns = json.loads((alone.path / "forces.json").read_text())["returns"]
+    assert "known" not in returns and "rival 0" in returns  # it meets the adversary of the other run
     again = rlsuite("results", "forces")
     assert "0 runs to do" in again.out and "0 protagonists to try" in again.out
+    folders[0].last.touch()  # as if trained again: who has met its adversary meets it again
+    assert "2 protagonists to try" in rlsuite("results", "forces", "--jobs", "2").out
 
 
 def test_the_strongest_new_adversary_counts() -> None:
@@ -77,7 +85,8 @@ def test_the_strongest_new_adversary_counts() -> None:
         "new adversary 1": np.array([2.0, 3.0]),
     }
     assert against(returns, "new adversary") == 2.5 and against(returns, "none") == 9.0
-    assert against(returns, "known") is None
+    assert against(returns, "known") is None and against(returns, "known", "none") == 9.0
+    assert against({**returns, "known": np.array([1.0])}, "known", "new adversary") == 1.0
 
 
 def test_an_unknown_environment_is_named(rlsuite: Any) -> None:

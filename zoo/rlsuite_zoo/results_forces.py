@@ -1,7 +1,8 @@
 """`rlsuite results forces`: SAC, RARL and QARL where nobody pushes, under every kind of push, and in changed bodies.
 
-The suite `forces` trains the protagonists; each then meets the panel of opponents, an adversary trained from scratch
-against it, and a map of masses and frictions. What was played stays in `RUN/forces.json` and `RUN/robustness/`.
+The suite `forces` trains the protagonists; each then meets the panel of opponents, the adversaries of all other runs,
+some trained from scratch against it, and a map of masses and frictions. What was played stays in `RUN/forces.json` and
+`RUN/robustness/`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from rlsuite import PPO
 from rlsuite.adversarial.panel import judge, panel, worst_case_adversary
 from rlsuite.adversarial.sweep import check_sweep
+from rlsuite.core.opponents import Opponent
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 from rlsuite_envs.two_player.make import as_game
@@ -25,7 +27,7 @@ from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.models import load_policy, quiet_mujoco
-from rlsuite_zoo.results_forces_page import NEW, write_forces
+from rlsuite_zoo.results_forces_page import NEW, RIVAL, write_forces
 from rlsuite_zoo.results_page import trained_suite
 from rlsuite_zoo.robustness import Sweep, play_sweep, read_sweep
 from rlsuite_zoo.run_folder import RunFolder, write_json
@@ -35,7 +37,7 @@ __all__ = ["SCALES", "Trial", "make_results", "play_trial", "read_trial"]
 SCALES = tuple(float(x) for x in np.linspace(0.5, 1.5, 11).round(2))
 """Of the torso's mass, and of all frictions."""
 EPISODES, ADVERSARY_STEPS = 20, 100_000
-FORMAT = 1
+FORMAT = 2
 """Of the files; a change of what a trial does raises it."""
 ADVERSARY: dict[str, Any] = {
     "num_envs": 16, "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:1e-3",
@@ -55,6 +57,8 @@ class Trial:
     """Of each new adversary's training."""
     adversaries: int = 2
     """New adversaries, from different seeds; the stronger one counts."""
+    rivals: tuple[str, ...] = ()
+    """Other runs of the task that have trained an adversary; the protagonist meets all of these."""
     seed: int = 77_000
     """Of episodes, opponents and adversaries, the same for all protagonists."""
 
@@ -65,8 +69,8 @@ class Trial:
 
 
 def _key(trial: Trial) -> dict[str, Any]:
-    stamp = RunFolder(trial.run).last.stat().st_mtime_ns
-    values = {**asdict(trial), "format": FORMAT, "stamp": stamp}
+    stamp, *stamps = (RunFolder(run).last.stat().st_mtime_ns for run in (trial.run, *trial.rivals))
+    values = {**asdict(trial), "rivals": stamps, "format": FORMAT, "stamp": stamp}
     del values["run"]
     return values
 
@@ -94,14 +98,11 @@ def play_trial(trial: Trial) -> float:
         return as_game(make_vector_env(spec.env, num_envs, num_threads=1, env_kwargs=dict(spec.env_kwargs)))
 
     match = game(trial.episodes)
-    known = getattr(policy, "opponent", None)
-    trained = spec.config.get("adversary") not in ("none", "random")
-    opponents = panel(
-        match,
-        horizon=_horizon(match),
-        known=known(trial.seed) if known and trained else None,
-        seed=trial.seed,
-    )
+    known = _adversary(policy, trial.seed) if _trained_adversary(folder) else None
+    opponents = panel(match, horizon=_horizon(match), known=known, seed=trial.seed)
+    for number, rival in enumerate(trial.rivals):
+        other = RunFolder(rival)
+        opponents[f"{RIVAL} {number}"] = _adversary(load_policy(other, other.last), trial.seed)
     learned = []
     for number in range(trial.adversaries):
         training = game(ADVERSARY["num_envs"])
@@ -122,6 +123,16 @@ def play_trial(trial: Trial) -> float:
     return time.perf_counter() - begun
 
 
+def _trained_adversary(folder: RunFolder) -> bool:
+    """Whether a run has trained an adversary beside its protagonist."""
+    return folder.spec().config.get("adversary") not in ("none", "random")
+
+
+def _adversary(model: Any, seed: int) -> Opponent:
+    opponent: Opponent = model.opponent(seed)
+    return opponent
+
+
 def _horizon(game: Any) -> int:
     """Steps of an episode."""
     pool = getattr(game, "pool", None)
@@ -140,7 +151,7 @@ def make_results(
         "forces", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
     )
     everyone = [folder for group in found.cells.values() for folder in group]
-    trials = {str(folder.path): Trial(str(folder.path), EPISODES, ADVERSARY_STEPS) for folder in everyone}
+    trials = {str(folder.path): _trial(folder, everyone) for folder in everyone}
     sweeps = {str(folder.path): sweep for folder in everyone if (sweep := _sweep(folder)) is not None}
     if not report_only:
         todo = [trial for trial in trials.values() if read_trial(trial) is None]
@@ -157,6 +168,13 @@ def make_results(
     write_forces(found, played, swept, Path(out))
     if found.failure is not None:
         raise found.failure
+
+
+def _trial(folder: RunFolder, everyone: list[RunFolder]) -> Trial:
+    """A protagonist's trial; rivals are the other runs of its task that have an adversary."""
+    env = folder.spec().env
+    rivals = (f for f in everyone if f.path != folder.path and f.spec().env == env and _trained_adversary(f))
+    return Trial(str(folder.path), EPISODES, ADVERSARY_STEPS, rivals=tuple(str(f.path) for f in rivals))
 
 
 def _sweep(folder: RunFolder) -> Sweep | None:

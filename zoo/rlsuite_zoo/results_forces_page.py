@@ -23,17 +23,19 @@ __all__ = ["write_forces"]
 Returns = Mapping[str, Mapping[str, np.ndarray]]
 """By run and opponent, [E]."""
 Swept = Mapping[str, tuple[Sweep, Found]]
-NEW = "new adversary"
+NEW, RIVAL = "new adversary", "rival"
 OPPONENTS = {
     "none": "nobody", "random": "random forces", "steps": "pulses", "random steps": "random pulses",
-    "known": "its own adversary", NEW: "a new adversary",
+    "known": "its own adversary", NEW: "a new adversary", RIVAL: "another run's adversary",
 }  # fmt: skip
+TRAINED = ("known", NEW, RIVAL)
+"""Opponents that have learned to push."""
 
 
-def against(returns: Mapping[str, np.ndarray], opponent: str) -> float | None:
-    """Mean return of a run against an opponent (of several new ones, the strongest), or None."""
+def against(returns: Mapping[str, np.ndarray], *opponents: str) -> float | None:
+    """Mean return of a run against an opponent (of several of its kinds, the strongest), or None."""
     found = [
-        float(values.mean()) for name, values in returns.items() if name.rstrip(" 0123456789") == opponent
+        float(values.mean()) for name, values in returns.items() if name.rstrip(" 0123456789") in opponents
     ]
     return min(found) if found else None
 
@@ -43,7 +45,7 @@ def write_forces(found: Trained, played: Returns, swept: Swept, out: Path) -> No
     out.mkdir(parents=True, exist_ok=True)
     more = ["## Under forces", _about(played), *_opponents(found, played)]
     _draw_points(found, played, out / "forces-worst.png")
-    more += ["![return where nobody pushes and against a new adversary](forces-worst.png)"]
+    more += ["![return where nobody pushes and against the strongest adversary](forces-worst.png)"]
     more += ["## The claim", *_claims(found, played, swept)]
     if swept:
         more += ["## Mass and friction", *_maps(found, swept, out)]
@@ -71,9 +73,9 @@ def _values(runs: list[RunFolder], value: Callable[[str], float | None]) -> list
     return [number for run in runs if (number := value(str(run.path))) is not None]
 
 
-def _met(played: Returns, opponent: str) -> Callable[[str], float | None]:
-    """A run's mean return against an opponent."""
-    return lambda run: against(played[run], opponent) if run in played else None
+def _met(played: Returns, *opponents: str) -> Callable[[str], float | None]:
+    """A run's mean return against the strongest of some kinds of opponents."""
+    return lambda run: against(played[run], *opponents) if run in played else None
 
 
 def _text(values: list[float]) -> str:
@@ -82,22 +84,27 @@ def _text(values: list[float]) -> str:
 
 def _about(played: Returns) -> str:
     one = next(iter(played.values()))
-    several = sum(name.startswith(NEW) for name in one)
+    new = sum(name.startswith(NEW) for name in one)
+    others = sorted({sum(name.startswith(RIVAL) for name in returns) for returns in played.values()})
     return (
         f"Mean return over {len(one['none'])} episodes that begin in the same states for all, the protagonist acting "
         f"by its mode; 95 % bootstrap intervals over seeds. A new adversary is trained by PPO from scratch against the "
-        f"finished protagonist; of {several} per protagonist the stronger one counts."
+        f"finished protagonist; of {new} per protagonist the stronger one counts. Every protagonist also meets the "
+        f"adversaries that the other runs of its task have trained ({' or '.join(map(str, others))}); the strongest "
+        "counts. *Strongest* is the least mean return against any adversary of these three kinds."
     )
 
 
 def _opponents(found: Trained, played: Returns) -> list[str]:
     parts = []
     for env in found.environments:
-        lines = [f"| | {' | '.join(OPPONENTS.values())} |", "|---|" + "---:|" * len(OPPONENTS)]
+        lines = [
+            f"| | {' | '.join(OPPONENTS.values())} | *strongest* |",
+            "|---|" + "---:|" * (len(OPPONENTS) + 1),
+        ]
         for name, runs in _groups(found, env).items():
-            cells = []
-            for opponent in OPPONENTS:
-                cells.append(_text(_values(runs, _met(played, opponent))))
+            kinds = [*((opponent,) for opponent in OPPONENTS), TRAINED]
+            cells = [_text(_values(runs, _met(played, *kind))) for kind in kinds]
             lines.append(f"| **{name}** | {' | '.join(cells)} |")
         parts += [f"### {env}", "\n".join(lines)]
     return parts
@@ -110,7 +117,7 @@ def _claims(found: Trained, played: Returns, swept: Swept) -> list[str]:
         return lambda run: function(swept[run][0], swept[run][1].returns) if run in swept else None
 
     measures: dict[str, Callable[[str], float | None]] = {
-        "against a new adversary": _met(played, NEW),
+        "against the strongest adversary": _met(played, *TRAINED),
         "where nobody pushes": _met(played, "none"),
         "mean over masses and frictions": mapped(lambda _, returns: float(returns.mean())),
         f"worst {TAIL:.0%} of masses and frictions": mapped(lambda _, returns: tail_mean(returns, TAIL)),
@@ -166,14 +173,14 @@ def _maps(found: Trained, swept: Swept, out: Path) -> list[str]:
 
 
 def _draw_points(found: Trained, played: Returns, path: Path) -> None:
-    """One panel an environment: where nobody pushes (open) and against a new adversary (full), by entry."""
+    """One panel an environment: where nobody pushes (open) and against the strongest adversary (full), by entry."""
     envs = [env for env in found.environments if _groups(found, env)]
     picture, axes = figure(1, len(envs), width=1.0 + 3.2 * len(envs), height=3.6)
     for ax, env in zip(axes[0], envs, strict=True):
         groups = _groups(found, env)
         for i, runs in enumerate(groups.values()):
-            for offset, opponent, face in ((-0.12, "none", "white"), (0.12, NEW, COLOURS[i])):
-                values = _values(runs, _met(played, opponent))
+            for offset, kind, face in ((-0.12, ("none",), "white"), (0.12, TRAINED, COLOURS[i])):
+                values = _values(runs, _met(played, *kind))
                 if not values:
                     continue
                 middle = bootstrap_interval(values)
@@ -183,7 +190,7 @@ def _draw_points(found: Trained, played: Returns, path: Path) -> None:
         ax.set_xticks(range(len(groups)), list(groups))
         ax.set_title(env.removeprefix("rlsuite/"), loc="left")
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("return (open: nobody pushes,\nfull: against a new adversary)")
+    axes[0, 0].set_ylabel("return (open: nobody pushes,\nfull: against the strongest adversary)")
     picture.savefig(path, dpi=120)
 
 
