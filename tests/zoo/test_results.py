@@ -1,6 +1,7 @@
 """The results page from a tiny suite."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,27 @@ def test_a_suite_trains_once_and_reports(rlsuite: Any, tiny: None) -> None:
     assert len(before) == 2
     assert "0 runs to do" in rlsuite("results", "tiny", "--steps", "512").out
     assert before == {folder.path: folder.last.stat().st_mtime_ns for folder in find_runs(["runs/results"])}
+
+
+def test_rows_of_runs_that_are_gone_can_stay(rlsuite: Any, tiny: None) -> None:
+    assert rlsuite("results", "tiny", "--seeds", "0-1", "--steps", "512", "--jobs", "2").code == 0
+    page, table = Path("results/tiny.md").read_text(), Path("results/tiny.csv").read_text()
+    (gone,) = find_runs(["runs/results/tiny/512-steps/CartPole-v1/ppo-default/seed1"])
+    shutil.rmtree(gone.path)
+    again = ("results", "tiny", "--seeds", "0-1", "--steps", "512", "--report-only")
+    assert rlsuite(*again, "--keep").code == 0
+    assert Path("results/tiny.csv").read_text() == table
+    kept = Path("results/tiny.md").read_text()
+    after = slice(page.index("## Returns"), None)
+    assert kept[kept.index("## Returns") :] == page[after]
+    assert "1 further runs are rows kept" in kept and "further runs" not in page
+    assert rlsuite(*again).code == 0
+    assert len(Path("results/tiny.csv").read_text().splitlines()) == len(table.splitlines()) - 1
+
+
+def test_a_page_with_more_than_tables_keeps_nothing(rlsuite: Any) -> None:
+    ran = rlsuite("results", "forces", "--report-only", "--keep")
+    assert ran.code == 2 and "--keep" in ran.err and "forces" in ran.err
 
 
 def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,11 @@ def test_victims_are_trained_attacked_and_reported(rlsuite: Any, small: None) ->
     assert len(Path("results/attacks-cells.csv").read_text().splitlines()) == 1 + 12
     again = rlsuite("results", "attacks")
     assert "0 runs to do" in again.out and "0 to play" in again.out
+    table, cells = (Path(f"results/attacks{part}.csv").read_text() for part in ("", "-cells"))
+    shutil.rmtree(runs[0])  # its rows can stay, in the same tables
+    assert rlsuite("results", "attacks", "--report-only", "--keep").code == 0
+    assert Path("results/attacks.csv").read_text() == table
+    assert sorted(Path("results/attacks-cells.csv").read_text().splitlines()) == sorted(cells.splitlines())
+    kept = Path("results/attacks.md").read_text()
+    begin, end = "### CartPole-v1, eps", "## Learning curves"
+    assert kept[kept.index(begin) : kept.index(end)] == page[page.index(begin) : page.index(end)]

@@ -155,6 +155,7 @@ def results(
     jobs: int | None = None,
     only: str = "",
     report_only: bool = False,
+    keep: bool = False,
     runs: str = "runs/results",
     out: str = "results",
 ) -> None:
@@ -168,6 +169,7 @@ def results(
         jobs: runs at a time (default: one per core).
         only: environments (of envs: or families; of hdpo: or groups; of subpo: tasks), separated by commas.
         report_only: write the page from the runs that exist, train nothing.
+        keep: let rows of the page's tables stay whose runs are not in --runs (bpo, sac, pdppo, attacks).
         runs: folder of the runs.
         out: folder of the page and its pictures.
     """
@@ -179,6 +181,12 @@ def results(
         "seeds": seeds, "steps": steps, "jobs": jobs, "only": only, "report_only": report_only,
         "runs": runs, "out": out,
     }  # fmt: skip
+    if keep and suite in OWN_RESULTS and suite != "attacks":
+        raise UsageError(
+            f"--keep: the page of {suite} has more in it than its tables; it is made from runs alone"
+        )
+    if keep or suite not in OWN_RESULTS:
+        options["keep"] = keep
     if suite in OWN_RESULTS:
         importlib.import_module(f"rlsuite_zoo.results_{suite}").make_results(**options)
     else:

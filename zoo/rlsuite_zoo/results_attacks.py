@@ -5,7 +5,9 @@ The suite `attacks` trains the victims; the cells are those of `rlsuite attack`,
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.report import cell_text
 from rlsuite_zoo.results_page import Trained, trained_suite, write_page
-from rlsuite_zoo.run_folder import write_text
+from rlsuite_zoo.run_folder import read_csv, write_text
 
 __all__ = ["make_results"]
 
@@ -41,9 +43,19 @@ ORDER = (("random", "pgd"), ("pgd", "sa-rl"), ("pgd", "pa-ad"), ("random", "sa-r
 
 
 def make_results(
-    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
+    *,
+    seeds: str,
+    steps: str,
+    jobs: int | None,
+    only: str,
+    report_only: bool,
+    runs: str,
+    out: str,
+    keep: bool = False,
 ) -> None:
     """Train and attack what is missing, then write `<out>/attacks.md`, `.csv` and pictures.
+
+    With `keep`, rows of the former tables whose run is not in `runs` stay.
 
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed. Interrupted: stopped by the user.
@@ -65,7 +77,7 @@ def make_results(
     victims = [victim for victim in victims if victim.returns]
     if not victims:
         raise UsageError("nothing was attacked; leave --report-only out")
-    _write(found, victims, Path(out))
+    _write(found, victims, Path(out), keep)
     if found.failure is not None:
         raise found.failure
 
@@ -82,8 +94,15 @@ def _cells(run: str, env: str) -> list[AttackCell]:
     return cells_of(run, PLAYED, (STANDARD_EPS[env],), **common)
 
 
-def _write(found: Trained, victims: list[Victim], out: Path) -> None:
+def _write(found: Trained, victims: list[Victim], out: Path, keep: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    cells = csv_of(victims).replace(f"{found.root}/", "")  # no path of this machine
+    if keep:
+        lines = _kept_lines(out / "attacks-cells.csv", cells)
+        victims, cells = (
+            _joined(found, victims, lines),
+            cells + "".join(f"{','.join(line)}\n" for line in lines),
+        )
     attacks = played_attacks(victims)
     more = [
         "## Under attack",
@@ -104,10 +123,36 @@ def _write(found: Trained, victims: list[Victim], out: Path) -> None:
     draw_shares(victims, attacks, out / "attacks-left.png")
     more += ["![return under each attack, coloured by the share of the natural return](attacks-left.png)"]
     more += ["## Stronger attacks leave less", *_order(victims)]
-    write_page(found.suite, found.environments, found.cells, found.steps, found.root, out, more)
-    write_text(
-        out / "attacks-cells.csv", csv_of(victims).replace(f"{found.root}/", "")
-    )  # no path of this machine
+    write_page(found, out, more, keep=keep)
+    write_text(out / "attacks-cells.csv", cells)
+
+
+def _kept_lines(path: Path, cells: str) -> list[list[str]]:
+    """Lines of the table at `path` whose run is not in `cells`."""
+    here = {line["run"] for line in csv.DictReader(cells.splitlines())}
+    return [list(line.values()) for line in read_csv(path) if line["run"] not in here]
+
+
+def _joined(found: Trained, victims: list[Victim], lines: list[list[str]]) -> list[Victim]:
+    """The victims, with the mean returns in `lines` as further runs, in the order of the suite."""
+    by_name = {(victim.env, victim.name): victim for victim in victims}
+    joined = []
+    for env in found.environments:
+        for entry in found.suite.entries:
+            mine = by_name.get((env, entry.name), Victim(entry.name, env, STANDARD_EPS[env], [], {}))
+            returns = {
+                (run.removeprefix(f"{found.root}/"), attack): r for (run, attack), r in mine.returns.items()
+            }
+            for name, task, run, attack, _, mean, *_ in lines:
+                if (task, name) == (env, entry.name):
+                    returns[run, attack] = np.array([float(mean)])
+            if returns:
+                returns = dict(
+                    sorted(returns.items(), key=lambda item: item[0][0])
+                )  # by run, attacks as they were
+                runs = list(dict.fromkeys(run for run, _ in returns))
+                joined.append(replace(mine, runs=runs, returns=returns))
+    return joined
 
 
 def _table(victims: list[Victim], attacks: list[str], published: list[dict[str, str]]) -> str:

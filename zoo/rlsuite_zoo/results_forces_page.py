@@ -56,7 +56,7 @@ def write_forces(found: Trained, played: Returns, swept: Swept, out: Path) -> No
             "protagonist's discounted return has reached the recipe's `performance`.",
             "![temperature over training](forces-temperature.png)",
         ]
-    write_page(found.suite, found.environments, found.cells, found.steps, found.root, out, more)
+    write_page(found, out, more)
     write_text(out / "forces-trials.csv", _csv(found, played))
 
 

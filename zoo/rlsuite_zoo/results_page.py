@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,14 +19,22 @@ from rlsuite_zoo.commands import make_spec, read_evaluation, safe_name
 from rlsuite_zoo.differences import paired, welch
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, launch
-from rlsuite_zoo.plot import plot_runs, read_curve
+from rlsuite_zoo.plot import plot_runs
 from rlsuite_zoo.recipe import parse_count, parse_seeds
+from rlsuite_zoo.results_rows import (
+    Cells,
+    Row,
+    Rows,
+    commit_of,
+    csv_of_rows,
+    has_curve,
+    kept_rows,
+    rows_of,
+    trained,
+)
 from rlsuite_zoo.results_rules import RuleReturns, play_rules, rule_rows, tables_beside_rules
-from rlsuite_zoo.run_folder import RunFolder, RunSpec, portable, read_csv, write_text
+from rlsuite_zoo.run_folder import RunFolder, RunSpec, portable, write_text
 from rlsuite_zoo.suite import Entry, Suite, load_suite
-
-Cells = dict[tuple[str, str], list[RunFolder]]
-"""Finished runs by environment and entry."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,22 @@ def trained_suite(
 
 
 def make_results(
-    name: str, *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
+    name: str,
+    *,
+    seeds: str,
+    steps: str,
+    jobs: int | None,
+    only: str,
+    report_only: bool,
+    runs: str,
+    out: str,
+    keep: bool = False,
 ) -> None:
     """Train what is missing (unless `report_only`), then write `<out>/<suite>.md` and its pictures.
 
     The page is written from what finished even when some runs failed.
+
+    With `keep`, rows of `<out>/<suite>.csv` whose run is not in `runs` stay in the tables.
 
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed.
@@ -91,7 +109,7 @@ def make_results(
     found = trained_suite(
         name, seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
     )
-    write_page(found.suite, found.environments, found.cells, found.steps, found.root, Path(out))
+    write_page(found, Path(out), keep=keep)
     if found.failure is not None:
         raise found.failure
 
@@ -132,51 +150,63 @@ def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root:
     }
 
 
-def write_page(
-    suite: Suite,
-    environments: list[str],
-    cells: Cells,
-    steps: int,
-    root: Path,
-    out: Path,
-    more: Sequence[str] = (),
-) -> None:
-    """The page and one picture of learning curves; rules play first, their returns are kept in `root`.
+def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: bool = False) -> None:
+    """The page and one picture of learning curves; rules play first, their returns are kept with the runs.
 
-    `more` are further parts, which come before the curves.
+    Args:
+        found: the runs.
+        out: folder of the page.
+        more: further parts, which come before the curves.
+        keep: let rows of the former table stay whose runs are not among `found`.
     """
     out.mkdir(parents=True, exist_ok=True)
+    suite, environments, cells = found.suite, found.environments, found.cells
+    rows, table = rows_of(cells), out / f"{suite.name}.csv"
+    kept = kept_rows(table, rows) if keep else {}
+    rows = {
+        key: sorted([*group, *kept.get(key, [])], key=lambda row: row.seed) for key, group in rows.items()
+    }
     first = {(f.spec().env, f.spec().seed): f.spec() for group in cells.values() for f in group}
-    played = play_rules(suite.rules, [first[key] for key in sorted(first)], root / "rules")
+    played = play_rules(suite.rules, [first[key] for key in sorted(first)], found.root / "rules")
     parts = [
         f"# {suite.title}",
         suite.about,
-        provenance([f for group in cells.values() for f in group], steps),
+        provenance([f for group in cells.values() for f in group], found.steps),
     ]
+    if any(kept.values()):
+        parts[-1] += "\n" + _of_kept([row for group in kept.values() for row in group])
     parts += ["## Returns", _note_evaluated(suite, cells)]
-    parts += [_returns(suite, env, cells, played) for env in environments]
+    parts += [_returns(found, env, rows, played) for env in environments]
     if suite.rules:
         by_entry = {
-            env: {e.name: found for e in suite.entries if (found := cells[env, e.name])}
+            env: {e.name: group for e in suite.entries if (group := cells[env, e.name])}
             for env in environments
         }
         parts += ["## Beside simple rules", *tables_beside_rules(suite.rules, by_entry, played, trained)]
     if suite.compare:
-        parts += ["## Who is ahead", *_differences(suite, environments, cells)]
+        parts += ["## Who is ahead", *_differences(suite, environments, rows)]
     parts += more
     picture = out / f"{suite.name}.png"
-    paths = [str(folder.path) for folders in cells.values() for folder in folders if _has_curve(folder)]
+    paths = [str(folder.path) for folders in cells.values() for folder in folders if has_curve(folder)]
     groups = {folders[0].spec().group: entry for (_, entry), folders in cells.items() if folders}
     if paths:
         plot_runs(paths, picture, quiet=True, labels=groups)
         parts += ["## Learning curves", f"![learning curves]({picture.name})"]
-    write_text(out / f"{suite.name}.csv", _every_run(environments, cells))
+    write_text(table, csv_of_rows(rows))
     page = out / f"{suite.name}.md"
     write_text(page, "\n\n".join(parts) + "\n")
     print(f"wrote {page} and {picture}")
 
 
-def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[str]:
+def _of_kept(kept: list[Row]) -> str:
+    commits = ", ".join(sorted({row.commit for row in kept} - {""})) or "not noted"
+    return (
+        f"- {len(kept)} further runs are rows kept from this page's earlier table (commit: {commits}); their folders "
+        "were not at hand, and no curves of them are drawn."
+    )
+
+
+def _differences(suite: Suite, environments: list[str], rows: Rows) -> list[str]:
     """For each pair to compare, the difference of the mean returns over seeds with its 95 % interval."""
     how = (
         "Student's 95 % interval over seeds, paired (the same episodes)"
@@ -193,29 +223,17 @@ def _differences(suite: Suite, environments: list[str], cells: Cells) -> list[st
     ]
     for first, second in suite.compare:
         for env in environments:
-            row = [f"{first} minus {second}", env]
-            groups = [cells[env, name] for name in (first, second)]
+            groups = [rows[env, name] for name in (first, second)]
             if not all(groups):
                 continue
-            for value in (_evaluated, trained):
-                if suite.paired and value is _evaluated:
-                    one, other = ({f.spec().seed: _evaluated(f) for f in group} for group in groups)
-                    row += paired([one[seed] - other[seed] for seed in one if seed in other])
-                else:
-                    row += welch(*([value(folder) for folder in group] for group in groups))
-            lines.append(f"| {' | '.join(row)} |")
+            if suite.paired:
+                one, other = ({row.seed: row.evaluated for row in group} for group in groups)
+                evaluated = paired([one[seed] - other[seed] for seed in one if seed in other])
+            else:
+                evaluated = welch(*([row.evaluated for row in group] for group in groups))
+            training = welch(*([row.training for row in group] for group in groups))
+            lines.append(f"| {' | '.join([f'{first} minus {second}', env, *evaluated, *training])} |")
     return [note, "\n".join(lines)]
-
-
-def _every_run(environments: list[str], cells: Cells) -> str:
-    """One CSV line a run, so that others can compute their own statistics."""
-    lines = ["environment,entry,seed,steps,evaluated_return,training_return_last_tenth"]
-    for (env, name), folders in cells.items():
-        for folder in folders if env in environments else []:
-            spec = folder.spec()
-            numbers = f"{spec.seed},{folder.status()['steps']},{_evaluated(folder):.2f},{trained(folder):.2f}"
-            lines.append(f"{env},{name},{numbers}")
-    return "\n".join(lines) + "\n"
 
 
 def provenance(folders: list[RunFolder], steps: int) -> str:
@@ -226,7 +244,7 @@ def provenance(folders: list[RunFolder], steps: int) -> str:
     )
     where = [json.loads((f.path / "versions.json").read_text(encoding="utf-8")) for f in folders]
     found = [", ".join(f"{k} {v}" for k, v in versions.items() if k != "platform") for versions in where]
-    commits = {git["commit"][:12] + " (changed)" * git["dirty"] for f in folders if (git := _git(f))}
+    commits = {commit for f in folders if (commit := commit_of(f))}
     budgets = " or ".join(
         f"{n:,}" for n in sorted({f.spec().steps for f in folders} or {steps}, reverse=True)
     )
@@ -240,30 +258,6 @@ def provenance(folders: list[RunFolder], steps: int) -> str:
         "- Numbers are the mean over seeds, its 95 % bootstrap interval, and the number of seeds.",
     ]
     return "\n".join(lines)
-
-
-def _git(folder: RunFolder) -> dict[str, Any]:
-    path = folder.path / "git.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
-
-
-def _evaluated(folder: RunFolder) -> float:
-    record = read_evaluation(folder)
-    return float("nan") if record is None else float(record["mean"])
-
-
-def trained(folder: RunFolder) -> float:
-    """Mean training return of the last tenth of the steps; NaN if no episode ended."""
-    if not _has_curve(folder):
-        return float("nan")
-    steps, values = read_curve(folder, "rollout/ep_rew_mean")
-    return float(values[steps >= 0.9 * steps[-1]].mean())
-
-
-def _has_curve(folder: RunFolder) -> bool:
-    """Whether an episode ended during the run; in a very short one perhaps none did."""
-    return any(row.get("rollout/ep_rew_mean") for row in read_csv(folder.progress))
 
 
 def _note_evaluated(suite: Suite, cells: Cells) -> str:
@@ -296,19 +290,17 @@ def _cell(values: list[float]) -> str:
     return f"{mean} [{low}, {high}] ({len(known)})"
 
 
-def _returns(suite: Suite, env: str, cells: Cells, played: RuleReturns) -> str:
+def _returns(found: Trained, env: str, rows: Rows, played: RuleReturns) -> str:
     """Our entries, the rules and the published numbers of one environment, in one table."""
+    suite = found.suite
     lines = [f"### {env}", "", "| | trained policy | training, last tenth | source |", "|---|---:|---:|---|"]
     for entry in suite.entries:
-        folders = cells[env, entry.name]
-        if not folders:
+        group = rows[env, entry.name]
+        if not group:
             continue
-        evaluated, training = (
-            _cell([value(folder) for folder in folders]) for value in (_evaluated, trained)
-        )
-        spec = folders[0].spec()
-        budget = f", {spec.steps:,} steps" if entry.steps else ""
-        budget += ", actions sampled" if spec.eval_stochastic else ""
+        evaluated, training = _cell([row.evaluated for row in group]), _cell([row.training for row in group])
+        budget = f", {entry.budget(env, found.steps):,} steps" if entry.steps else ""
+        budget += ", actions sampled" * any(f.spec().eval_stochastic for f in found.cells[env, entry.name])
         lines.append(
             f"| **{entry.name}** | {evaluated} | {training} | `{entry.algo}`, recipe `{entry.recipe_on(env)}`{budget} |"
         )
