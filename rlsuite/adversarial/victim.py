@@ -33,7 +33,7 @@ from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.networks import ActorCritic
 from rlsuite.core.two_player import AGENT
-from rlsuite.core.vec_env import to_numpy
+from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.off_policy.sac import SAC
 from rlsuite.sb3 import SB3Policy, as_policy
 from rlsuite_envs.make import make_vector_env
@@ -192,8 +192,7 @@ def watch(
             array = to_numpy(obs)
             rows.append(torch.from_numpy(np.asarray(array, np.float64).reshape(num_envs, -1).copy()))
             action, _ = model.predict(array, deterministic=True)
-            sent = torch.as_tensor(action) if getattr(venv, "output", "numpy") == "torch" else action
-            obs = venv.step(sent)[0]
+            obs = venv.step(env_action(venv, action))[0]
     finally:
         venv.close()
     return torch.cat(rows)

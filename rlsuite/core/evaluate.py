@@ -20,6 +20,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from rlsuite.core.rng import EVALUATION, own_seed
 from rlsuite.core.statistics import Interval, bootstrap_interval
+from rlsuite.core.vec_env import env_action
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument", "own_draws"]
 
@@ -189,11 +190,7 @@ def _play(
             obs, state=state, episode_start=start, deterministic=deterministic, **mask_argument(policy, info)
         )
         _check_finite("action", action, step)
-        if getattr(venv, "output", "numpy") == "torch":
-            env_action: Any = torch.as_tensor(action, device=venv.device)  # type: ignore[attr-defined]
-        else:
-            env_action = action
-        obs, reward, terminated, truncated, info = venv.step(env_action)
+        obs, reward, terminated, truncated, info = venv.step(env_action(venv, action))
         obs, reward, start = _numpy(obs), _numpy(reward), _numpy(terminated) | _numpy(truncated)
         step += 1
         _check_finite("reward", reward, step)

@@ -53,7 +53,6 @@ class VectorEnvAdapter(DummyVecEnv):
                 "(gym.make_vec(id, vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}))"
             )
         self.vector_env = vector_env
-        self._torch = getattr(vector_env, "output", "numpy") == "torch"
         self._return = np.zeros(vector_env.num_envs)
         self._length = np.zeros(vector_env.num_envs, dtype=np.int64)
         self._started = time.time()
@@ -82,9 +81,7 @@ class VectorEnvAdapter(DummyVecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Observations, rewards [B] float32, dones [B] bool, and one info dict per environment."""
-        action: Any = self.actions
-        if self._torch:
-            action = torch.as_tensor(np.asarray(action), device=getattr(self.vector_env, "device", "cpu"))
+        action = env_action(self.vector_env, np.asarray(self.actions))
         obs, reward, terminated, truncated, info = self.vector_env.step(action)
         reward, terminated, truncated = (to_numpy(x) for x in (reward, terminated, truncated))
         done = terminated | truncated
@@ -185,6 +182,13 @@ class VectorEnvAdapter(DummyVecEnv):
         """True for `Monitor` (this adapter does its work), else what the single environments say."""
         index = list(self._get_indices(indices))
         return [issubclass(Monitor, wrapper_class) for _ in index]
+
+
+def env_action(venv: VectorEnv[Any, Any, Any], action: Any) -> Any:
+    """Actions [B, ...] as `venv.step` takes them: a tensor on the environment's device, or an array."""
+    if getattr(venv, "output", "numpy") == "torch":
+        return torch.as_tensor(action, device=getattr(venv, "device", None))
+    return to_numpy(action)
 
 
 def to_numpy(value: Any) -> np.ndarray:

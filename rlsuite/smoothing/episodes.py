@@ -19,7 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor, mask_argument, own_draws
 from rlsuite.core.two_player import AGENT, Versus
-from rlsuite.core.vec_env import to_numpy
+from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.smoothing.smoothed import Attack, SmoothedPolicy
 
 __all__ = ["SmoothedReturns", "smoothed_returns"]
@@ -131,7 +131,7 @@ def _play(
 def _episodes(
     smoothed: SmoothedPolicy, venv: VectorEnv[Any, Any, Any], episodes: int, seed: int, deterministic: bool
 ) -> SmoothedReturns:
-    count, torch_env = venv.num_envs, getattr(venv, "output", "numpy") == "torch"
+    count = venv.num_envs
     share = np.array([(episodes + i) // count for i in range(count)])  # sums to N
     slot = np.cumsum(share) - share  # where an environment's next episode is written
     end = slot + share
@@ -155,8 +155,7 @@ def _episodes(
             deterministic=deterministic,
             **mask_argument(smoothed, info),
         )
-        env_action: Any = torch.as_tensor(action, device=venv.device) if torch_env else action  # type: ignore[attr-defined]
-        obs, reward, terminated, truncated, info = venv.step(env_action)
+        obs, reward, terminated, truncated, info = venv.step(env_action(venv, action))
         reward, done = to_numpy(reward), to_numpy(terminated) | to_numpy(truncated)
         step += 1
         _check("reward", reward, step)

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from rlsuite import PPO
 from rlsuite.core.evaluate import evaluate
+from rlsuite.core.vec_env import env_action
 
 SAME_STEP = AutoresetMode.SAME_STEP
 
@@ -203,3 +204,13 @@ def test_masks_reach_policies_that_ask_for_them() -> None:
     result = evaluate(Masked(), env, episodes=40)
     assert len(seen) >= 10
     assert (result.returns >= 0).all()  # forbidden actions cost 10
+
+
+@pytest.mark.parametrize(("output", "kind"), [("torch", torch.Tensor), ("numpy", np.ndarray)])
+@pytest.mark.parametrize("action", [[0, 1], np.array([0, 1]), torch.tensor([0, 1])])
+def test_actions_reach_an_environment_in_its_own_kind(output: str, kind: type, action: Any) -> None:
+    venv = gym.make_vec("rlsuite/CartPole-v1", num_envs=2, output=output)
+    sent = env_action(venv, action)
+    assert isinstance(sent, kind) and [int(x) for x in sent] == [0, 1]
+    venv.reset(seed=0)
+    assert len(venv.step(sent)[1]) == 2

@@ -21,7 +21,7 @@ from torch import Tensor
 from rlsuite.adversarial.attacks.budget import Budget, project, spend
 from rlsuite.adversarial.attacks.gradient import Attack
 from rlsuite.adversarial.victim import Victim, check_space
-from rlsuite.core.vec_env import to_numpy
+from rlsuite.core.vec_env import env_action, to_numpy
 
 __all__ = ["AttackedEnv", "AttackedPolicy", "AttackedVectorEnv", "Perturber"]
 
@@ -207,7 +207,6 @@ class AttackedVectorEnv(VectorEnv[Any, Any, Any]):
             venv.observation_space,
         )
         self.single_action_space, self.action_space = venv.single_action_space, venv.action_space
-        self.torch = getattr(venv, "output", "numpy") == "torch"
         self.true_obs: np.ndarray = np.empty(0)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -218,8 +217,7 @@ class AttackedVectorEnv(VectorEnv[Any, Any, Any]):
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """The environment's step; only what is seen of it is changed."""
-        sent = torch.as_tensor(actions) if self.torch else to_numpy(actions)
-        obs, reward, terminated, truncated, info = self.venv.step(sent)
+        obs, reward, terminated, truncated, info = self.venv.step(env_action(self.venv, actions))
         reward, terminated, truncated = to_numpy(reward), to_numpy(terminated), to_numpy(truncated)
         ended = terminated | truncated
         if ended.any() and self.perturber is not None and info.get("final_obs") is not None:

@@ -40,7 +40,7 @@ from rlsuite.adversarial.attacks.budget import Budget, project, steepest
 from rlsuite.adversarial.victim import Heads, Victim
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.session import OnUpdate
-from rlsuite.core.vec_env import to_numpy
+from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.policy_gradient.ppo import PPO
 from rlsuite_envs.make import make_vector_env
 
@@ -205,10 +205,7 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
         self._told.u = to_numpy(actions)
         seen = self.perturber(self.obs)
         action, _ = self.victim.model.predict(seen, deterministic=self.deterministic)
-        torch_env = getattr(self.venv, "output", "numpy") == "torch"
-        obs, reward, terminated, truncated, info = self.venv.step(
-            torch.as_tensor(action) if torch_env else action
-        )
+        obs, reward, terminated, truncated, info = self.venv.step(env_action(self.venv, action))
         self.obs = to_numpy(obs)
         return self.obs, self.paid * to_numpy(reward), to_numpy(terminated), to_numpy(truncated), info
 
@@ -225,8 +222,7 @@ def ends_early(env: str, *, seed: int = 0, env_kwargs: dict[str, Any] | None = N
         venv.action_space.seed(seed)
         for _ in range(WATCHED):
             action = venv.action_space.sample()
-            torch_env = getattr(venv, "output", "numpy") == "torch"
-            if bool(to_numpy(venv.step(torch.as_tensor(action) if torch_env else action)[2]).any()):
+            if bool(to_numpy(venv.step(env_action(venv, action))[2]).any()):
                 return True
         return False
     finally:

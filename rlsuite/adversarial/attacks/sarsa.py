@@ -29,7 +29,7 @@ from rlsuite.adversarial.attacks.gradient import ascend, policy_divergence
 from rlsuite.adversarial.victim import Victim
 from rlsuite.core.config import check_range
 from rlsuite.core.networks import mlp
-from rlsuite.core.vec_env import to_numpy
+from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite_envs.make import make_vector_env
 
 __all__ = ["RobustSarsaAttack", "SarsaConfig", "interval_bounds"]
@@ -214,8 +214,7 @@ def _collect(venv: Any, victim: Victim, obs: Any, length: int) -> tuple[Any, dic
     for _ in range(length):
         array = to_numpy(obs)
         action, _ = victim.model.predict(array, deterministic=True)
-        torch_env = getattr(venv, "output", "numpy") == "torch"
-        obs, reward, terminated, truncated, info = venv.step(torch.as_tensor(action) if torch_env else action)
+        obs, reward, terminated, truncated, info = venv.step(env_action(venv, action))
         final = to_numpy(obs).reshape(num_envs, -1).astype(np.float64).copy()
         done = to_numpy(terminated) | to_numpy(truncated)
         if done.any():

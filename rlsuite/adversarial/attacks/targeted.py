@@ -35,7 +35,7 @@ from rlsuite.adversarial.attacks.gradient import ascend, divergence
 from rlsuite.adversarial.victim import Victim
 from rlsuite.core.config import check_range
 from rlsuite.core.networks import mlp
-from rlsuite.core.vec_env import to_numpy
+from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite_envs.make import make_vector_env
 
 __all__ = ["RATAttack", "RATConfig", "TargetedAttack", "check_intention"]
@@ -223,8 +223,7 @@ class _Learner:
             rows = torch.as_tensor(array.reshape(count, -1)).double()
             self.seen.append(rows)
             action = self._act(array, rows, age < switch)
-            sent = torch.as_tensor(action) if getattr(venv, "output", "numpy") == "torch" else action
-            obs, _, terminated, truncated, _ = venv.step(sent)
+            obs, _, terminated, truncated, _ = venv.step(env_action(venv, action))
             done = torch.as_tensor(to_numpy(terminated) | to_numpy(truncated))
             age = torch.where(done, 0, age + 1)
             switch = torch.where(done, self._switches(count), switch)
