@@ -68,9 +68,9 @@ def test_the_page_and_its_runs_are_kept(capsys, tmp_path):
     capsys.readouterr()
     make()
     said = capsys.readouterr().out
-    assert "trained" not in said and "measured" not in said and "wrote" in said
+    assert "0 models to train" in said and "0 cells to measure" in said and "wrote" in said
     make(seeds="0", only="cartpole-5")
-    assert "measured" in capsys.readouterr().out  # another choice of seeds is another measurement
+    assert "2 cells to measure" in capsys.readouterr().out  # another choice of seeds is another measurement
 
 
 @pytest.mark.usefixtures("_tiny")

@@ -152,10 +152,8 @@ def missing(cell: AttackCell) -> list[float]:
     return [eps for eps in (cell.eps or (0.0,)) if f"{eps:g}" not in done]
 
 
-def play_cell(cell: AttackCell) -> float:
-    """Play the budgets that are missing; every one is on the disk when it is done. Returns seconds."""
-    torch.set_num_threads(1)
-    begun = time.perf_counter()
+def play_cell(cell: AttackCell) -> None:
+    """Play the budgets that are missing; every one is on the disk when it is done."""
     spec = RunFolder(cell.run).spec()
     victim = victim_of(cell)
     record = read_cell(cell) or {"cell": _key(cell), "unit": victim.unit_name, "budgets": {}}
@@ -180,4 +178,3 @@ def play_cell(cell: AttackCell) -> float:
         }
         cell.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(cell.path, record)
-    return time.perf_counter() - begun

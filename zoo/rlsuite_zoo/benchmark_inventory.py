@@ -182,8 +182,8 @@ def _name(cell: Cell) -> str:
     return f"{cell.policy} in {cell.scenario}"
 
 
-def _play_one(root: str, cell: Cell) -> float:
-    """In a worker: play a cell and keep it; returns the seconds it took."""
+def _play_one(root: str, cell: Cell) -> None:
+    """In a worker: play a cell and keep it."""
     started, key = time.perf_counter(), _key(cell)
     try:
         record = play_cell(cell)
@@ -195,4 +195,3 @@ def _play_one(root: str, cell: Cell) -> float:
     path = _path(Path(root), cell)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"cell": key, "wall": took, **record})
-    return took

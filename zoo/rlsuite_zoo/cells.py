@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from typing import Any, TypeVar
 
+import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -34,12 +35,12 @@ Cell = TypeVar("Cell")
 
 
 def run_cells(
-    play: Callable[[Cell], float], cells: Sequence[Cell], jobs: int, name: Callable[[Cell], str]
+    play: Callable[[Cell], object], cells: Sequence[Cell], jobs: int, name: Callable[[Cell], str]
 ) -> None:
     """Play cells, `jobs` at a time; each is on the disk when it is done.
 
     Args:
-        play: plays one cell, keeps it, returns the seconds it took; can be pickled, like the cells.
+        play: plays one cell on one torch thread and keeps it; can be pickled, like the cells.
         cells: in the order in which they start.
         jobs: processes; one plays here.
         name: of a cell, for the progress bar.
@@ -52,7 +53,7 @@ def run_cells(
     with _Progress(len(cells)) as progress:
         if min(jobs, len(cells)) == 1:
             for cell in cells:
-                progress.step(name(cell), play(cell))
+                progress.step(name(cell), _timed(play, cell))
             return
         before = {variable: os.environ.get(variable) for variable in ONE_THREAD}
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # the workers' arithmetic; read when they start
@@ -61,7 +62,7 @@ def run_cells(
             min(jobs, len(cells)), mp_context=context, initializer=_leave_stopping_to_parent
         )
         try:
-            futures: dict[Future[float], Cell] = {pool.submit(play, cell): cell for cell in cells}
+            futures: dict[Future[float], Cell] = {pool.submit(_timed, play, cell): cell for cell in cells}
             for future in as_completed(futures):
                 progress.step(name(futures[future]), future.result())
         except KeyboardInterrupt as error:
@@ -74,6 +75,16 @@ def run_cells(
                     os.environ.pop(variable, None)
                 else:
                     os.environ[variable] = value
+
+
+def _timed(play: Callable[[Cell], object], cell: Cell) -> float:
+    """Seconds that a cell took."""
+    torch.set_num_threads(
+        1
+    )  # two are slower with small networks, and the other cores have cells of their own
+    begun = time.perf_counter()
+    play(cell)
+    return time.perf_counter() - begun
 
 
 def _leave_stopping_to_parent() -> None:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium import spaces
 from scipy.stats import binom
 
@@ -80,10 +78,8 @@ def read_cell(cell: Played) -> np.ndarray | None:
     return np.array(record["returns"])
 
 
-def play_cell(cell: Played) -> float:
-    """Play and keep the episodes; returns seconds."""
-    torch.set_num_threads(1)
-    begun = time.perf_counter()
+def play_cell(cell: Played) -> None:
+    """Play and keep the episodes."""
     folder = RunFolder(cell.run)
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     attack: Any = None
@@ -104,7 +100,6 @@ def play_cell(cell: Played) -> float:
     )  # fmt: skip
     cell.path.parent.mkdir(parents=True, exist_ok=True)
     write_json(cell.path, {"cell": _key(cell), "returns": found.returns.tolist()})
-    return time.perf_counter() - begun
 
 
 def make_certificates(

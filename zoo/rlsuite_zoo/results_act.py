@@ -10,9 +10,6 @@ import csv
 import dataclasses
 import datetime
 import io
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ import torch
 from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
 from rlsuite.adversarial.cheap_talk.control import control_returns
 from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims, derived_seeds
-from rlsuite_zoo.display import out_console
+from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.recipe import parse_count, parse_seeds
@@ -80,7 +77,7 @@ def make_results(
         print(f"{len(todo)} runs to do in {root}")
         for run in todo:
             run.prepare()
-        _in_processes(evolve, todo, jobs or cores())
+        run_cells(evolve, todo, jobs or cores(), lambda run: f"{run.task.key}, seed {run.seed}")
     finished = [run for run in everything if run.finished]
     if not finished:
         raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
@@ -101,20 +98,8 @@ def chosen_tasks(only: str) -> list[Task]:
     return [known[key] for key in keys]
 
 
-def _in_processes(work: Callable[[ActRun], str], todo: list[ActRun], jobs: int) -> None:
-    console = out_console()
-    if jobs == 1 or len(todo) < 2:
-        for run in todo:
-            console.print(work(run))
-        return
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
-        for line in pool.map(work, todo):
-            console.print(line)
-
-
-def evolve(run: ActRun) -> str:
-    """Evolve the adversary of a folder from where it is, then judge it; returns a line to print."""
-    torch.set_num_threads(1)
+def evolve(run: ActRun) -> None:
+    """Evolve the adversary of a folder from where it is, then judge it."""
     task = run.task
     if run.checkpoint.exists():
         act = ACT.load(run.checkpoint, device="cpu")
@@ -135,7 +120,6 @@ def evolve(run: ActRun) -> str:
     if act.generation < task.generations:
         act.learn(task.generations - act.generation, log_interval=None, on_update=keep)
     write_json(run.tested, judge(act))
-    return f"{task.key}, seed {run.seed}: {act.generation} generations in {run.path}"
 
 
 def judge(act: ACT) -> dict[str, Any]:

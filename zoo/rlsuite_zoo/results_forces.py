@@ -8,13 +8,11 @@ some trained from scratch against it, and a map of masses and frictions. What wa
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from rlsuite import PPO
 from rlsuite.adversarial.panel import judge, panel, worst_case_adversary
@@ -86,10 +84,8 @@ def read_trial(trial: Trial) -> dict[str, np.ndarray] | None:
     return {name: np.array(values) for name, values in record["returns"].items()}
 
 
-def play_trial(trial: Trial) -> float:
-    """Play and keep a trial; returns seconds."""
-    torch.set_num_threads(1)
-    begun = time.perf_counter()
+def play_trial(trial: Trial) -> None:
+    """Play and keep a trial."""
     folder = RunFolder(trial.run)
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     quiet_mujoco(spec.env)
@@ -120,7 +116,6 @@ def play_trial(trial: Trial) -> float:
         returns[name] = by_start.tolist()
     match.close()
     write_json(trial.path, {"trial": _key(trial), "returns": returns})
-    return time.perf_counter() - begun
 
 
 def _trained_adversary(folder: RunFolder) -> bool:

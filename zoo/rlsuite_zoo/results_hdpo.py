@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import datetime
 import json
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import rlsuite
 from rlsuite.inventory.layout import describe
@@ -25,8 +22,8 @@ from rlsuite.inventory.simulation import LongRun, long_run_cost
 from rlsuite_envs.inventory.optimal import Optimum, optimum
 from rlsuite_envs.kernel import Kernel, make_kernel
 from rlsuite_envs.registration import KERNELS
+from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.commands import make_spec, safe_name
-from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import RunFailed, cores, launch
 from rlsuite_zoo.recipe import parse_count, parse_seeds
@@ -95,7 +92,9 @@ def make_results(
     finished = {key: [f for f in group if f.finished] for key, group in folders.items()}
     everything = [f for group in finished.values() for f in group]
     if everything:
-        _test(everything, jobs or cores())
+        untested = [folder for folder in everything if not (folder.path / "test.json").exists()]
+        print(f"{len(untested)} policies to test")
+        run_cells(simulate_run, [str(f.path) for f in untested], jobs or cores(), lambda run: Path(run).name)
         tested = {key: read_tested(group) for key, group in finished.items() if group}
         optima = {id: known_optimum(id) for ids in chosen.values() for id in ids}
         rows = {group: rows_of(group, ids, tested, optima) for group, ids in chosen.items()}
@@ -138,24 +137,8 @@ def _prepare(
     return todo
 
 
-def _test(folders: list[RunFolder], jobs: int) -> None:
-    """Simulate the policies that have no test yet, several at a time."""
-    todo = [str(folder.path) for folder in folders if not (folder.path / "test.json").exists()]
-    if not todo:
-        return
-    console = out_console()
-    if jobs == 1:
-        for path in todo:
-            console.print(f"tested {simulate_run(path)}")
-        return
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
-        for i, path in enumerate(pool.map(simulate_run, todo)):
-            console.print(f"tested {i + 1} of {len(todo)}: {path}")
-
-
-def simulate_run(path: str) -> str:
+def simulate_run(path: str) -> None:
     """Simulate the policy of a run folder for long, and write test.json and test.npy beside it."""
-    torch.set_num_threads(1)
     folder = RunFolder(path)
     spec = folder.spec()
     kernel = kernel_of(spec.env)
@@ -173,7 +156,6 @@ def simulate_run(path: str) -> str:
     cost = {"cost": float(paths.mean()) / stores, "standard_error": error / stores}
     today = datetime.date.today().isoformat()
     write_json(folder.path / "test.json", {**cost, **TEST, "seed": TEST_SEED, "date": today})
-    return path
 
 
 def kernel_of(id: str) -> Kernel[Any, Any, Any]:

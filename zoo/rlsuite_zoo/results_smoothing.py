@@ -6,12 +6,9 @@ clean smoothed episodes, then attacked. Models and measurements are kept and fou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +18,7 @@ from rlsuite.smoothing.survival import clopper_pearson_lower
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo import run_folder
 from rlsuite_zoo.bench.report import machine
+from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.display import out_console
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.launch import cores
@@ -73,13 +71,12 @@ def make_results(
         for sigma in task.sigmas
     ]
     if not report_only:
-        _do(
-            train_missing,
-            [(c, s) for s in numbers for c in cells if not c.model(s).exists()],
-            jobs,
-            "trained",
-        )
-        _do(measure, [(c, numbers, SIZES) for c in cells if not c.measured(numbers, SIZES)], jobs, "measured")
+        todo = [(cell, seed) for seed in numbers for cell in cells if not cell.model(seed).exists()]
+        print(f"{len(todo)} models to train")
+        run_cells(train_missing, todo, jobs or cores(), lambda job: f"{job[0].folder.name}, seed {job[1]}")
+        unmeasured = [(cell, numbers, SIZES) for cell in cells if not cell.measured(numbers, SIZES)]
+        print(f"{len(unmeasured)} cells to measure")
+        run_cells(measure, unmeasured, jobs or cores(), lambda job: job[0].folder.name)
     done = [cell for cell in cells if cell.measured(numbers, SIZES)]
     if not done:
         raise UsageError(f"nothing measured in {Path(runs) / 'smoothing'}; leave --report-only out to do it")
@@ -98,19 +95,6 @@ def check_sizes(tasks: Sequence[Task], sizes: Sizes) -> None:
             check_episodes(sizes.certifying, method, alpha=sizes.alpha, thresholds=rungs)  # type: ignore[arg-type]
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _do(work: Callable[[Any], str], todo: list[Any], jobs: int | None, word: str) -> None:
-    """Each job, several at a time in processes of their own."""
-    console = out_console()
-    jobs = max(1, min(jobs or cores(), len(todo)))
-    if jobs == 1:
-        for i, job in enumerate(todo):
-            console.print(f"{word} {work(job)} ({i + 1} of {len(todo)})")
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for i, name in enumerate(pool.map(work, todo)):
-            console.print(f"{word} {name} ({i + 1} of {len(todo)})")
 
 
 @dataclass(frozen=True)

@@ -219,18 +219,15 @@ def _settings(task: Task, seeds: list[int], sizes: Sizes) -> dict[str, Any]:
     return found
 
 
-def train_missing(job: tuple[Cell, int]) -> str:
+def train_missing(job: tuple[Cell, int]) -> None:
     """Train one seed of a cell, unless its checkpoint is there."""
-    torch.set_num_threads(1)
     cell, seed = job
     if not cell.model(seed).exists():
         train(cell.task, cell.sigma, seed, cell.model(seed))
-    return str(cell.model(seed))
 
 
-def measure(job: tuple[Cell, list[int], Sizes]) -> str:
+def measure(job: tuple[Cell, list[int], Sizes]) -> None:
     """Choose the best seed of a cell, play its clean episodes and its attacked ones, and write result.json."""
-    torch.set_num_threads(1)
     cell, seeds, sizes = job
     task, sigma = cell.task, cell.sigma
     agents = {seed: rlsuite.load(cell.model(seed), device="cpu") for seed in seeds}
@@ -259,4 +256,3 @@ def measure(job: tuple[Cell, list[int], Sizes]) -> str:
         "attacked": attacked,
     }
     write_json(cell.result, {**result, "clean": clean.returns.tolist()})
-    return str(cell.folder)

@@ -8,13 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from rlsuite.adversarial.sweep import check_sweep, force_sweep, model_sweep, tail_mean, worst
 from rlsuite.core.statistics import Interval, bootstrap_interval
@@ -85,10 +83,8 @@ def read_sweep(sweep: Sweep) -> Found | None:
     return Found(np.array(record["returns"]), {k: np.array(v) for k, v in record["pushed"].items()})
 
 
-def play_sweep(sweep: Sweep) -> float:
-    """Play and keep a map; returns seconds."""
-    torch.set_num_threads(1)
-    begun = time.perf_counter()
+def play_sweep(sweep: Sweep) -> None:
+    """Play and keep a map."""
     folder = RunFolder(sweep.run)
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     common: dict[str, Any] = {
@@ -108,7 +104,6 @@ def play_sweep(sweep: Sweep) -> float:
             "pushed": {k: v.tolist() for k, v in pushed.items()},
         },
     )
-    return time.perf_counter() - begun
 
 
 def make_robustness(
