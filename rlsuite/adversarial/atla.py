@@ -15,7 +15,8 @@ What differs from the releases, and why:
   the clip at +-10 (see `rlsuite.adversarial.victim`), and the agent's normaliser learns from what the agent sees, the
   adversary's from the true observations.
 - The phases take turns in the same running episodes, n_steps each, instead of whole new batches.
-- Their LSTM policies and the SA regulariser (a bound on KL(pi(s) || pi(s~)) in the loss) are not built.
+- Their LSTM policies are not built; the SA regulariser is (`sa_coef`, 0 by default; `rlsuite.adversarial.smoothness`):
+  with `adversary="none"` it makes SA-PPO of PPO. Its box grows from 0 over `sa_warmup` of the training.
 
 Expected: less return than PPO's where nobody attacks, more under the attacks of the zoo.
 """
@@ -36,6 +37,7 @@ from rlsuite.adversarial.attacks.blackbox import RandomAttack
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.learned import KINDS, AdversaryVectorEnv, LearnedAttack, attacker_space
 from rlsuite.adversarial.sides import Mirrored, Side, phase, sample
+from rlsuite.adversarial.smoothness import Smoothness
 from rlsuite.adversarial.victim import as_victim
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, EnvLike
@@ -73,6 +75,12 @@ class ATLAConfig(PPOConfig):
     """The agent's rollouts (each with its update) per iteration; at least 1."""
     n_adv_updates: int = 1
     """The adversary's; at least 1."""
+    sa_coef: float = 0.0
+    """kappa, weight of the SA regulariser in the agent's loss; at least 0."""
+    sa_steps: int = 10
+    """K, steps of its inner maximisation; at least 1."""
+    sa_warmup: float = 0.75
+    """Share of the training over which its box grows from 0 to `eps`, in [0, 1]."""
     adv_learning_rate: float | str | None = None
     """The adversary's step size or schedule; None is the agent's."""
     adv_ent_coef: float | None = None
@@ -86,8 +94,13 @@ class ATLAConfig(PPOConfig):
         check_choices(self, norm=("linf", "l2"), attack=KINDS, adversary=("learned", "random", "none"))
         check_range(
             self, eps=(0, 1e6), attack_ratio=(0, 1), n_pro_updates=(1, inf), n_adv_updates=(1, inf),
-            adv_ent_coef=(0, inf),
+            sa_coef=(0, inf), sa_steps=(1, inf), sa_warmup=(0, 1), adv_ent_coef=(0, inf),
         )  # fmt: skip
+        if self.sa_coef and self.norm != "linf":
+            raise ValueError(
+                f"{type(self).__name__}.sa_coef is {self.sa_coef} with norm {self.norm!r}; the regulariser knows only "
+                "linf: set norm='linf', or sa_coef=0"
+            )
         for name in ("adv_learning_rate", "adv_clip_range"):
             if getattr(self, name) is not None:
                 check_schedule(self, name)
@@ -261,4 +274,10 @@ class ATLA(Agent):
         generator: torch.Generator,
     ) -> tuple[dict[str, float], PolicyBatch] | None:
         """One rollout and update of one player, the other one frozen; None when a callback stopped it."""
-        return phase(self, run, config, parts, runner, generator)
+        extra = None
+        if parts is self.parts and config.sa_coef:
+            grown = min(1.0, (1.0 - run.progress_remaining) / config.sa_warmup) if config.sa_warmup else 1.0
+            extra = Smoothness(
+                parts, eps=config.eps * grown, coef=config.sa_coef, steps=config.sa_steps, generator=generator
+            )
+        return phase(self, run, config, parts, runner, generator, extra)

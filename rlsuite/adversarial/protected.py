@@ -16,8 +16,8 @@ As in the release: newcomers are warm-started, attackers and all optimisers begi
 batches together with opposite signs of the reward and has a value network for each, the normaliser of observations is
 frozen after the first policy. What differs: k* is estimated from running episodes (reward per step of one rollout
 each), not from whole ones, and all phases take turns in the same episodes, whose returns are those of the mixture;
-their SGLD regulariser and LSTM policies are not built; the default sizes fit a CPU (the release has 10 iterations of
-2441 updates of 2048 steps).
+their SGLD regulariser is ATLA's `sa_coef`, off by default; their LSTM policies are not built; the default sizes fit a
+CPU (the release has 10 iterations of 2441 updates of 2048 steps).
 
 `predict` is the newest policy's; `members()` are all of them, for `rlsuite.adversarial.exp3.NonDominatedSet`.
 """
@@ -326,7 +326,7 @@ class PROTECTED(ATLA):
             if i:  # critics: without advantages the policy's gradient is 0
                 batch = dataclasses.replace(batch, advantage=torch.zeros_like(batch.advantage))
             rates = {n: parse_schedule(getattr(config, n))(left) for n in ("learning_rate", "clip_range")}
-            found = on_policy.update(parts, batch, config, self.adversary_generator, **rates)
+            found = on_policy.update(parts, batch, config, self.adversary_generator, **rates, extra=None)
             metrics = metrics or found
         metrics |= {"newcomer": newcomer[1], "best": best[1], "advantage": newcomer[1] - best[1]}
         return metrics

@@ -87,6 +87,7 @@ def phase(
     parts: on_policy.Parts,
     runner: Runner,
     generator: torch.Generator,
+    extra: Callable[[PolicyBatch], dict[str, Any]] | None = None,
 ) -> tuple[dict[str, float], PolicyBatch] | None:
     """One rollout and update of one player by PPO, the other one frozen; None when a callback stopped it.
 
@@ -97,6 +98,7 @@ def phase(
         parts: the player.
         runner: its side of the running episodes; callbacks see the protagonist's rewards on either side.
         generator: of its actions and minibatches.
+        extra: a further loss; see `on_policy.update`.
 
     Returns:
         Metrics and the batch that it learned from.
@@ -110,6 +112,8 @@ def phase(
     run.rollout_end(config.n_steps * agent.num_envs)
     batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
     rates = {name: parse_schedule(getattr(config, name))(left) for name in ("learning_rate", "clip_range")}
-    metrics = on_policy.update(parts, batch, config, generator, **rates, target_kl=config.target_kl)
+    metrics = on_policy.update(
+        parts, batch, config, generator, **rates, target_kl=config.target_kl, extra=extra
+    )
     agent.n_updates += config.n_epochs
     return metrics | rates, batch

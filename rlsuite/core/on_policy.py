@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -166,11 +166,13 @@ def update(
     learning_rate: float,
     clip_range: float,
     target_kl: float | None = None,
+    extra: Callable[[PolicyBatch], dict[str, Any]] | None = None,
 ) -> dict[str, float]:
     """`n_epochs` of minibatch steps on one rollout; the means of the loss's metrics over all of them.
 
     With `target_kl` the epochs stop, before that step is taken, at the first minibatch whose approximate KL
-    exceeds 1.5 times it (Stable-Baselines3's rule).
+    exceeds 1.5 times it (Stable-Baselines3's rule). `extra` adds the gradient of a further loss to the flat vector, and
+    returns its metrics.
 
     Raises:
         FloatingPointError: a loss or a weight became NaN or infinite; the message names it.
@@ -182,6 +184,8 @@ def update(
             history.append(metrics)
             if target_kl is not None and float(metrics["approx_kl"]) > 1.5 * target_kl:
                 return _means(history, parts)
+            if extra is not None:
+                metrics |= extra(minibatch)
             metrics["grad_norm"] = parts.optimizer.step(learning_rate, config.max_grad_norm)
     return _means(history, parts)
 
