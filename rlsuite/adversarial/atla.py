@@ -45,7 +45,7 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.persistence import GeneratorState, Stateful
-from rlsuite.core.rng import OPPONENT, own_seed
+from rlsuite.core.rng import ATTACK, OPPONENT, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.types import PolicyBatch
@@ -168,7 +168,7 @@ class ATLA(Agent):
         shown = RandomAttack() if config.adversary == "random" else LearnedAttack(config.attack, _Live(self))
         eps = 0.0 if config.adversary == "none" else config.eps
         budget = Budget(eps, config.norm, ratio=config.attack_ratio)
-        self.perturber = Perturber(shown, self.victim, budget, seed=self.seed)
+        self.perturber = Perturber(shown, self.victim, budget, seed=own_seed(self.seed, ATTACK))
         if self.stepper is not None:
             self._world.perturber = self.perturber
 
@@ -250,10 +250,12 @@ class ATLA(Agent):
                             run, self.adv_config, self.adversary, theirs, self.adversary_generator
                         )
                         if learned is None:
-                            return self
+                            break
                         named |= {f"adversary/{name}": value for name, value in learned[0].items()}
-                    self._world.true_obs = world.obs
+                    self._world.true_obs = world.obs  # stopped or not: the agent goes on from here
                     mine.obs = mine.see(self._rows(self._world.show()))
+                    if learned is None:
+                        return self
                 run.update_end(named, mine.stats)
         return self
 
@@ -274,10 +276,19 @@ class ATLA(Agent):
         generator: torch.Generator,
     ) -> tuple[dict[str, float], PolicyBatch] | None:
         """One rollout and update of one player, the other one frozen; None when a callback stopped it."""
-        extra = None
+        extra, left = None, self._left(run)
         if parts is self.parts and config.sa_coef:
-            grown = min(1.0, (1.0 - run.progress_remaining) / config.sa_warmup) if config.sa_warmup else 1.0
+            eps = config.eps * self._grown(left)
             extra = Smoothness(
-                parts, eps=config.eps * grown, coef=config.sa_coef, steps=config.sa_steps, generator=generator
+                parts, eps=eps, coef=config.sa_coef, steps=config.sa_steps, generator=generator
             )
-        return phase(self, run, config, parts, runner, generator, extra)
+        return phase(self, run, config, parts, runner, generator, extra, left)
+
+    def _left(self, run: Session) -> float:
+        """Where schedules stand, from 1 to 0."""
+        return run.progress_remaining
+
+    def _grown(self, left: float) -> float:
+        """Share of its size that the regulariser's box has."""
+        warmup = self.config.sa_warmup
+        return min(1.0, (1.0 - left) / warmup) if warmup else 1.0

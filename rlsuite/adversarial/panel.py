@@ -15,6 +15,7 @@ from gymnasium.vector import VectorEnv
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Evaluation, Predictor, evaluate
 from rlsuite.core.opponents import Learned, Opponent, StepForce, Uniform, Zero
+from rlsuite.core.rng import OPPONENT, own_seed
 from rlsuite.core.two_player import ADVERSARY, AGENT, Match, Versus
 
 __all__ = ["judge", "panel", "worst_case_adversary"]
@@ -47,7 +48,7 @@ def panel(
     pulses: dict[str, Any] = {"length": horizon / 5, "hold": horizon // 10, "device": device}
     opponents: dict[str, Opponent] = {
         "none": Zero(space),
-        "random": Uniform(space, seed, device),
+        "random": Uniform(space, own_seed(seed, OPPONENT), device),
         "steps": StepForce(space, game.num_envs, random_size=False, seed=seed + 1, **pulses),
         "random steps": StepForce(space, game.num_envs, seed=seed + 2, **pulses),
     }

@@ -14,10 +14,11 @@ better than all policies so far, so the attacker is trained to find that advanta
 
 As in the release: newcomers are warm-started, attackers and all optimisers begin anew, the attacker's update takes both
 batches together with opposite signs of the reward and has a value network for each, the normaliser of observations is
-frozen after the first policy. What differs: k* is estimated from running episodes (reward per step of one rollout
-each), not from whole ones, and all phases take turns in the same episodes, whose returns are those of the mixture;
-their SGLD regulariser is ATLA's `sa_coef`, off by default; their LSTM policies are not built; the default sizes fit a
-CPU (the release has 10 iterations of 2441 updates of 2048 steps).
+frozen after the first policy, their regulariser is ATLA's `sa_coef` (its box grows with the first policy alone). What
+differs: k* is estimated from running episodes (`worth` of one rollout each), not from whole ones, and all phases take
+turns in the same episodes, whose returns are those of the mixture; one normaliser scales the rewards of both batches,
+so that the difference has one unit; schedules run from beginning to end for each policy; their LSTM policies are not
+built; the default sizes fit a CPU (the release has 10 iterations of 2441 updates of 2048 steps).
 
 `predict` is the newest policy's; `members()` are all of them, for `rlsuite.adversarial.exp3.NonDominatedSet`.
 """
@@ -36,13 +37,14 @@ import torch
 from rlsuite.adversarial.atla import ATLA, ATLAConfig
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.learned import AdversaryVectorEnv, attacker_space
-from rlsuite.adversarial.sides import Side, mirrored
+from rlsuite.adversarial.sides import Mirrored, Side, mirrored
 from rlsuite.adversarial.victim import Heads, Victim
 from rlsuite.core import on_policy
-from rlsuite.core.collect import EpisodeStats, Runner, collect
+from rlsuite.core.collect import Runner, collect
 from rlsuite.core.config import check_range
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.networks import ActorCritic
+from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
@@ -91,7 +93,7 @@ class Member:
         """Actions [B, ...] for raw observations [B, ...]."""
         agent = self.agent
         with torch.no_grad():
-            policy = self.policy.distribution(agent.rows_of(observation))
+            policy = self.policy.distribution(agent.inputs(agent._rows(observation)))
             action = policy.mode() if deterministic else policy.sample(self.generator)
         return agent.spec.to_env(action).cpu().numpy(), state
 
@@ -154,19 +156,17 @@ class PROTECTED(ATLA):
         parts = super()._state() | {"counters": self.counters}
         for i, part in enumerate(self.attacker[1:]):
             parts |= {f"attacker_critic{i}": part.policy, f"attacker_critic_optimizer{i}": part.optimizer}
-        norms = [(f"attacker_norm{i}", p.return_norm) for i, p in enumerate(self.attacker[1:])]
-        parts |= {name: norm for name, norm in norms if norm is not None}
+        if self.attacker[1].return_norm is not None:
+            parts["attacker_return_norm"] = self.attacker[1].return_norm
         return parts | {f"member{i}": policy for i, policy in enumerate(self.slots)}
 
     def _resize(self, num_envs: int) -> None:
         super()._resize(num_envs)
-        for parts in self.attacker:
-            if parts.return_norm is not None:
-                parts.return_norm.resize(num_envs)
+        if self.attacker[1].return_norm is not None:
+            self.attacker[1].return_norm.resize(num_envs)
 
-    def rows_of(self, observation: Any) -> torch.Tensor:
-        """Normalised rows [B, O] of raw observations."""
-        rows = flatten_obs(self.observation_space, observation, self.device)
+    def inputs(self, rows: torch.Tensor) -> torch.Tensor:
+        """Network inputs [B, O] of raw rows."""
         return rows.float() if self.obs_norm is None else self.obs_norm.normalize(rows)
 
     def members(self) -> list[Member]:
@@ -189,15 +189,8 @@ class PROTECTED(ATLA):
         """
         config, count = self.config, self.counters
         with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
+            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
+        ) as run:  # fmt: skip
             self._set_budget()
             mine = self.start_runner()
             if self.obs_norm is not None:
@@ -223,6 +216,14 @@ class PROTECTED(ATLA):
                 run.update_end(named, mine.stats)
         return self
 
+    def _left(self, run: Session) -> float:
+        """Every policy has whole schedules."""
+        return 1.0 - self.counters.update / self.config.n_updates
+
+    def _grown(self, left: float) -> float:
+        """The regulariser's box grows with the first policy; the others begin from a smooth one."""
+        return 1.0 if self.counters.found else super()._grown(left)
+
     def _set_budget(self) -> None:
         """The first policy learns from the truth; nobody attacks it yet."""
         config = self.config
@@ -237,6 +238,11 @@ class PROTECTED(ATLA):
             self.obs_norm.frozen = True
         for parts, weights in zip(self.attacker, self.fresh, strict=True):
             parts.flat.data.copy_(weights)
+        if self.config.normalize_reward:
+            gamma = self.config.gamma
+            self.attacker[1].return_norm = ReturnNorm(self.num_envs, gamma=gamma, device=self.device)
+        if self.config.normalize_obs:
+            self.adversary.obs_norm = RunningNorm((self.obs_size,), device=self.device)
         for parts in (self.parts, *self.attacker):
             for moment in (parts.optimizer.mean, parts.optimizer.square, parts.optimizer.steps):
                 moment.zero_()
@@ -255,15 +261,16 @@ class PROTECTED(ATLA):
         """A member as a victim."""
 
         def heads(obs: torch.Tensor) -> Heads:
-            rows = obs.float() if self.obs_norm is None else self.obs_norm.normalize(obs)
-            mean = policy.actor(rows)
+            mean = policy.actor(self.inputs(obs))
             std = None if policy.log_std is None else policy.log_std.detach().exp().expand_as(mean)
             return Heads(mean, std, mean)
 
-        def value(obs: torch.Tensor) -> torch.Tensor:
-            return policy.values(obs.float() if self.obs_norm is None else self.obs_norm.normalize(obs))
-
-        return dataclasses.replace(self.victim, model=Member(self, policy), heads=heads, value=value)
+        return dataclasses.replace(
+            self.victim,
+            model=Member(self, policy),
+            heads=heads,
+            value=lambda obs: policy.values(self.inputs(obs)),
+        )
 
     def victims(self) -> list[Victim]:
         """The policies found so far, each as a victim: an attacker that sees the set strikes the one that plays."""
@@ -273,22 +280,26 @@ class PROTECTED(ATLA):
     def _face(
         self, run: Session, mine: Runner, victim: Victim, critic: int, paid: float
     ) -> tuple[PolicyBatch, float] | None:
-        """One rollout of the attacker before a policy: its batch, and the policy's reward per step."""
-        world = self._world_of(victim, paid)
-        norm = self.attacker[critic].return_norm
-        stats = _Sum(mine.stats, paid)
+        """One rollout of the attacker before a policy: its batch, and what the policy is worth under it."""
+        world, norm = self._world_of(victim, paid), self.attacker[1].return_norm
+        if norm is not None:
+            norm.frozen = paid < 0  # the newcomer's rewards set the unit
+        stats = Mirrored(mine.stats, paid)
         runner = Runner(Stepper(world, self.device), mine.obs, None, self.adversary.obs_norm, norm, stats)
         runner.obs = runner.see(flatten_obs(self.observation_space, world.obs, self.device))
         run.rollout_start()
         actor = _Split(self.attacker[0], self.attacker[critic])
         on_step = run.on_step if paid > 0 else mirrored(run.on_step)
         rollout = collect(actor, runner, self.config.n_steps, self.adversary_generator, on_step)
-        if rollout is None:
-            return None
-        run.rollout_end(self.config.n_steps * self.num_envs)
         self._world.true_obs = world.obs
+        if rollout is None:  # stopped: the newcomer goes on from here
+            mine.obs = mine.see(self._rows(self._world.show()))
+            return None
+        steps = self.config.n_steps * self.num_envs
+        run.rollout_end(steps)
         batch = on_policy.targets(rollout, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
-        return batch, stats.total / (self.config.n_steps * self.num_envs)
+        fallen = float(rollout.terminated.float().mean())
+        return batch, worth(stats.total / steps, fallen, self.config.gamma)
 
     def _refresh(self, run: Session, mine: Runner) -> bool:
         """Find the policy of the set that stands the attacker best; False when a callback stopped it."""
@@ -304,22 +315,14 @@ class PROTECTED(ATLA):
     def _attacker_update(self, run: Session, mine: Runner) -> dict[str, float] | None:
         """One PPO update of the attacker on both batches; None when a callback stopped it."""
         newcomer = self._face(run, mine, self.victim, 1, 1.0)
-        best = None
-        if newcomer is not None:
-            best = self._face(run, mine, self._victim_of(self.slots[self.counters.best]), 2, -1.0)
+        best = newcomer and self._face(run, mine, self._victim_of(self.slots[self.counters.best]), 2, -1.0)
         if newcomer is None or best is None:
             return None
         mine.obs = mine.see(self._rows(self._world.show()))
         batches = newcomer[0], best[0]
-        both = PolicyBatch(
-            *(
-                None
-                if getattr(batches[0], f.name) is None
-                else torch.cat([getattr(b, f.name) for b in batches])
-                for f in dataclasses.fields(PolicyBatch)
-            )
-        )
-        left = run.progress_remaining
+        columns = {f.name: [getattr(b, f.name) for b in batches] for f in dataclasses.fields(PolicyBatch)}
+        both = PolicyBatch(**{n: None if c[0] is None else torch.cat(c) for n, c in columns.items()})
+        left = self._left(run)
         metrics: dict[str, float] = {}
         jobs = zip(self.attacker, self.attacker_configs, (both, *batches), strict=True)
         for i, (parts, config, batch) in enumerate(jobs):
@@ -332,13 +335,9 @@ class PROTECTED(ATLA):
         return metrics
 
 
-class _Sum(EpisodeStats):
-    """The sum of all rewards before the attacker's sign, which enter the running episodes' statistics, too."""
+def worth(reward: float, fallen: float, gamma: float) -> float:
+    """Discounted return of whoever earns `reward` a step and has a chance `fallen` that each step is its last.
 
-    def __init__(self, stats: EpisodeStats, paid: float) -> None:
-        self.stats, self.paid, self.total = stats, paid, 0.0
-
-    def add(self, reward: np.ndarray, done: np.ndarray) -> None:
-        """Account for one step: the attacker's reward [B], and done [B]."""
-        self.total += float(reward.sum()) * self.paid
-        self.stats.add(reward * self.paid, done)
+    Reward per step alone would prefer a robot that falls quickly and well: a new episode begins for nothing.
+    """
+    return reward / max(1.0 - gamma * (1.0 - fallen), 1e-6)

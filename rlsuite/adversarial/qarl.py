@@ -47,7 +47,7 @@ from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_choices, check_range
 from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
-from rlsuite.core.rng import OPPONENT, own_seed
+from rlsuite.core.rng import OPPONENT, TEACHER, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
 from rlsuite.core.vector import Stepper
@@ -169,7 +169,8 @@ class QARL(Agent):
         self.policy = self.players[AGENT].actor
         self.teacher = GammaTeacher(
             concentration=config.concentration, target_concentration=config.target_concentration, rate=config.rate,
-            performance=config.performance, max_kl=config.max_kl, samples=config.teacher_samples, seed=self.seed,
+            performance=config.performance, max_kl=config.max_kl, samples=config.teacher_samples,
+            seed=own_seed(self.seed, TEACHER),
         )  # fmt: skip
         self.idle = Zero(self.spaces[2])
         self.uniform = Uniform(self.spaces[2], 0, self.device)
@@ -223,8 +224,11 @@ class QARL(Agent):
         if self.config.adversary == "none":
             return self.idle
         if self.config.adversary == "random":
-            return Uniform(self.spaces[2], seed, self.device)
-        player, generator = self.players[ADVERSARY], torch.Generator(self.device).manual_seed(seed)
+            return Uniform(self.spaces[2], own_seed(seed, OPPONENT), self.device)
+        player, generator = (
+            self.players[ADVERSARY],
+            torch.Generator(self.device).manual_seed(own_seed(seed, OPPONENT)),
+        )
         return lambda obs, started: player.to_box(player.act(self.extend(obs), generator=generator))
 
     def act_protagonist(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:

@@ -174,11 +174,11 @@ class RARL(Agent):
 
     def opponent(self, seed: int = 0) -> Opponent:
         """The adversary as it is now, with randomness of its own: for evaluation beside training."""
-        generator = torch.Generator(self.device).manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(own_seed(seed, OPPONENT))
         if self.config.adversary == "none":
             return Zero(self.adversary_space)
         if self.config.adversary == "random":
-            return Uniform(self.adversary_space, seed, self.device)
+            return Uniform(self.adversary_space, own_seed(seed, OPPONENT), self.device)
         return lambda obs, started: sample(self.adversary, obs, generator)
 
     def act_protagonist(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
@@ -225,9 +225,11 @@ class RARL(Agent):
                             run, self.adv_config, self.adversary, theirs, self.adversary_generator
                         )
                         if learned is None:
-                            return self
+                            break
                         named |= {f"adversary/{name}": value for name, value in learned[0].items()}
-                    mine.obs = mine.see(self._seen())
+                    mine.obs = mine.see(self._seen())  # stopped or not: the protagonist goes on from here
+                    if learned is None:
+                        return self
                 run.update_end(named, mine.stats)
         return self
 

@@ -55,14 +55,23 @@ class Side:
 
 
 class Mirrored(EpisodeStats):
-    """The adversary's rewards entered into the protagonist's statistics, so that episodes of both phases are whole."""
+    """The adversary's rewards entered into the protagonist's statistics, so that episodes of both phases are whole.
 
-    def __init__(self, stats: EpisodeStats) -> None:
-        self.stats = stats
+    Args:
+        stats: the protagonist's.
+        sign: of the protagonist's reward in the adversary's.
+
+    Attributes:
+        total: sum of the protagonist's rewards.
+    """
+
+    def __init__(self, stats: EpisodeStats, sign: float = -1.0) -> None:
+        self.stats, self.sign, self.total = stats, sign, 0.0
 
     def add(self, reward: np.ndarray, done: np.ndarray) -> None:
         """Account for one step: the adversary's reward [B], and done [B]."""
-        self.stats.add(-reward, done)
+        self.total += float(reward.sum()) * self.sign
+        self.stats.add(reward * self.sign, done)
 
 
 def mirrored(on_step: Callable[[Step], bool] | None) -> Callable[[Step], bool] | None:
@@ -88,6 +97,7 @@ def phase(
     runner: Runner,
     generator: torch.Generator,
     extra: Callable[[PolicyBatch], dict[str, Any]] | None = None,
+    left: float | None = None,
 ) -> tuple[dict[str, float], PolicyBatch] | None:
     """One rollout and update of one player by PPO, the other one frozen; None when a callback stopped it.
 
@@ -99,12 +109,13 @@ def phase(
         runner: its side of the running episodes; callbacks see the protagonist's rewards on either side.
         generator: of its actions and minibatches.
         extra: a further loss; see `on_policy.update`.
+        left: where schedules stand, from 1 to 0; None is where the session stands.
 
     Returns:
         Metrics and the batch that it learned from.
     """
     run.rollout_start()
-    left = run.progress_remaining
+    left = run.progress_remaining if left is None else left
     on_step = run.on_step if runner.stepper is agent.stepper else mirrored(run.on_step)
     rollout = collect(parts.backend, runner, config.n_steps, generator, on_step)
     if rollout is None:

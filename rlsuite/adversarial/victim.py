@@ -32,11 +32,10 @@ from rlsuite.adversarial.qarl import QARL
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.networks import ActorCritic
-from rlsuite.core.two_player import AGENT
+from rlsuite.core.two_player import AGENT, make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.off_policy.sac import SAC
 from rlsuite.sb3 import SB3Policy, as_policy
-from rlsuite_envs.make import make_vector_env
 
 __all__ = ["Heads", "Victim", "as_victim", "measured_unit", "watch"]
 
@@ -184,7 +183,7 @@ def watch(
     model: Predictor, env: str, num_envs: int, steps: int, seed: int, env_kwargs: dict[str, Any] | None
 ) -> Tensor:
     """Observations [T * B, O] float64 that the deterministic policy meets in T steps of B environments."""
-    venv = make_vector_env(env, num_envs, num_threads=1, env_kwargs=env_kwargs)
+    venv = make_one_player(env, num_envs, env_kwargs)
     rows = []
     try:
         obs, _ = venv.reset(seed=seed)

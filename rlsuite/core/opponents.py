@@ -96,7 +96,7 @@ class StepForce(_Seeded):
     Args:
         space: its action space, a bounded Box.
         num_envs: B.
-        length: mean idle steps before a pulse, >= 1.
+        length: of a wait, mean steps up to and with a pulse's first one, >= 1.
         hold: steps of a pulse, >= 1.
         random_size: True draws a pulse uniformly from the box, False takes its upper corner.
         seed: of its draws.

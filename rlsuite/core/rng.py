@@ -18,15 +18,16 @@ __all__ = [
     "MOVED",
     "NOISE",
     "OPPONENT",
+    "TEACHER",
     "own_seed",
     "pack_rng",
     "unpack_rng",
 ]
 
-EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, MOVED = 1, 2, 3, 4, 5, 16
+EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, TEACHER, MOVED = 1, 2, 3, 4, 5, 6, 16
 """Streams of `own_seed`: sampled actions in an evaluation, a smoothed policy's noise, an attack's draws on it, an
-agent's actions and minibatches, its opponent's, and (from there on, one per part) generators that have moved to another
-kind of device."""
+agent's actions and minibatches, its opponent's, a curriculum's, and (from there on, one per part) generators that have
+moved to another kind of device."""
 
 
 def own_seed(seed: int, stream: int) -> int:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from rlsuite.core.opponents import Opponent, Zero, box_bounds
 
-__all__ = ["ADVERSARY", "AGENT", "Match", "Versus"]
+__all__ = ["ADVERSARY", "AGENT", "Match", "Versus", "make_one_player"]
 
 AGENT, ADVERSARY = 0, 1
 """The players, by their place in the game's action."""
@@ -182,6 +182,20 @@ class Versus(VectorEnv[Any, Any, Any]):
     def close_extras(self, **kwargs: Any) -> None:
         """Close the game."""
         self.match.game.close(**kwargs)
+
+
+def make_one_player(
+    env: str, num_envs: int, env_kwargs: Mapping[str, Any] | None = None
+) -> VectorEnv[Any, Any, Any]:
+    """An environment by its id, on one thread; of a game the agent's side, before an adversary at rest.
+
+    Raises:
+        ValueError: an unknown id.
+    """
+    from rlsuite_envs.make import make_vector_env
+
+    venv = make_vector_env(env, num_envs, num_threads=1, env_kwargs=dict(env_kwargs or {}))
+    return Versus(venv, AGENT) if isinstance(venv.single_action_space, spaces.Tuple) else venv
 
 
 def _shrink(space: Space[Any], fraction: float) -> Space[Any]:

@@ -9,7 +9,7 @@ import torch
 import rlsuite
 from rlsuite import PPO, PROTECTED
 from rlsuite.adversarial.exp3 import Exp3, NonDominatedSet
-from rlsuite.adversarial.protected import PROTECTEDConfig
+from rlsuite.adversarial.protected import PROTECTEDConfig, worth
 
 SMALL = {
     "num_envs": 4, "n_steps": 32, "batch_size": 64, "n_epochs": 2, "net_arch": (16,), "device": "cpu", "seed": 3,
@@ -82,6 +82,35 @@ class Watched(PROTECTED):
 def test_the_attacker_is_paid_for_the_newcomers_advantage() -> None:
     model = Watched("Hopper-v5", n_policies=2, n_updates=2, refresh_every=1, **SMALL).learn(100_000)
     assert model.faced == 2 * [(2, -1.0), (1, 1.0), (2, -1.0)]  # estimate, newcomer, best of the set
+
+
+def test_falling_fast_is_worth_little() -> None:
+    steps = np.arange(20_000)
+    for reward, fallen, gamma in ((1.6, 1 / 26, 0.99), (1.0, 1 / 490, 0.99), (-2.0, 0.0, 0.9)):
+        hand = (
+            reward * (gamma * (1 - fallen)) ** steps
+        ).sum()  # the chance to be there still, times the discount
+        assert worth(reward, fallen, gamma) == pytest.approx(hand)
+    assert worth(1.6, 1 / 26, 0.99) < worth(1.0, 1 / 490, 0.99)
+
+
+def test_every_policy_has_whole_schedules_and_a_new_attacker() -> None:
+    rates: list[float] = []
+    model = PROTECTED(
+        "Hopper-v5", n_policies=2, n_updates=4, refresh_every=4, learning_rate="linear:1.0e-3", **SMALL
+    )
+    norms = []
+
+    def note(agent: PROTECTED) -> None:
+        rates.append(agent.logger.name_to_value["train/learning_rate"])
+        norms.append((agent.adversary.obs_norm, agent.attacker[1].return_norm))
+
+    model.learn(100_000, on_update=note, log_interval=None)
+    assert rates == pytest.approx(2 * [1e-3, 7.5e-4, 5e-4, 2.5e-4])
+    assert (
+        norms[3][0] is not norms[2][0] and norms[3][1] is not norms[2][1]
+    )  # at the first policy's admission
+    assert norms[4][0].count > 0 and norms[4][1] is norms[3][1]
 
 
 def test_the_set_plays_under_exp3() -> None:

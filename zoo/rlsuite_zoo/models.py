@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import Logger
 
 import rlsuite
 from rlsuite.core.evaluate import Evaluation, evaluate
-from rlsuite.core.two_player import AGENT, Versus
+from rlsuite.core.two_player import make_one_player
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo.errors import UsageError, unknown
@@ -209,9 +209,7 @@ def evaluate_policy(policy: Predictor, spec: RunSpec, episodes: int, **options: 
     """
     options.setdefault("seed", spec.seed + EVAL_SEED)
     quiet_mujoco(spec.env)
-    env = make_vector_env(spec.env, min(episodes, 10), num_threads=1, env_kwargs=dict(spec.env_kwargs))
-    if isinstance(env.single_action_space, gym.spaces.Tuple):
-        env = Versus(env, AGENT)  # a game is judged with an adversary at rest
+    env = make_one_player(spec.env, min(episodes, 10), spec.env_kwargs)
     try:
         return evaluate(policy, env, episodes=episodes, **options)
     finally:

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from rlsuite import PPO
+from rlsuite.adversarial.attacks.learned import ends_early
 from rlsuite.adversarial.panel import judge, panel, worst_case_adversary
 from rlsuite.adversarial.sweep import check_sweep
 from rlsuite.core.opponents import Opponent
+from rlsuite.core.rng import OPPONENT, own_seed
+from rlsuite.core.two_player import AGENT, Versus
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 from rlsuite_envs.two_player.make import as_game
@@ -35,13 +38,16 @@ __all__ = ["SCALES", "Trial", "make_results", "play_trial", "read_trial"]
 SCALES = tuple(float(x) for x in np.linspace(0.5, 1.5, 11).round(2))
 """Of the torso's mass, and of all frictions."""
 EPISODES, ADVERSARY_STEPS = 20, 100_000
-FORMAT = 2
+FORMAT = 3
 """Of the files; a change of what a trial does raises it."""
+NUM_ENVS = 16
 ADVERSARY: dict[str, Any] = {
-    "num_envs": 16, "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:1e-3",
-    "normalize_obs": True, "normalize_reward": True, "log_std_init": 0.7, "device": "cpu",
+    "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:1e-3", "normalize_obs": True,
+    "normalize_reward": True, "device": "cpu",
 }  # fmt: skip
-"""PPO that learns to push, in newtons; its deviation begins at 2 of the 5."""
+"""PPO that learns to push."""
+FIRST_STD = 0.4
+"""Its first standard deviation, in half widths of its box."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def read_trial(trial: Trial) -> dict[str, np.ndarray] | None:
 
 def play_trial(trial: Trial) -> None:
     """Play and keep a trial."""
-    folder = RunFolder(trial.run)
+    folder, key = RunFolder(trial.run), _key(trial)  # of the checkpoint that is read now
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     quiet_mujoco(spec.env)
 
@@ -99,14 +105,18 @@ def play_trial(trial: Trial) -> None:
     for number, rival in enumerate(trial.rivals):
         other = RunFolder(rival)
         opponents[f"{RIVAL} {number}"] = _adversary(load_policy(other, other.last), trial.seed)
-    learned = []
+    gamma = 0.999 if ends_early(spec.env, env_kwargs=dict(spec.env_kwargs)) else 0.99  # a fall is far away
     for number in range(trial.adversaries):
-        training = game(ADVERSARY["num_envs"])
-        settings = {**ADVERSARY, "seed": trial.seed + number}
-        del settings["num_envs"]
-        learned.append(worst_case_adversary(policy, training, PPO, trial.adversary_steps, **settings))
+        training = game(NUM_ENVS)
+        box: Any = Versus(training, AGENT).opponent_space
+        settings = {
+            **ADVERSARY, "gamma": gamma, "log_std_init": float(np.log(FIRST_STD * box.high.max())),
+            "seed": own_seed(trial.seed + number, OPPONENT),
+        }  # fmt: skip
+        opponents[f"{NEW} {number}"] = worst_case_adversary(
+            policy, training, PPO, trial.adversary_steps, **settings
+        )
         training.close()
-    opponents |= {f"{NEW} {number}": opponent for number, opponent in enumerate(learned)}
     common: dict[str, Any] = {"episodes": trial.episodes, "seed": trial.seed}
     judged = judge(policy, match, opponents, **common)
     returns = {}
@@ -115,7 +125,7 @@ def play_trial(trial: Trial) -> None:
         by_start[found.envs] = found.returns
         returns[name] = by_start.tolist()
     match.close()
-    write_json(trial.path, {"trial": _key(trial), "returns": returns})
+    write_json(trial.path, {"trial": key, "returns": returns})
 
 
 def _trained_adversary(folder: RunFolder) -> bool:
@@ -160,7 +170,7 @@ def make_results(
     swept = {
         run: (sweep, outcome) for run, sweep in sweeps.items() if (outcome := read_sweep(sweep)) is not None
     }
-    write_forces(found, played, swept, Path(out))
+    write_forces(found, played, swept, ADVERSARY_STEPS, Path(out))
     if found.failure is not None:
         raise found.failure
 

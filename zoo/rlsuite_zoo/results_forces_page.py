@@ -28,8 +28,8 @@ OPPONENTS = {
     "none": "nobody", "random": "random forces", "steps": "pulses", "random steps": "random pulses",
     "known": "its own adversary", NEW: "a new adversary", RIVAL: "another run's adversary",
 }  # fmt: skip
-TRAINED = ("known", NEW, RIVAL)
-"""Opponents that have learned to push."""
+TRAINED = (NEW, RIVAL)
+"""Opponents that have learned to push and that everyone meets: SAC has no adversary of its own."""
 
 
 def against(returns: Mapping[str, np.ndarray], *opponents: str) -> float | None:
@@ -40,10 +40,10 @@ def against(returns: Mapping[str, np.ndarray], *opponents: str) -> float | None:
     return min(found) if found else None
 
 
-def write_forces(found: Trained, played: Returns, swept: Swept, out: Path) -> None:
+def write_forces(found: Trained, played: Returns, swept: Swept, adversary_steps: int, out: Path) -> None:
     """Write `forces.md`, `forces.csv`, `forces-trials.csv` and the pictures."""
     out.mkdir(parents=True, exist_ok=True)
-    more = ["## Under forces", _about(played), *_opponents(found, played)]
+    more = ["## Under forces", _about(played, adversary_steps), *_opponents(found, played)]
     _draw_points(found, played, out / "forces-worst.png")
     more += ["![return where nobody pushes and against the strongest adversary](forces-worst.png)"]
     more += ["## The claim", *_claims(found, played, swept)]
@@ -82,16 +82,17 @@ def _text(values: list[float]) -> str:
     return f"{cell_text(bootstrap_interval(values))} ({len(values)})" if values else "–"
 
 
-def _about(played: Returns) -> str:
+def _about(played: Returns, adversary_steps: int) -> str:
     one = next(iter(played.values()))
     new = sum(name.startswith(NEW) for name in one)
     others = sorted({sum(name.startswith(RIVAL) for name in returns) for returns in played.values()})
     return (
         f"Mean return over {len(one['none'])} episodes that begin in the same states for all, the protagonist acting "
         f"by its mode; 95 % bootstrap intervals over seeds. A new adversary is trained by PPO from scratch against the "
-        f"finished protagonist; of {new} per protagonist the stronger one counts. Every protagonist also meets the "
-        f"adversaries that the other runs of its task have trained ({' or '.join(map(str, others))}); the strongest "
-        "counts. *Strongest* is the least mean return against any adversary of these three kinds."
+        f"finished protagonist, {adversary_steps:,} steps; of {new} per protagonist the stronger one counts. Every "
+        f"protagonist also meets the adversaries that the other runs of its task have trained "
+        f"({' or '.join(map(str, others))}); the strongest counts. *Strongest* is the least mean return against a new "
+        "adversary or another run's: what all entries meet, while only two have one of their own."
     )
 
 

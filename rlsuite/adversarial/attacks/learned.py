@@ -40,9 +40,9 @@ from rlsuite.adversarial.attacks.budget import Budget, project, steepest
 from rlsuite.adversarial.victim import Heads, Victim
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.session import OnUpdate
+from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.policy_gradient.ppo import PPO
-from rlsuite_envs.make import make_vector_env
 
 __all__ = ["AdversaryVectorEnv", "LearnedAttack", "attacker_space", "ends_early", "train_attack"]
 
@@ -216,7 +216,7 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
 
 def ends_early(env: str, *, seed: int = 0, env_kwargs: dict[str, Any] | None = None) -> bool:
     """Whether any of 16 environments terminates within 200 steps of random play."""
-    venv = make_vector_env(env, NUM_ENVS, num_threads=1, env_kwargs=env_kwargs)
+    venv = make_one_player(env, NUM_ENVS, env_kwargs)
     try:
         venv.reset(seed=seed)
         venv.action_space.seed(seed)
@@ -256,7 +256,7 @@ def train_attack(
     """
     if "gamma" not in settings:
         settings["gamma"] = ENDING if ends_early(env, seed=seed, env_kwargs=env_kwargs) else ENDLESS
-    venv = make_vector_env(env, NUM_ENVS, num_threads=1, env_kwargs=env_kwargs)
+    venv = make_one_player(env, NUM_ENVS, env_kwargs)
     world = AdversaryVectorEnv(venv, victim, kind, budget, seed=seed)
     try:
         attacker = PPO(world, seed=seed, device="cpu", **{**SETTINGS, **settings})

@@ -29,8 +29,8 @@ from rlsuite.adversarial.attacks.gradient import ascend, policy_divergence
 from rlsuite.adversarial.victim import Victim
 from rlsuite.core.config import check_range
 from rlsuite.core.networks import mlp
+from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
-from rlsuite_envs.make import make_vector_env
 
 __all__ = ["RobustSarsaAttack", "SarsaConfig", "interval_bounds"]
 
@@ -124,7 +124,7 @@ class RobustSarsaAttack:
             net = mlp(victim.obs_size + actions, config.net_arch, 1, "tanh")
         adam = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
         length = max(2, config.n_steps // num_envs)
-        venv = make_vector_env(env, num_envs, num_threads=1, env_kwargs=env_kwargs)
+        venv = make_one_player(env, num_envs, env_kwargs)
         centre: Tensor | None = None
         scale = 1.0
         try:

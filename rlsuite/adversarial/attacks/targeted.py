@@ -35,8 +35,8 @@ from rlsuite.adversarial.attacks.gradient import ascend, divergence
 from rlsuite.adversarial.victim import Victim
 from rlsuite.core.config import check_range
 from rlsuite.core.networks import mlp
+from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
-from rlsuite_envs.make import make_vector_env
 
 __all__ = ["RATAttack", "RATConfig", "TargetedAttack", "check_intention"]
 
@@ -173,7 +173,7 @@ class RATAttack:
         if config.weighted:
             intention.need("q_value", "rat")
         learner = _Learner(victim, intention, budget, config, seed)
-        venv = make_vector_env(env, config.num_envs, num_threads=1, env_kwargs=env_kwargs)
+        venv = make_one_player(env, config.num_envs, env_kwargs)
         try:
             learner.watch(venv, seed)
         finally:
