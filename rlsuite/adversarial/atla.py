@@ -45,7 +45,7 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.persistence import GeneratorState, Stateful
-from rlsuite.core.rng import ATTACK, OPPONENT, own_seed
+from rlsuite.core.rng import OPPONENT, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.types import PolicyBatch
@@ -168,7 +168,7 @@ class ATLA(Agent):
         shown = RandomAttack() if config.adversary == "random" else LearnedAttack(config.attack, _Live(self))
         eps = 0.0 if config.adversary == "none" else config.eps
         budget = Budget(eps, config.norm, ratio=config.attack_ratio)
-        self.perturber = Perturber(shown, self.victim, budget, seed=own_seed(self.seed, ATTACK))
+        self.perturber = Perturber(shown, self.victim, budget, seed=self.seed)
         if self.stepper is not None:
             self._world.perturber = self.perturber
 

@@ -155,7 +155,9 @@ def force_sweep(
         )
     found: dict[str, list[np.ndarray]] = {}
     for force in forces:
-        game = ForcedPool(env.removeprefix("rlsuite/"), episodes, max_force=force, **(env_kwargs or {}))
+        game = ForcedPool(
+            env.removeprefix("rlsuite/"), episodes, max_force=force, num_threads=1, **(env_kwargs or {})
+        )
         try:
             opponents = panel(game, horizon=game.pool.max_episode_steps, seed=seed)
             del opponents["none"]

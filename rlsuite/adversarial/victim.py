@@ -2,7 +2,7 @@
 
 `as_victim` takes our agents (PPO, BPO, SAC and others with an actor-critic), Stable-Baselines3's (PPO, A2C, SAC, TD3,
 DDPG, DQN; with their `VecNormalize`), and anything else that has `predict` (black-box attacks only). Every function
-of a victim takes raw observations and applies the policy's own normaliser, frozen, inside.
+of a victim takes raw observations, applies the policy's own normaliser, frozen, inside, and answers on their device.
 
 **Units.** A perturbation is measured in `unit` [O], the standard deviation of each observation entry: the statistics of
 the policy's normaliser, as the SA-MDP papers have it, or those of a clean rollout (`measured_unit`) where a policy has
@@ -16,6 +16,7 @@ Shapes: N samples, O observation entries, A action entries or choices.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from torch import Tensor
 
 from rlsuite.adversarial.qarl import QARL
 from rlsuite.core.agent import Agent
-from rlsuite.core.evaluate import Predictor
+from rlsuite.core.evaluate import Predictor, mask_argument
 from rlsuite.core.networks import ActorCritic
 from rlsuite.core.two_player import AGENT, make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
@@ -50,6 +51,14 @@ class Heads:
     """[N, A] standard deviation of the Gaussian; None for choices and deterministic policies."""
     action: Tensor
     """[N, A] the action of the policy's mode in the environment's units, not clipped; the logits for choices."""
+    box: tuple[Tensor, Tensor] | None = None
+    """Low and high [A] of the box into which tanh squashes the Gaussian; None where nothing is squashed."""
+
+    def to(self, device: torch.device) -> Heads:
+        """The same on a device."""
+        std = None if self.std is None else self.std.to(device)
+        box = None if self.box is None else (self.box[0].to(device), self.box[1].to(device))
+        return Heads(self.mean.to(device), std, self.action.to(device), box)
 
 
 @dataclass
@@ -115,15 +124,13 @@ def as_victim(
     Raises:
         ValueError: observations or actions that cannot be attacked; TypeError: no `predict`, or no spaces.
     """
+    name = type(model).__name__
     if not callable(getattr(model, "predict", None)):
-        raise TypeError(f"a victim needs predict(); {type(model).__name__} has none")
+        raise TypeError(f"a victim needs predict(); {name} has none")
     space, actions = getattr(model, "observation_space", None), getattr(model, "action_space", None)
     if space is None or actions is None:
-        raise TypeError(
-            f"{type(model).__name__} has no observation_space and action_space, which attacks need"
-        )
+        raise TypeError(f"{name} has no observation_space and action_space, which attacks need")
     check_space(space, actions)
-    name = type(model).__name__
     if isinstance(model, Agent):
         victim = _of_agent(name, model, space)
     elif isinstance(model, BaseAlgorithm) or isinstance(getattr(model, "model", None), BaseAlgorithm):
@@ -132,6 +139,7 @@ def as_victim(
     else:
         ones = torch.ones(int(np.prod(space.shape)), dtype=torch.float64)
         victim = Victim(name, model, space, actions, ones, "raw")
+    _answer_there(victim)
     if isinstance(unit, str):
         if unit not in ("auto", "raw"):
             raise ValueError(f"unit is {unit!r}; give 'auto', 'raw' or numbers [{victim.obs_size}]")
@@ -160,12 +168,22 @@ def check_space(space: gym.Space[Any], actions: gym.Space[Any]) -> None:
         raise ValueError(f"actions of {actions} are not attacked here; Box and Discrete are")
 
 
-def measured_unit(
-    model: Predictor, env: str, *, steps: int = 1000, num_envs: int = 8, seed: int = 0, **env_kwargs: Any
-) -> Tensor:
-    """Standard deviation [O] of each observation entry over a clean rollout of the (deterministic) policy.
+def _answer_there(victim: Victim) -> None:
+    """Let the victim's functions answer on the device of the observations they are given."""
+    heads, value, q_value = victim.heads, victim.value, victim.q_value
+    if heads is not None:
+        victim.heads = lambda obs: heads(obs).to(obs.device)
+    if value is not None:
+        victim.value = lambda obs: value(obs).to(obs.device)
+    if q_value is not None:
+        victim.q_value = lambda obs, action: q_value(obs, action).to(obs.device)
 
-    An entry that never changes gets 1.
+
+def measured_unit(
+    model: Predictor, env: str, *, steps: int = 1000, num_envs: int = 8, seed: int = 0,
+    env_kwargs: dict[str, Any] | None = None,
+) -> Tensor:  # fmt: skip
+    """Standard deviation [O] of each observation entry over a clean rollout of the deterministic policy; 1 if constant.
 
     Args:
         model: the policy.
@@ -186,12 +204,12 @@ def watch(
     venv = make_one_player(env, num_envs, env_kwargs)
     rows = []
     try:
-        obs, _ = venv.reset(seed=seed)
+        obs, info = venv.reset(seed=seed)
         for _ in range(steps):
             array = to_numpy(obs)
             rows.append(torch.from_numpy(np.asarray(array, np.float64).reshape(num_envs, -1).copy()))
-            action, _ = model.predict(array, deterministic=True)
-            obs = venv.step(env_action(venv, action))[0]
+            action, _ = model.predict(array, deterministic=True, **mask_argument(model, info))
+            obs, *_, info = venv.step(env_action(venv, action))
     finally:
         venv.close()
     return torch.cat(rows)
@@ -224,30 +242,34 @@ def _of_agent(name: str, agent: Any, space: spaces.Box) -> Victim:
         _soft_heads(victim, agent.actor, agent.learner.critic, rows, (agent.low, agent.high))
     elif isinstance(agent, QARL):
         player = agent.players[AGENT]
-        _soft_heads(
-            victim,
-            player.actor,
-            player.learner.critic,
-            lambda obs: agent.extend(rows(obs)),
-            (player.low, player.high),
-        )
+        box = player.low, player.high
+        _soft_heads(victim, player.actor, player.learner.critic, lambda obs: agent.extend(rows(obs)), box)
     return victim
+
+
+def _squashed(mean: Tensor, std: Tensor | None, box: tuple[Tensor, Tensor]) -> Heads:
+    """Of a Gaussian whose numbers tanh squashes into the box (low, high)."""
+    low, high = box
+    return Heads(mean, std, low + 0.5 * (mean.tanh() + 1) * (high - low), box)
+
+
+def _inside(action: Tensor, box: tuple[Tensor, Tensor]) -> Tensor:
+    """Actions [N, A] scaled from the box to [-1, 1], on the critic's device and in its precision."""
+    low, high = box
+    return 2 * (action.to(low) - low) / (high - low) - 1
 
 
 def _soft_heads(
     victim: Victim, actor: Any, critic: Any, rows: Callable[[Tensor], Tensor], box: tuple[Tensor, Tensor]
 ) -> None:
     """Heads and values of a squashed Gaussian actor with twin critics; actions lie in the box (low, high)."""
-    low, high = box
 
     def heads(obs: Tensor) -> Heads:
         base = actor(rows(obs)).base
-        return Heads(base.mean, base.log_std.exp(), low + 0.5 * (base.mean.tanh() + 1) * (high - low))
+        return _squashed(base.mean, base.log_std.exp(), box)
 
     def q_value(obs: Tensor, action: Tensor) -> Tensor:
-        inside = 2 * (action.to(low) - low) / (high - low) - 1
-        found: Tensor = critic(rows(obs), inside, frozen=True).min(dim=0).values
-        return found
+        return critic(rows(obs), _inside(action, box), frozen=True).min(dim=0).values
 
     victim.heads, victim.q_value = heads, q_value
     victim.value = lambda obs: q_value(obs, heads(obs).action)
@@ -259,11 +281,9 @@ def _soft_heads(
 def _of_sb3(policy: SB3Policy, space: spaces.Box) -> Victim:
     model: Any = policy.model
     actions = model.action_space
-    norm = (
-        policy.vec_normalize if policy.vec_normalize is not None and policy.vec_normalize.norm_obs else None
-    )
-    size = int(np.prod(space.shape))
-    unit = torch.ones(size, dtype=torch.float64)
+    given = policy.vec_normalize
+    norm = given if given is not None and given.norm_obs else None
+    unit = torch.ones(int(np.prod(space.shape)), dtype=torch.float64)
     if norm is not None:
         stats: Any = norm.obs_rms
         unit = torch.from_numpy(np.sqrt(np.asarray(stats.var, np.float64).reshape(-1) + norm.epsilon))
@@ -287,11 +307,8 @@ def _of_sb3(policy: SB3Policy, space: spaces.Box) -> Victim:
             scores = model.q_net(rows(obs))
             return Heads(scores, None, scores)
 
-        def value(obs: Tensor) -> Tensor:
-            best: Tensor = model.q_net(rows(obs)).max(dim=1).values
-            return best
-
-        victim.heads, victim.value = q_heads, value
+        victim.heads = q_heads
+        victim.value = lambda obs: model.q_net(rows(obs)).max(dim=1).values
     return victim
 
 
@@ -300,30 +317,34 @@ def _on_policy_heads(victim: Victim, model: Any, rows: Callable[[Tensor], Tensor
         found = model.policy.get_distribution(rows(obs)).distribution
         if hasattr(found, "logits"):
             return Heads(found.logits, None, found.logits)
+        if model.policy.squash_output:  # an option under gSDE
+            return _squashed(found.mean, found.stddev.detach(), _box(model))
         return Heads(found.mean, found.stddev.detach(), found.mean)
 
-    def value(obs: Tensor) -> Tensor:
-        found: Tensor = model.policy.predict_values(rows(obs)).squeeze(-1)
-        return found
+    victim.heads = heads
+    victim.value = lambda obs: model.policy.predict_values(rows(obs)).squeeze(-1)
 
-    victim.heads, victim.value = heads, value
+
+def _box(model: Any) -> tuple[Tensor, Tensor]:
+    space = model.action_space
+    low, high = (torch.as_tensor(x, device=model.device).float().reshape(-1) for x in (space.low, space.high))
+    return low, high
 
 
 def _off_policy_heads(victim: Victim, model: Any, rows: Callable[[Tensor], Tensor]) -> None:
-    space: Any = model.action_space
-    low, high = (torch.as_tensor(x, device=model.device).float().reshape(-1) for x in (space.low, space.high))
+    low, high = box = _box(model)
 
     def heads(obs: Tensor) -> Heads:
         if isinstance(model, sb3.SAC):
-            mean, log_std, _ = model.actor.get_action_dist_params(rows(obs))
-            return Heads(mean, log_std.exp(), low + 0.5 * (mean.tanh() + 1) * (high - low))
+            mean, log_std, extra = model.actor.get_action_dist_params(rows(obs))
+            # under gSDE log_std is the exploration matrix's; a copy of the distribution is asked for the actions' own
+            found = copy(model.actor.action_dist).proba_distribution(mean, log_std, **extra).distribution
+            return _squashed(mean, found.stddev, box)
         action = model.actor(rows(obs))
         return Heads(action, None, low + 0.5 * (action + 1) * (high - low))
 
     def q_value(obs: Tensor, action: Tensor) -> Tensor:
-        inside = 2 * (action - low) / (high - low) - 1
-        found: Tensor = torch.cat(model.critic(rows(obs), inside), dim=1).min(dim=1).values
-        return found
+        return torch.cat(model.critic(rows(obs), _inside(action, box)), dim=1).min(dim=1).values
 
     victim.heads, victim.q_value = heads, q_value
     victim.value = lambda obs: q_value(obs, heads(obs).action)

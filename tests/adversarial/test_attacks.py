@@ -296,3 +296,28 @@ def test_bad_victims_and_attacks() -> None:
         GradientAttack("pdg")
     with pytest.raises(ValueError, match="do not fit"):
         AttackedEnv(gym.make("CartPole-v1"), linear_victim(), RandomAttack(), Budget(0.1))
+
+
+@pytest.mark.parametrize("kind", ["critic", "q", "mad"])
+def test_networks_that_say_nan_are_no_robust_victims(kind: str) -> None:
+    """NaN beats no number: without an error the attack would return its start."""
+    victim = linear_victim(value=lambda s: s.sum(1) * torch.nan, q_value=lambda s, a: a.sum(1) * torch.nan)
+    if kind == "mad":
+        victim.heads = lambda s: Heads(s @ WEIGHT.T * torch.nan, None, s @ WEIGHT.T * torch.nan)
+    with pytest.raises(FloatingPointError, match=f"attack '{kind}': its objective is nan; look at"):
+        Perturber(GradientAttack(kind), victim, Budget(0.1))(np.zeros((2, OBS)))
+    sharp = linear_victim(value=lambda s: s.abs().sum(1).sqrt())  # infinitely steep at 0
+    with pytest.raises(FloatingPointError, match="gradient is"):
+        Perturber(GradientAttack("critic"), sharp, Budget(0.1))(np.zeros((2, OBS)))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_ascent_wastes_nothing_on_what_bounds_cut(norm: str) -> None:
+    """Linear: beside a bound, the whole radius goes to the other entry."""
+    obs = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    unit, bound = torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    delta = ascend(
+        lambda s: s @ torch.tensor([5.0, 1.0], dtype=torch.float64), obs, unit, torch.tensor([0.5]).double(), norm,
+        steps=10, step_size=0.25, bounds=(-bound, bound),
+    )  # fmt: skip
+    assert torch.allclose(delta, torch.tensor([[0.0, 0.5]], dtype=torch.float64), atol=1e-9)

@@ -202,6 +202,45 @@ def test_the_action_value_attack_goes_away_from_the_best_action() -> None:
     assert np.allclose(executed, [[1.3], [0.1], [-0.5]], atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_density_attack_wastes_nothing_on_directions_that_the_box_cuts(norm: str) -> None:
+    """An action on one bound, its mean beyond: only the other entry can leave, and has the whole radius."""
+    victim = as_victim(Reflex())
+    victim.action_space = spaces.Box(-2, 2, (2,), np.float32)
+    mean = torch.tensor([[1.5, 0.0]], dtype=torch.float64)
+    victim.heads = lambda s: Heads(mean.expand(len(s), 2), torch.tensor([[0.1, 1.0]]).expand(len(s), 2), mean)
+    action = np.array([[2.0, 0.0]], np.float32)
+    for seed in range(5):
+        attack = ActionAttack("action-mas", 0.1, norm)
+        executed = attack(np.zeros((1, 3)), action, victim, torch.Generator().manual_seed(seed))
+        assert executed[0, 0] == pytest.approx(2.0, abs=2e-2) and abs(executed[0, 1]) > 0.19, seed
+
+
+def test_the_density_of_squashed_policies_is_that_before_the_tanh() -> None:
+    """Equal steps in the environment's units are far more deviations near the bound."""
+    victim = as_victim(Reflex())
+    victim.action_space = spaces.Box(-2, 2, (2,), np.float32)
+    box = torch.full((2,), -2.0), torch.full((2,), 2.0)
+    inner = torch.tensor([[2.0, 0.0]])
+
+    def heads(s):
+        mean = inner.expand(len(s), 2)
+        return Heads(mean, torch.tensor([[1.0, 0.5]]).expand(len(s), 2), 2 * mean.tanh(), box)
+
+    victim.heads = heads
+    action = (2 * inner.tanh()).numpy().repeat(8, 0)
+    attack = ActionAttack("action-mas", 0.03, "l2")
+    executed = attack(np.zeros((8, 3)), action, victim, torch.Generator().manual_seed(0))
+    moved = (
+        np.abs(executed - action) / 2
+    )  # the first entry's slope is 1 / (1 - tanh(2)^2) = 14, the second's 2
+    assert (moved[:, 0] > 0.9 * 0.03).mean() > 0.8
+    edge = attack(
+        np.zeros((8, 3)), np.full((8, 2), 2.0, np.float32), victim, torch.Generator().manual_seed(0)
+    )
+    assert np.isfinite(edge).all() and np.abs(edge).max() <= 2
+
+
 def test_mixed_actions() -> None:
     victim = as_victim(Reflex())
     action = np.full((4000, 1), 1.0, np.float32)
@@ -229,6 +268,9 @@ def test_the_zoo_knows_whom_each_attack_can_hurt(sign_env: str) -> None:
         attacks_for(black, "random,pgd")
     with pytest.raises(ValueError, match="no attack named"):
         attacks_for(black, " , ")
+    assert {name: spec.largest_eps for name, spec in ATTACKS.items() if spec.largest_eps < float("inf")} == {
+        "blend": 1.0, "swap": 1.0,
+    }  # fmt: skip
     for name in attacks_for(black):
         target = Target(sign_env, effort=0.002)
         made = ATTACKS[name].make(black, target, Budget(0.3))
@@ -248,6 +290,11 @@ def test_bad_input() -> None:
         ActionAttack("action-noise", 0.1).check(victim)
     with pytest.raises(ValueError, match="bounded Box"):
         MixedAction(0.1).check(victim)
+    MixedAction(0.1, kind="swap").check(victim)
+    victim.action_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    with pytest.raises(ValueError, match="bounded Box"):
+        MixedAction(0.1, kind="swap").check(victim)
+    MixedAction(0.1, Reflex(), kind="swap").check(victim)
     for bad in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="eps"):
             MixedAction(bad)

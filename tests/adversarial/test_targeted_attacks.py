@@ -5,12 +5,21 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+import stable_baselines3 as sb3
 import torch
 from gymnasium import spaces
 
+from rlsuite import PPO
 from rlsuite.adversarial.attacks.attacked import AttackedPolicy, Perturber
 from rlsuite.adversarial.attacks.budget import Budget
-from rlsuite.adversarial.attacks.targeted import RATAttack, RATConfig, TargetedAttack, _Learner
+from rlsuite.adversarial.attacks.gradient import policy_divergence
+from rlsuite.adversarial.attacks.targeted import (
+    RATAttack,
+    RATConfig,
+    TargetedAttack,
+    _Learner,
+    check_intention,
+)
 from rlsuite.adversarial.victim import Heads, Victim, as_victim
 
 STD = 0.5
@@ -138,5 +147,56 @@ def test_bad_input() -> None:
     blind.q_value = None
     with pytest.raises(ValueError, match="q_value"):
         RATAttack.fit(mine, blind, "Pendulum-v1", Budget(0.1))
+    with pytest.raises(ValueError, match=r"ratio=0\.5"):
+        RATAttack.fit(mine, mine, "Pendulum-v1", Budget(0.1, ratio=0.5))
+    two, three = victim(0.0, 0.0, 1.0), victim(0.0, 0.0, 1.0)
+    two.action_space, three.action_space = spaces.Discrete(2), spaces.Discrete(3)
+    with pytest.raises(ValueError, match=r"Discrete\(3\)"):
+        check_intention(two, three)
+    check_intention(two, two)
     with pytest.raises(ValueError, match="horizon"):
         RATConfig(horizon=0)
+
+
+def test_squashed_and_plain_gaussians_are_compared_by_their_actions() -> None:
+    """Their numbers mean different things; of one kind and box, the KL divergence is exact."""
+    mean, std = torch.tensor([[0.4], [-1.0]]), torch.full((2, 1), 0.5)
+    box, other = ((torch.full((1,), -x), torch.full((1,), x)) for x in (2.0, 1.0))
+    plain = Heads(mean, std, mean)
+    squashed, narrow = Heads(mean, std, 2 * mean.tanh(), box), Heads(mean, std, mean.tanh(), other)
+    for one, two in ((plain, squashed), (squashed, plain), (squashed, narrow)):
+        apart = 0.5 * (one.action - two.action).square().sum(1)
+        assert torch.equal(policy_divergence(one, two), apart)
+    moved = Heads(mean + 0.3, std, 2 * (mean + 0.3).tanh(), tuple(x.clone() for x in box))
+    assert torch.allclose(policy_divergence(squashed, moved), torch.full((2,), 0.5 * (0.3 / 0.5) ** 2))
+
+
+def test_the_intentions_critic_judges_what_the_environment_executes() -> None:
+    """A victim that asks for more than the box: the critic sees the box's edge, and nothing beyond."""
+    mine, wanted = victim(0.0, 0.0, 50.0), victim(0.0, 0.0, -0.2)
+    judged = []
+    wanted.q_value = lambda s, a: judged.append(a.detach()) or -a.squeeze(1).square()
+    learner = _Learner(mine, wanted, Budget(0.5), RATConfig(net_arch=(8,)), seed=1)
+    learner._outer(torch.randn((16, 3), generator=torch.Generator().manual_seed(2), dtype=torch.float64))
+    assert judged[0].abs().max() == 2.0
+
+
+@pytest.mark.parametrize("kind", ["ours", "sb3"])
+def test_fits_repeat_and_leave_the_policies_generators_alone(kind: str) -> None:
+    how = {"n_steps": 16, "batch_size": 16, "device": "cpu"}
+    if kind == "ours":
+        models = [PPO("Pendulum-v1", num_envs=2, seed=seed, **how) for seed in (0, 1)]
+    else:
+        models = [sb3.PPO("MlpPolicy", "Pendulum-v1", seed=seed, **how) for seed in (0, 1)]
+    mine, wanted = (as_victim(model) for model in models)
+    config = RATConfig(steps=200, num_envs=2, net_arch=(8,), inner_every=50, horizon=50, weighted=False)
+
+    def states() -> list[torch.Tensor]:
+        own = [model.generator.get_state() for model in models] if kind == "ours" else []
+        return [*own, torch.get_rng_state()]
+
+    before = states()
+    fits = [RATAttack.fit(mine, wanted, "Pendulum-v1", Budget(0.3), config, seed=seed) for seed in (5, 5, 6)]
+    assert all(torch.equal(a, b) for a, b in zip(states(), before, strict=True))
+    one, two, three = (torch.cat([p.flatten() for p in fit.net.parameters()]) for fit in fits)
+    assert torch.equal(one, two) and not torch.equal(one, three)

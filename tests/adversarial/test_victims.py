@@ -10,10 +10,11 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rlsuite import BPO, PPO, QARL, SAC
+from rlsuite.adversarial.attacks.actions import ActionAttack
 from rlsuite.adversarial.attacks.attacked import AttackedPolicy, Perturber
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.gradient import GradientAttack
-from rlsuite.adversarial.victim import Victim, as_victim
+from rlsuite.adversarial.victim import Heads, Victim, _answer_there, as_victim, measured_unit
 from rlsuite.core.evaluate import evaluate
 from rlsuite.sb3 import as_policy
 
@@ -127,3 +128,69 @@ def test_values_are_the_critics() -> None:
     scaled = torch.as_tensor(model.get_vec_normalize_env().normalize_obs(obs.numpy())).float()
     twin = torch.cat(model.critic(scaled, inside), 1).min(1).values
     assert torch.allclose(found.q_value(obs, 2.0 * inside), twin, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["ours", "sac", "td3", "ddpg"])
+def test_values_take_actions_of_any_precision(kind: str) -> None:
+    """Attacks on actions search in float64."""
+    victim = as_victim(ours("sac") if kind == "ours" else theirs(kind))
+    obs = torch.randn((4, 3), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    action = torch.tensor([[1.5], [-0.5], [0.0], [2.0]], dtype=torch.float64)
+    assert torch.allclose(victim.q_value(obs, action), victim.q_value(obs, action.float()), atol=1e-6)
+    policy = AttackedPolicy(victim, action_attack=ActionAttack("action-q", 0.3))
+    assert policy.predict(obs.numpy().astype(np.float32), deterministic=True)[0].shape == (4, 1)
+
+
+@pytest.mark.parametrize("kind", ["sac", "ppo"])
+def test_deviations_under_gsde_are_the_actions_own(kind: str) -> None:
+    """[N, A], those of many draws of the exploration matrix; what the model holds is left alone."""
+    how = {"use_sde": True, "seed": 1, "device": "cpu"}
+    arch = {"net_arch": [16], "log_std_init": -1.0}
+    if kind == "sac":
+        model = sb3.SAC("MlpPolicy", "Pendulum-v1", buffer_size=100, policy_kwargs=arch, **how)
+    else:
+        arch |= {"squash_output": True, "full_std": False}
+        model = sb3.PPO("MlpPolicy", "Pendulum-v1", n_steps=8, batch_size=8, policy_kwargs=arch, **how)
+    victim = as_victim(model)
+    obs = torch.randn((3, 3), generator=torch.Generator().manual_seed(0))
+    heads = victim.heads(obs)
+    assert heads.std.shape == (3, 1)
+    assert [float(x) for x in heads.box] == [-2.0, 2.0]
+    if kind == "sac":
+        assert not hasattr(model.actor.action_dist, "distribution")
+    draws = []
+    for _ in range(2000):
+        (model.actor if kind == "sac" else model.policy).reset_noise()
+        draws.append(torch.as_tensor(model.predict(obs.numpy(), deterministic=False)[0]))
+    inner = (torch.stack(draws) / 2).clamp(-1 + 1e-6, 1 - 1e-6).atanh()
+    assert torch.allclose(inner.std(0), heads.std.detach(), rtol=0.1)
+    check(victim)
+
+
+def test_answers_come_on_the_device_of_the_observations() -> None:
+    """Functions on the CPU asked from another device; torch's "meta" device holds no numbers but knows where it is."""
+    victim = as_victim(ours("sac"))
+    box = torch.full((1,), -2.0), torch.full((1,), 2.0)
+    numbers = torch.ones(2, 1)
+    victim.heads = lambda obs: Heads(numbers, numbers, numbers, box)
+    victim.value = lambda obs: numbers[:, 0]
+    victim.q_value = lambda obs, action: numbers[:, 0]
+    _answer_there(victim)
+    there = torch.ones(2, 3, device="meta")
+    heads = victim.heads(there)
+    found = (
+        heads.mean,
+        heads.std,
+        heads.action,
+        *heads.box,
+        victim.value(there),
+        victim.q_value(there, numbers),
+    )
+    assert all(x.device.type == "meta" for x in found)
+
+
+def test_units_of_an_environment_with_an_argument_called_env() -> None:
+    kwargs = {"env": "rlsuite/Pendulum-v1"}
+    model = PPO("rlsuite/CheapTalk-v0", env_kwargs=kwargs, n_steps=8, batch_size=8, **SMALL)
+    unit = measured_unit(model, "rlsuite/CheapTalk-v0", steps=20, num_envs=2, env_kwargs=kwargs)
+    assert len(unit) == model.obs_size and bool((unit > 0).all())

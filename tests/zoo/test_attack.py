@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rlsuite_zoo.attack_cells import best_of
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.recipe import parse_grid
 
@@ -52,7 +53,7 @@ def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Any, trained: Any
     data = json.loads((folder / "attacks.json").read_text())
     assert set(data["returns"]) == {"random", "pgd", "swap"}
     assert set(data["returns"]["pgd"]) == {"0", "0.5", "1"}
-    cell = json.loads((Path(RUN) / "seed0/attacks/linf-auto/pgd.json").read_text())
+    cell = json.loads((Path(RUN) / "seed0/attacks/linf-auto-3-episodes-seed0-effort1/pgd.json").read_text())
     assert data["returns"]["pgd"]["1"]["mean"] == pytest.approx(np.mean(cell["budgets"]["1"]["returns"]))
     assert cell["budgets"]["1"]["largest"] <= 1 + 1e-6 and cell["unit"] == "measured"
     rows = list(csv.DictReader((folder / "attacks.csv").read_text().splitlines()))
@@ -130,13 +131,34 @@ def test_a_set_of_policies_has_its_best_members_return(rlsuite: Any) -> None:
     assert ran.code == 0, ran.err
     run = "runs/protected/InvertedPendulum-v5/x/seed0"
     ran = rlsuite(
-        "attack", run, "--attacks", "random,critic", "--eps", "0.3", "--episodes", "3", "--jobs", "1"
+        "attack", run, "--attacks", "random,critic", "--eps", "0.3", "--episodes", "4", "--jobs", "1"
     )
     assert ran.code == 0, ran.err
     assert "6 to play" in ran.out  # two members, each without attack and under two
     rows = list(csv.DictReader(Path(run, "attacks/attacks.csv").read_text().splitlines()))
     for attack in ("random", "critic"):
-        files = [Path(run, f"attacks/linf-auto/member{i}/{attack}.json") for i in range(2)]
-        means = [np.mean(json.loads(file.read_text())["budgets"]["0.3"]["returns"]) for file in files]
+        where = Path(run, "attacks/linf-auto-4-episodes-seed0-effort1")
+        files = [where / f"member{i}/{attack}.json" for i in range(2)]
+        returns = [json.loads(file.read_text())["budgets"]["0.3"]["returns"] for file in files]
+        first, second = (values[0] + values[2] for values in returns)  # chosen by these, judged by the others
+        hand = np.mean(returns[0 if first >= second else 1][1::2])
         shown = [float(row["mean_return"]) for row in rows if (row["attack"], row["eps"]) == (attack, "0.3")]
-        assert shown == [pytest.approx(max(means), abs=1e-3)], attack
+        assert shown == [pytest.approx(hand, abs=1e-3)], attack
+
+
+def test_a_probability_ends_at_one(rlsuite: Any, trained: Any) -> None:
+    trained(ENV, seeds=1)
+    ran = rlsuite(
+        "attack", RUN, "--attacks", "random,swap", "--eps", "0.5,2", "--episodes", "2", "--jobs", "1"
+    )
+    assert ran.code == 0, ran.err
+    assert "swap has no budget above 1; left out: [2.0]" in ran.out
+    data = json.loads((Path(RUN) / "attacks/attacks.json").read_text())
+    assert data["returns"]["random"]["2"]["mean"] > 0 and data["returns"]["swap"]["2"] is None
+
+
+def test_the_best_member_is_judged_by_other_episodes() -> None:
+    lucky, sound = np.array([9.0, 0.0, 9.0, 0.0]), np.array([5.0, 6.0, 5.0, 6.0])
+    np.testing.assert_array_equal(best_of([lucky, sound]), [0.0, 0.0])
+    np.testing.assert_array_equal(best_of([sound]), sound)  # a single policy: all of its episodes
+    assert best_of([sound, None]) is None and best_of([None]) is None  # a set played in part

@@ -13,6 +13,7 @@ from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo import results_page
 from rlsuite_zoo.differences import paired
 from rlsuite_zoo.models import EVAL_SEED
+from rlsuite_zoo.results_rows import HEADER, Row, kept_rows
 from rlsuite_zoo.run_folder import find_runs
 from rlsuite_zoo.suite import Entry, Suite, load_suite
 
@@ -89,6 +90,32 @@ def test_rows_of_runs_that_are_gone_can_stay(rlsuite: Any, tiny: None) -> None:
     assert "1 further runs are rows kept" in kept and "further runs" not in page
     assert rlsuite(*again).code == 0
     assert len(Path("results/tiny.csv").read_text().splitlines()) == len(table.splitlines()) - 1
+
+
+def test_rows_of_other_budgets_go_and_those_of_other_environments_stay(tmp_path: Path) -> None:
+    table = tmp_path / "x.csv"
+    row = "{},One,{},{},1.0,2.0,abc"
+    lines = [("A", 0, 1000), ("A", 1, 1050), ("A", 2, 900), ("A", 3, 2000), ("B", 0, 1000), ("C", 0, 1000)]
+    text = "\n".join([HEADER, *(row.format(*line) for line in lines)]) + "\n"
+    table.write_text(text)
+    here = {("A", "One"): [Row(0, 1000, 5.0, 6.0, "new")]}
+    kept = kept_rows(table, here, lambda env, name: 1000 if env in "AB" else None)
+    assert {key: [row.seed for row in rows] for key, rows in kept.items()} == {
+        ("A", "One"): [1],
+        ("B", "One"): [0],
+    }
+
+
+def test_a_run_of_other_settings_is_not_taken_for_this_one(rlsuite: Any, tiny: None) -> None:
+    command = ("results", "tiny", "--steps", "512", "--jobs", "2")
+    assert rlsuite(*command).code == 0
+    (folder,) = find_runs(["runs/results/tiny/512-steps/CartPole-v1/ppo-default"])
+    text = folder.config.read_text()
+    assert "gamma: 0.98" in text
+    folder.config.write_text(text.replace("gamma: 0.98", "gamma: 0.9"))
+    for words in (command, (*command, "--report-only")):
+        ran = rlsuite(*words)
+        assert ran.code == 2 and "made with gamma 0.9, its recipe or suite now has 0.98" in ran.err
 
 
 def test_a_page_with_more_than_tables_keeps_nothing(rlsuite: Any) -> None:

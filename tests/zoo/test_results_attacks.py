@@ -59,7 +59,8 @@ def test_victims_are_trained_attacked_and_reported(rlsuite: Any, small: None) ->
     runs = [str(f.path) for f in find_runs(["runs/results/attacks/512-steps/CartPole-v1/ppo-default"])]
 
     def mean(run: str, attack: str) -> float:
-        record = json.loads(Path(run, "attacks/linf-auto", f"{attack}.json").read_text())
+        kept = Path(run, "attacks/linf-auto-3-episodes-seed0-effort0.004")
+        record = json.loads((kept / f"{attack}.json").read_text())
         (outcome,) = record["budgets"].values()
         return float(np.mean(outcome["returns"]))
 

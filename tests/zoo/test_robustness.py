@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.run_folder import group_names
+
 RUN = "runs/ppo/InvertedPendulum-v5/a"
 GRID = ("--force", "0,5", "--mass", "0.5:1.5:0.5", "--friction", "0.5,1", "--episodes", "2", "--jobs", "1")
 
@@ -24,7 +27,9 @@ def test_maps_are_kept_and_averaged_over_seeds(rlsuite: Any, trained: Any) -> No
     assert "2 to play" in ran.out and "worst cell" in ran.out
     data = json.loads(Path("results/robustness.json").read_text())
     (group,) = data["groups"].values()
-    kept = [json.loads(Path(RUN, f"seed{k}/robustness/sweep.json").read_text()) for k in (0, 1)]
+    files = [file for k in (0, 1) for file in Path(RUN, f"seed{k}/robustness").iterdir()]
+    kept = [json.loads(file.read_text()) for file in files]
+    assert len(kept) == 2
     maps = [np.array(record["returns"]) for record in kept]
     assert maps[0].shape == (3, 2, 2)
     assert group["nominal"]["mean"] == pytest.approx(np.mean([m[1, 1].mean() for m in maps]))
@@ -39,7 +44,8 @@ def test_maps_are_kept_and_averaged_over_seeds(rlsuite: Any, trained: Any) -> No
     page = Path("results/robustness.html").read_text()
     assert "data:image/png;base64," in page and "http" not in page.replace("http-equiv", "")
     assert "0 to play" in rlsuite("robustness", RUN, *GRID).out
-    assert "2 to play" in rlsuite("robustness", RUN, "--quick", "--jobs", "1").out  # another grid
+    assert "2 to play" in rlsuite("robustness", RUN, "--quick", "--jobs", "1").out  # another grid,
+    assert "0 to play" in rlsuite("robustness", RUN, *GRID).out  # which leaves the first one's maps
 
 
 @pytest.mark.parametrize(
@@ -60,3 +66,16 @@ def test_tasks_without_masses(rlsuite: Any, trained: Any) -> None:
     trained("rlsuite/CartPole-v1")
     ran = rlsuite("robustness", "runs")
     assert ran.code == 2 and "MuJoCo tasks" in ran.err
+
+
+def test_runs_that_differ_in_more_than_the_seed_have_names_of_their_own(make_run: Any) -> None:
+    curve = [(1, 0.0)]
+    runs = [make_run(f"a{seed}", curve, seed=seed, steps=1000) for seed in (0, 1)]
+    longer, wider = make_run("b", curve, steps=5000), make_run("c", curve, steps=1000, num_envs=64)
+    assert len(set(group_names(runs))) == 1
+    first, same, other = group_names([*runs, longer])
+    assert first == same and first.endswith("1,000 steps") and other.endswith("5,000 steps")
+    first, same, other = group_names([*runs, wider])
+    assert first == same != other
+    with pytest.raises(UsageError, match="are the same run"):
+        group_names([*runs, make_run("d", curve, seed=1, steps=1000)])

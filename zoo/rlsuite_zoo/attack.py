@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 
 from rlsuite.adversarial.attacks.budget import Budget
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, cells_of, keep_best, missing, play_cell, read_cell
+from rlsuite.adversarial.attacks.zoo import ATTACKS
+from rlsuite_zoo.attack_cells import (
+    CLEAN,
+    AttackCell,
+    best_of,
+    cells_of,
+    missing,
+    play_cell,
+    playable,
+    played_returns,
+    read_cell,
+)
 from rlsuite_zoo.attack_outcome import Outcome
 from rlsuite_zoo.attack_page import write
 from rlsuite_zoo.cells import run_cells
@@ -60,6 +71,9 @@ def make_attack(
     for folder in folders:
         wanted += cells_of(str(folder.path), attacks, above, **common)
     names = dict.fromkeys(cell.attack for cell in wanted if cell.attack != CLEAN)
+    for name in names:
+        if few := set(above) - set(playable(name, above)):
+            print(f"{name} has no budget above {ATTACKS[name].largest_eps:g}; left out: {sorted(few)}")
     if not report_only:
         todo = [cell for cell in wanted if missing(cell)]
         print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play")
@@ -116,17 +130,11 @@ def _gather(
     eps: list[float],
     settings: dict[str, Any],
 ) -> Outcome:
-    clean: dict[str, np.ndarray] = {}
-    returns: dict[tuple[str, str, float], np.ndarray] = {}
+    played: dict[tuple[str, str, float], list[np.ndarray | None]] = {}
     for cell in cells:
-        record = read_cell(cell)
-        if record is None:
-            continue
-        if cell.attack == CLEAN:
-            keep_best(clean, cell.run, np.array(record["budgets"]["0"]["returns"]))
-            continue
-        for value in eps:
-            found = record["budgets"].get(f"{value:g}")
-            if found is not None:
-                keep_best(returns, (cell.run, cell.attack, value), np.array(found["returns"]))
+        for value in [0.0] if cell.attack == CLEAN else eps:
+            played.setdefault((cell.run, cell.attack, value), []).append(played_returns(cell, value))
+    best = {key: found for key, members in played.items() if (found := best_of(members)) is not None}
+    clean = {run: found for (run, attack, _), found in best.items() if attack == CLEAN}
+    returns = {key: found for key, found in best.items() if key[1] != CLEAN}
     return Outcome(runs, attacks, eps, settings, clean, returns)

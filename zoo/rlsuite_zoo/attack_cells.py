@@ -21,17 +21,20 @@ from rlsuite_zoo.run_folder import RunFolder, write_json
 
 __all__ = [
     "CLEAN",
+    "OF_SETS",
     "AttackCell",
+    "best_of",
     "cells_of",
-    "keep_best",
     "play_cell",
+    "playable",
+    "played_returns",
     "read_cell",
     "victim_of",
 ]
 
 CLEAN = "none"
 """Name of the cell without an attack."""
-FORMAT = {"sa-rl": 2, "pa-ad": 2}
+FORMAT = {"sa-rl": 2, "pa-ad": 2, "action-q": 2, "action-mas": 2}
 """Of the cells' files where it is not 1; a change of what an attack does raises its own, so that old cells are played
 again."""
 
@@ -51,7 +54,7 @@ class AttackCell:
     """"auto" (the policy's normaliser, else measured on a clean rollout) or "raw"."""
     episodes: int
     seed: int
-    """Of the episodes' chance beside the run's own, and of the attacks."""
+    """Of what attacks draw and learn; the episodes are the run's own evaluation."""
     effort: float
     """Times the default training of attacks that learn."""
     member: int | None = None
@@ -60,7 +63,8 @@ class AttackCell:
     @property
     def path(self) -> Path:
         """Where its outcome is kept."""
-        folder = Path(self.run) / "attacks" / f"{self.norm}-{self.unit}"
+        settings = f"{self.norm}-{self.unit}-{self.episodes}-episodes-seed{self.seed}-effort{self.effort:g}"
+        folder = Path(self.run) / "attacks" / settings
         return (folder if self.member is None else folder / f"member{self.member}") / f"{self.attack}.json"
 
 
@@ -74,10 +78,37 @@ def members_of(run: str) -> list[int | None]:
     return [*range(len(model.members()))]
 
 
-def keep_best(found: dict[Any, np.ndarray], key: Any, returns: np.ndarray) -> None:
-    """Enter returns [E] unless another member's are better: what a bandit over the set converges to."""
-    if key not in found or returns.mean() > found[key].mean():
-        found[key] = returns
+OF_SETS = (
+    "A set of policies (PROTECTED) has the return of the member that stands an attack best, every member being "
+    "attacked for itself: chosen by one half of the episodes, reported on the other. An attack that learns is then the "
+    "weakest of as many trainings as there are members, as in the paper's table."
+)
+"""For pages."""
+
+
+def best_of(members: list[np.ndarray | None]) -> np.ndarray | None:
+    """What a bandit over a set of policies converges to: the member best in every second episode, on the others.
+
+    Args:
+        members: returns [E] of each; a single policy's are all taken, those of a set that was played in part are none.
+
+    Returns:
+        [E], or [E // 2] of a set (all E where E is 1).
+    """
+    known = [returns for returns in members if returns is not None]
+    if len(known) < len(members):
+        return None
+    if len(known) == 1 or len(known[0]) == 1:
+        return max(known, key=lambda returns: float(returns.mean()))
+    best = max(known, key=lambda returns: float(returns[::2].mean()))
+    return best[1::2]
+
+
+def played_returns(cell: AttackCell, eps: float) -> np.ndarray | None:
+    """Returns [E] of a cell at a budget (0 for the clean cell), if it was played."""
+    record = read_cell(cell)
+    found = record["budgets"].get(f"{eps:g}") if record is not None else None
+    return None if found is None else np.array(found["returns"])
 
 
 def unmeasured_victim(cell: AttackCell) -> Victim:
@@ -114,8 +145,14 @@ def cells_of(run: str, attacks: str, eps: tuple[float, ...], **common: Any) -> l
         names = attacks_for(unmeasured_victim(clean), attacks)
     except ValueError as error:
         raise UsageError(f"{run}: {error}") from error
-    single = [clean, *(AttackCell(run, name, eps, **common) for name in names)]
+    budgets = {name: playable(name, eps) for name in names}
+    single = [clean, *(AttackCell(run, name, few, **common) for name, few in budgets.items() if few)]
     return [replace(cell, member=member) for member in members_of(run) for cell in single]
+
+
+def playable(attack: str, eps: tuple[float, ...]) -> tuple[float, ...]:
+    """The budgets that an attack can have; a share or a probability ends at 1."""
+    return tuple(value for value in eps if value <= ATTACKS[attack].largest_eps)
 
 
 def victim_of(cell: AttackCell) -> Victim:
@@ -123,8 +160,8 @@ def victim_of(cell: AttackCell) -> Victim:
     victim = unmeasured_victim(cell)
     if cell.unit == "auto" and victim.unit_name == "raw":
         spec = RunFolder(cell.run).spec()
-        unit = measured_unit(victim.model, spec.env, seed=cell.seed, **spec.env_kwargs)
-        victim = as_victim(victim.model, unit=unit)
+        unit = measured_unit(victim.model, spec.env, seed=cell.seed, env_kwargs=dict(spec.env_kwargs))
+        victim = replace(victim, unit=unit, unit_name="measured")
     return victim
 
 
@@ -154,9 +191,10 @@ def missing(cell: AttackCell) -> list[float]:
 
 def play_cell(cell: AttackCell) -> None:
     """Play the budgets that are missing; every one is on the disk when it is done."""
-    spec = RunFolder(cell.run).spec()
+    spec, key = RunFolder(cell.run).spec(), _key(cell)  # of the checkpoint that is read now
+    record = read_cell(cell)
     victim = victim_of(cell)
-    record = read_cell(cell) or {"cell": _key(cell), "unit": victim.unit_name, "budgets": {}}
+    record = record or {"cell": key, "unit": victim.unit_name, "budgets": {}}
     made: Any = None
     target = Target(spec.env, dict(spec.env_kwargs), cell.seed, cell.effort)
     for eps in missing(cell):

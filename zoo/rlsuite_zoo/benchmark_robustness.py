@@ -19,13 +19,22 @@ from rlsuite.adversarial.attacks.zoo import ATTACKS
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.attack import QUICK_EFFORT, QUICK_EPISODES, check_options, name_of, urgency
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, cells_of, keep_best, missing, play_cell, read_cell
+from rlsuite_zoo.attack_cells import (
+    CLEAN,
+    OF_SETS,
+    AttackCell,
+    best_of,
+    cells_of,
+    missing,
+    play_cell,
+    played_returns,
+)
 from rlsuite_zoo.cells import run_cells
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
 from rlsuite_zoo.report import cell_text, numbers_of, provenance_of
-from rlsuite_zoo.run_folder import find_trained, write_json, write_text
+from rlsuite_zoo.run_folder import find_trained, group_names, write_json, write_text
 
 __all__ = [
     "STANDARD_EPS",
@@ -106,12 +115,13 @@ def make_benchmark(
         "effort": QUICK_EFFORT if quick else effort,
     }  # fmt: skip
     wanted: dict[tuple[str, str, float], list[AttackCell]] = {}
-    for folder in find_trained(runs):
+    folders = find_trained(runs)
+    for name, folder in zip(group_names(folders), folders, strict=True):
         spec = folder.spec()
         bare = spec.env.removeprefix("rlsuite/")
         budget = STANDARD_EPS.get(bare, OTHER_EPS) if eps is None else eps
         cells = cells_of(str(folder.path), attacks, (budget,), **common)
-        wanted.setdefault((spec.group, spec.env, budget), []).extend(cells)
+        wanted.setdefault((name, spec.env, budget), []).extend(cells)
     every = [cell for cells in wanted.values() for cell in cells]
     if not report_only:
         todo = [cell for cell in every if missing(cell)]
@@ -132,12 +142,12 @@ def make_benchmark(
 
 def victim_of(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victim:
     """What was played of the runs in `cells`, at the budget `eps` and without an attack."""
-    returns: dict[tuple[str, str], np.ndarray] = {}
+    played: dict[tuple[str, str], list[np.ndarray | None]] = {}
     for cell in cells:
-        record = read_cell(cell)
-        key = "0" if cell.attack == CLEAN else f"{eps:g}"
-        if record is not None and key in record["budgets"]:
-            keep_best(returns, (cell.run, cell.attack), np.array(record["budgets"][key]["returns"]))
+        played.setdefault((cell.run, cell.attack), []).append(
+            played_returns(cell, 0 if cell.attack == CLEAN else eps)
+        )
+    returns = {key: found for key, members in played.items() if (found := best_of(members)) is not None}
     return Victim(name, env, eps, list(dict.fromkeys(cell.run for cell in cells)), returns)
 
 
@@ -154,8 +164,8 @@ def _write(victims: list[Victim], settings: dict[str, str], out: Path) -> None:
     page.paragraph(
         "Mean undiscounted return with its 95 % bootstrap interval, over runs that differ in their seed alone (over "
         "episodes where there is one run). The strongest column is the mean over runs of the least return that any "
-        "attack on observations left; the median run is the one in the middle of these. A set of policies "
-        "(PROTECTED) has the return of the member that stands an attack best, every member being attacked for itself."
+        "attack on observations left, chosen by these episodes; the median run is the one in the middle of these. "
+        + OF_SETS
     )
     for env in dict.fromkeys(victim.env for victim in victims):
         mine = [victim for victim in victims if victim.env == env]

@@ -80,7 +80,7 @@ def read_cell(cell: Played) -> np.ndarray | None:
 
 def play_cell(cell: Played) -> None:
     """Play and keep the episodes."""
-    folder = RunFolder(cell.run)
+    folder, key = RunFolder(cell.run), _key(cell)  # of the checkpoint that is read now
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     attack: Any = None
     if cell.budget:
@@ -99,7 +99,7 @@ def play_cell(cell: Played) -> None:
         env_kwargs=dict(spec.env_kwargs),
     )  # fmt: skip
     cell.path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(cell.path, {"cell": _key(cell), "returns": found.returns.tolist()})
+    write_json(cell.path, {"cell": key, "returns": found.returns.tolist()})
 
 
 def make_certificates(

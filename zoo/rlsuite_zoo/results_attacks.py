@@ -15,7 +15,7 @@ import numpy as np
 
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_zoo.attack import name_of, urgency
-from rlsuite_zoo.attack_cells import CLEAN, AttackCell, cells_of, missing, play_cell
+from rlsuite_zoo.attack_cells import CLEAN, OF_SETS, AttackCell, cells_of, missing, play_cell
 from rlsuite_zoo.benchmark_robustness import (
     STANDARD_EPS,
     Victim,
@@ -107,13 +107,12 @@ def _write(found: Trained, victims: list[Victim], out: Path, keep: bool) -> None
     more = [
         "## Under attack",
         f"Mean return over {EPISODES} episodes a victim, the same for all attacks, the victim acting by its mode; 95 % "
-        "bootstrap intervals over victims (in brackets their number). One setting of each attack; those that learn "
-        f"(sa-rl, pa-ad) have had {EFFORT * 500_000:,.0f} steps per victim where the papers take the strongest of a "
-        "grid of up to 216 settings and half a million steps each. Attacks on actions move them by eps half ranges "
-        "(blend and swap: a share or a probability of eps). *Strongest* is the mean over victims of the least any "
-        "attack on observations leaves. PROTECTED has the return of the member of its set that stands an attack best, "
-        "every member being attacked for itself. Plain columns are published: medians over 21 or more "
-        "agents, by robustness.",
+        "bootstrap intervals over victims (in brackets their number; over episodes where it is 1). One setting of each "
+        f"attack; those that learn (sa-rl, pa-ad) have had {EFFORT * 500_000:,.0f} steps per victim where the papers "
+        "take the strongest of a grid of up to 216 settings and a million steps each. Attacks on actions move them by "
+        "eps half ranges (blend and swap: a share or a probability of eps). *Strongest* is the mean over victims of "
+        f"the least any attack on observations leaves, chosen by these episodes. {OF_SETS} Plain columns are "
+        "published: medians over 21 or more agents, by robustness.",
     ]
     for env in found.environments:
         mine = [victim for victim in victims if victim.env == env]
@@ -130,7 +129,9 @@ def _write(found: Trained, victims: list[Victim], out: Path, keep: bool) -> None
 def _kept_lines(path: Path, cells: str) -> list[list[str]]:
     """Lines of the table at `path` whose run is not in `cells`."""
     here = {line["run"] for line in csv.DictReader(cells.splitlines())}
-    return [list(line.values()) for line in read_csv(path) if line["run"] not in here]
+    budgets = {f"{eps:g}" for eps in STANDARD_EPS.values()} | {"0"}
+    gone = [line for line in read_csv(path) if line["run"] not in here]
+    return [list(line.values()) for line in gone if line["eps"] in budgets]
 
 
 def _joined(found: Trained, victims: list[Victim], lines: list[list[str]]) -> list[Victim]:
@@ -166,11 +167,13 @@ def _table(victims: list[Victim], attacks: list[str], published: list[dict[str, 
             cells.append(f"{cell_text(interval)} ({n})" if interval else "–")
         cells += [row.get("value" if attack == CLEAN else attack, "") for row in published]
         lines.append(f"| {'natural' if attack == CLEAN else attack} | {' | '.join(cells)} |")
-    least = [bootstrap_interval([value for value, _ in victim.strongest().values()]) for victim in victims]
-    cells = [cell_text(interval) for interval in least] + [row.get("strongest", "") for row in published]
+    least = [[value for value, _ in victim.strongest().values()] for victim in victims]
+    cells = [cell_text(bootstrap_interval(values)) if values else "–" for values in least]
+    cells += [row.get("strongest", "") for row in published]
     lines.append(f"| *strongest* | {' | '.join(cells)} |")
     who = [[attack for _, attack in victim.strongest().values()] for victim in victims]
-    cells = [max(dict.fromkeys(names), key=names.count) for names in who] + ["" for _ in published]
+    cells = [max(dict.fromkeys(names), key=names.count) if names else "–" for names in who]
+    cells += ["" for _ in published]
     return "\n".join([*lines, f"| *mostly by* | {' | '.join(cells)} |"])
 
 

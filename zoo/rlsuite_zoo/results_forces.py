@@ -170,6 +170,11 @@ def make_results(
     swept = {
         run: (sweep, outcome) for run, sweep in sweeps.items() if (outcome := read_sweep(sweep)) is not None
     }
+    missing = len(trials) - len(played), len(sweeps) - len(swept)
+    if any(missing):
+        print(
+            f"left out of the tables: {missing[0]} protagonists that were not tried, {missing[1]} maps not played"
+        )
     write_forces(found, played, swept, ADVERSARY_STEPS, Path(out))
     if found.failure is not None:
         raise found.failure

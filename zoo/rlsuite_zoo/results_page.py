@@ -51,6 +51,11 @@ class Trained:
     failure: RunFailed | None
     """Of some of the runs; to be raised once the page of the others is written."""
 
+    def budget(self, env: str, name: str) -> int | None:
+        """Environment steps of an entry's runs; None if the suite has no such entry or environment."""
+        entry = next((entry for entry in self.suite.entries if entry.name == name), None)
+        return None if entry is None or env not in self.suite.environments else entry.budget(env, self.steps)
+
 
 def trained_suite(
     name: str, *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str
@@ -78,6 +83,10 @@ def trained_suite(
         except RunFailed as error:
             failure = error
     cells = finished_runs(suite, environments, numbers, root)
+    for (env, name), group in cells.items():
+        entry = next(entry for entry in suite.entries if entry.name == name)
+        for folder in group:
+            check_same(folder, _spec(suite, env, entry, folder.spec().seed, total))
     if not any(cells.values()):
         if failure is not None:
             raise failure
@@ -130,15 +139,41 @@ def _prepare(
             for entry in suite.entries:
                 if not entry.seeds_of([seed]):
                     continue
-                folder = _folder(root, env, entry, seed)
-                if not folder.config.exists():
-                    spec: RunSpec = make_spec(
-                        entry.algo, env, seed=seed, steps=str(entry.budget(env, steps)), recipe=entry.recipe_on(env),
-                        eval_episodes=suite.eval_episodes,
-                    )  # fmt: skip
+                folder, spec = _folder(root, env, entry, seed), _spec(suite, env, entry, seed, steps)
+                if folder.config.exists():
+                    check_same(folder, spec)
+                else:
                     RunFolder.create(folder.path, spec)
                 folders.append(folder)
     return folders
+
+
+def _spec(suite: Suite, env: str, entry: Entry, seed: int, steps: int) -> RunSpec:
+    return make_spec(
+        entry.algo, env, seed=seed, steps=str(entry.budget(env, steps)), recipe=entry.recipe_on(env),
+        eval_episodes=suite.eval_episodes,
+    )  # fmt: skip
+
+
+def check_same(folder: RunFolder, wanted: RunSpec) -> None:
+    """Raise if a run was made with other settings than its suite has now; settings it does not know are its defaults.
+
+    Raises:
+        UsageError: names the first setting that differs, and the remedy.
+    """
+    made = folder.spec()
+    pairs = [
+        (name, getattr(made, name), getattr(wanted, name)) for name in ("steps", "num_envs", "env_kwargs")
+    ]
+    pairs += [
+        (name, made.config[name], value) for name, value in wanted.config.items() if name in made.config
+    ]
+    for name, old, new in pairs:
+        if json.dumps(old) != json.dumps(new):
+            raise UsageError(
+                f"{folder.path} was made with {name} {old}, its recipe or suite now has {new}; move it away, or give "
+                "another --runs"
+            )
 
 
 def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root: Path) -> Cells:
@@ -162,10 +197,11 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
     out.mkdir(parents=True, exist_ok=True)
     suite, environments, cells = found.suite, found.environments, found.cells
     rows, table = rows_of(cells), out / f"{suite.name}.csv"
-    kept = kept_rows(table, rows) if keep else {}
-    rows = {
-        key: sorted([*group, *kept.get(key, [])], key=lambda row: row.seed) for key, group in rows.items()
+    kept = kept_rows(table, rows, found.budget) if keep else {}
+    every = {
+        key: sorted([*rows.get(key, []), *kept.get(key, [])], key=lambda r: r.seed) for key in rows | kept
     }
+    rows = {key: every[key] for key in rows}  # those of the environments on the page
     first = {(f.spec().env, f.spec().seed): f.spec() for group in cells.values() for f in group}
     played = play_rules(suite.rules, [first[key] for key in sorted(first)], found.root / "rules")
     parts = [
@@ -173,8 +209,8 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
         suite.about,
         provenance([f for group in cells.values() for f in group], found.steps),
     ]
-    if any(kept.values()):
-        parts[-1] += "\n" + _of_kept([row for group in kept.values() for row in group])
+    if shown := [row for key, group in kept.items() if key in rows for row in group]:
+        parts[-1] += "\n" + _of_kept(shown)
     parts += ["## Returns", _note_evaluated(suite, cells)]
     parts += [_returns(found, env, rows, played) for env in environments]
     if suite.rules:
@@ -192,7 +228,7 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
     if paths:
         plot_runs(paths, picture, quiet=True, labels=groups)
         parts += ["## Learning curves", f"![learning curves]({picture.name})"]
-    write_text(table, csv_of_rows(rows))
+    write_text(table, csv_of_rows(every))
     page = out / f"{suite.name}.md"
     write_text(page, "\n\n".join(parts) + "\n")
     print(f"wrote {page} and {picture}")
@@ -255,7 +291,8 @@ def provenance(folders: list[RunFolder], steps: int) -> str:
         f"- Versions: {' ; '.join(sorted(set(found)))}",
         f"- Commit: {', '.join(sorted(commits)) or 'of an installed release'}",
         f"- Date: {' to '.join(sorted(dates)[:: max(1, len(dates) - 1)])}",
-        "- Numbers are the mean over seeds, its 95 % bootstrap interval, and the number of seeds.",
+        "- Numbers are the mean over seeds, its 95 % bootstrap interval (too narrow with few seeds: it covers some "
+        "85 % with five, 50 % with two), and the number of seeds.",
     ]
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +42,23 @@ def rows_of(cells: Cells) -> Rows:
     return {key: [_row(folder) for folder in folders] for key, folders in cells.items()}
 
 
-def kept_rows(path: Path, rows: Rows) -> Rows:
-    """Rows of the table at `path` under the keys of `rows`, those whose seed is not there."""
-    kept: Rows = {key: [] for key in rows}
+def kept_rows(path: Path, rows: Rows, budget: Callable[[str, str], int | None]) -> Rows:
+    """Rows of the table at `path` whose run is not among `rows`.
+
+    Args:
+        path: of the table.
+        rows: those at hand.
+        budget: environment steps by environment and entry; None for one that the suite has no more. A row of fewer
+            steps, or of over a tenth more, is of another budget and is left out.
+    """
+    kept: Rows = {}
     for line in read_csv(path):
-        key, seed = (line["environment"], line["entry"]), int(line["seed"])
-        if key in rows and seed not in {row.seed for row in rows[key]}:
+        key, seed, steps = (line["environment"], line["entry"]), int(line["seed"]), int(line["steps"])
+        wanted = budget(*key)
+        here = {row.seed for row in rows.get(key, [])}
+        if wanted is not None and wanted <= steps <= 1.1 * wanted and seed not in here:
             numbers = float(line["evaluated_return"]), float(line["training_return_last_tenth"])
-            kept[key].append(Row(seed, int(line["steps"]), *numbers, line.get("commit", "")))
+            kept.setdefault(key, []).append(Row(seed, steps, *numbers, line.get("commit", "")))
     return kept
 
 

@@ -6,6 +6,7 @@ Each run's map is one batch of simulations, kept in `RUN/robustness/`; runs that
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass
@@ -23,17 +24,19 @@ from rlsuite_zoo.commands import check_jobs
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.html_page import HtmlPage
 from rlsuite_zoo.launch import cores
-from rlsuite_zoo.models import load_policy
+from rlsuite_zoo.models import load_policy, quiet_mujoco
 from rlsuite_zoo.plot import COLOURS
 from rlsuite_zoo.recipe import parse_grid
 from rlsuite_zoo.report import cell_text, provenance_of
-from rlsuite_zoo.run_folder import RunFolder, find_trained, write_json, write_text
+from rlsuite_zoo.run_folder import RunFolder, find_trained, group_names, write_json, write_text
 
 __all__ = ["TAIL", "Found", "Sweep", "draw_maps", "make_robustness", "nominal", "play_sweep", "read_sweep"]
 
 QUICK_CELLS, QUICK_EPISODES = 3, 1
 TAIL = 0.1
 """Share of the episodes that the CVaR is the mean of."""
+FORMAT = 1
+"""Of the files; a change of what a map is raises it."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,21 @@ class Sweep:
 
     @property
     def path(self) -> Path:
-        """Where it is kept."""
-        return Path(self.run) / "robustness" / "sweep.json"
+        """Where it is kept; every grid has a file of its own."""
+        digest = hashlib.sha256(json.dumps(_settings(self)).encode()).hexdigest()[:12]
+        return Path(self.run) / "robustness" / f"sweep-{digest}.json"
 
 
-def _key(sweep: Sweep) -> dict[str, Any]:
-    values = {**asdict(sweep), "stamp": RunFolder(sweep.run).last.stat().st_mtime_ns}
+def _settings(sweep: Sweep) -> dict[str, Any]:
+    """What decides a map beside the policy, as JSON gives it back."""
+    values = {**asdict(sweep), "format": FORMAT}
     del values["run"]
     found: dict[str, Any] = json.loads(json.dumps(values))
     return found
+
+
+def _key(sweep: Sweep) -> dict[str, Any]:
+    return {**_settings(sweep), "stamp": RunFolder(sweep.run).last.stat().st_mtime_ns}
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,9 @@ def read_sweep(sweep: Sweep) -> Found | None:
 
 def play_sweep(sweep: Sweep) -> None:
     """Play and keep a map."""
-    folder = RunFolder(sweep.run)
+    folder, key = RunFolder(sweep.run), _key(sweep)  # of the checkpoint that is read now
     spec, policy = folder.spec(), load_policy(folder, folder.last)
+    quiet_mujoco(spec.env)
     common: dict[str, Any] = {
         "episodes": sweep.episodes, "seed": sweep.seed, "deterministic": not spec.eval_stochastic,
         "env_kwargs": spec.env_kwargs,
@@ -99,7 +109,7 @@ def play_sweep(sweep: Sweep) -> None:
     write_json(
         sweep.path,
         {
-            "sweep": _key(sweep),
+            "sweep": key,
             "returns": returns.tolist(),
             "pushed": {k: v.tolist() for k, v in pushed.items()},
         },
@@ -158,9 +168,9 @@ Groups = dict[str, list[tuple[Sweep, Found]]]
 def _groups(played: dict[Sweep, Found]) -> Groups:
     """By what differs in more than the seed."""
     found: Groups = {}
-    for sweep, outcome in played.items():
-        spec = RunFolder(sweep.run).spec()
-        found.setdefault(f"{spec.group} on {spec.env}", []).append((sweep, outcome))
+    folders = [RunFolder(sweep.run) for sweep in played]
+    for name, folder, item in zip(group_names(folders), folders, played.items(), strict=True):
+        found.setdefault(f"{name} on {folder.spec().env}", []).append(item)
     return found
 
 
@@ -283,9 +293,8 @@ def draw_maps(groups: Groups, path: Path) -> None:
 
 
 def _pushed(members: list[tuple[Sweep, Found]], kind: str, i: int) -> Interval:
-    """Mean return at the i-th strength: over episodes of one run, else over runs."""
-    rows = [found.pushed[kind][i] for _, found in members]
-    return bootstrap_interval(rows[0] if len(rows) == 1 else [float(row.mean()) for row in rows])
+    """Mean return at the i-th strength, over runs."""
+    return bootstrap_interval([float(found.pushed[kind][i].mean()) for _, found in members])
 
 
 def _draw_pushes(groups: Groups, path: Path) -> None:

@@ -23,7 +23,8 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class RunSpec:
 
     @property
     def group(self) -> str:
-        """Runs of one group differ in their seed alone."""
+        """A short name of the settings, for curves; `group_names` tells runs apart."""
         recipe = "" if self.recipe == "default" else self.recipe
         return " ".join(part for part in (self.algo, recipe, self.label) if part)
 
@@ -184,6 +185,30 @@ def find_trained(paths: list[str]) -> list[RunFolder]:
         if not folder.last.exists():
             raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
     return folders
+
+
+def group_names(folders: Sequence[RunFolder]) -> list[str]:
+    """A name for every run: the same for those that differ in their seed alone, and for no others on an environment.
+
+    Raises:
+        UsageError: two of them do not differ at all.
+    """
+    specs = [folder.spec() for folder in folders]
+    kinds: dict[tuple[str, str], list[RunSpec]] = {}
+    for spec in specs:
+        twins = [str(f.path) for f, s in zip(folders, specs, strict=True) if s == spec]
+        if len(twins) > 1:
+            raise UsageError(f"{' and '.join(twins)} are the same run (seed {spec.seed}); give one of them")
+        known = kinds.setdefault((spec.env, spec.group), [])
+        if (kind := replace(spec, seed=0)) not in known:
+            known.append(kind)
+    names = []
+    for spec in specs:
+        known = kinds[spec.env, spec.group]
+        by_steps = len({kind.steps for kind in known}) == len(known)
+        other = f"{spec.steps:,} steps" if by_steps else f"setting {known.index(replace(spec, seed=0)) + 1}"
+        names.append(spec.group if len(known) == 1 else f"{spec.group}, {other}")
+    return names
 
 
 def _natural(path: Path) -> list[Any]:

@@ -15,7 +15,6 @@ Executed actions stay in the box. Shapes: B rows, A action entries.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +23,8 @@ from torch import Tensor
 
 from rlsuite.adversarial.attacks.blackbox import uniform_in_ball
 from rlsuite.adversarial.attacks.budget import NORMS
-from rlsuite.adversarial.attacks.gradient import ascend
-from rlsuite.adversarial.victim import Victim
+from rlsuite.adversarial.attacks.gradient import Objective, ascend, clip
+from rlsuite.adversarial.victim import Heads, Victim
 from rlsuite.core.evaluate import Predictor
 
 __all__ = ["ActionAttack", "MixedAction"]
@@ -100,30 +99,45 @@ class ActionAttack:
             delta = start
         elif self.kind == "action-q":
             q_value = victim.need("q_value", self.kind)
-            delta = self._ascend(lambda a: -q_value(rows, _within(a, low, high)), given, half, radius, None)
+            delta = self._ascend(lambda a: -q_value(rows, a), given, (low, high), radius, None)
         else:
             with torch.no_grad():
                 heads = victim.need("heads", self.kind)(rows)
-            mean = heads.action.double()
-            std = torch.ones_like(mean) if heads.std is None else heads.std.double()
-            # the density's gradient is 0 at its mode, so the ascent starts beside it
-            delta = self._ascend(
-                lambda a: ((a - mean) / std).square().sum(1), given, half, radius, 0.1 * start
-            )
-        executed = _within(given + half * delta, low, high)
+            # the density's gradient is 0 at its mode, so the ascent starts beside it, on the side that the box leaves
+            beside = 0.1 * start
+            there = given + half * beside
+            beside = torch.where((there < low) | (there > high), -beside, beside)
+            delta = self._ascend(lambda a: _rarity(a, heads), given, (low, high), radius, beside)
+        executed = clip(given + half * delta, (low, high))
         return executed.numpy().astype(action.dtype).reshape(action.shape)
 
     def _ascend(
-        self, objective: Any, given: Tensor, half: Tensor, radius: Tensor, start: Tensor | None
+        self,
+        objective: Objective,
+        given: Tensor,
+        bounds: tuple[Tensor, Tensor],
+        radius: Tensor,
+        start: Tensor | None,
     ) -> Tensor:
-        size = 2.5 / self.steps
+        half = (bounds[1] - bounds[0]) / 2
         return ascend(
-            objective, given, half, radius, self.norm, steps=self.steps, step_size=size, start=start
-        )
+            objective, given, half, radius, self.norm, steps=self.steps, step_size=2.5 / self.steps, start=start,
+            bounds=bounds, name=self.kind,
+        )  # fmt: skip
 
 
-def _within(action: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    return torch.minimum(torch.maximum(action, low), high)
+def _rarity(action: Tensor, heads: Heads) -> Tensor:
+    """Squared distance [N] of actions [N, A] from the Gaussian's mean, in its own standard deviations.
+
+    Of a squashed Gaussian both are before the tanh; the edges of its box, which are infinitely far, count as 1e-6 of
+    the half range before them.
+    """
+    mean = (heads.action if heads.box is None else heads.mean).double()
+    if heads.box is not None:
+        low, high = (x.double() for x in heads.box)
+        action = (2 * (action - low) / (high - low) - 1).clamp(-1 + 1e-6, 1 - 1e-6).atanh()
+    std = torch.ones_like(mean) if heads.std is None else heads.std.double()
+    return ((action - mean) / std).square().sum(dim=1)
 
 
 class MixedAction:
@@ -154,9 +168,9 @@ class MixedAction:
         """Raise unless actions can be mixed.
 
         Raises:
-            ValueError: choices cannot be blended, only swapped.
+            ValueError: choices cannot be blended, only swapped; nothing is uniform in a box without bounds.
         """
-        if self.kind == "blend":
+        if self.kind == "blend" or (self.other is None and not victim.discrete):
             _box(victim, self.kind)
 
     def __call__(

@@ -10,6 +10,7 @@ Shapes: B rows, O observation entries.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import gymnasium as gym
@@ -21,6 +22,7 @@ from torch import Tensor
 from rlsuite.adversarial.attacks.budget import Budget, project, spend
 from rlsuite.adversarial.attacks.gradient import Attack
 from rlsuite.adversarial.victim import Victim, check_space
+from rlsuite.core.rng import ATTACK, own_seed
 from rlsuite.core.vec_env import env_action, to_numpy
 
 __all__ = ["AttackedEnv", "AttackedPolicy", "AttackedVectorEnv", "Perturber"]
@@ -53,12 +55,20 @@ class Perturber:
     def __init__(self, attack: Attack, victim: Victim, budget: Budget, *, seed: int = 0) -> None:
         check_attack(attack, victim)
         self.attack, self.victim, self.budget = attack, victim, budget
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         self.remaining = torch.empty(0, dtype=torch.float64)
         self.largest = 0.0
 
-    def __call__(self, obs: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-        """Attacked observations [B, ...] of the same dtype for raw ones; `start` [B] marks first steps of episodes."""
+    def __call__(
+        self, obs: np.ndarray, start: np.ndarray | None = None, among: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Attacked observations of the same dtype.
+
+        Args:
+            obs: raw ones [B, ...].
+            start: [B] bool, first steps of episodes.
+            among: [B] bool, the rows to attack and charge; the others stay as they are. None is all.
+        """
         array = np.asarray(obs)
         count = len(array)
         if len(self.remaining) != count:
@@ -69,6 +79,8 @@ class Perturber:
         if self.budget.ratio < 1:
             drawn = torch.rand(count, generator=self.generator, dtype=torch.float64)
             radius = torch.where(drawn < self.budget.ratio, radius, torch.zeros_like(radius))
+        if among is not None:
+            radius = torch.where(torch.as_tensor(np.asarray(among, bool)), radius, torch.zeros_like(radius))
         if not bool((radius > 0).any()):
             return array
         rows = torch.from_numpy(np.asarray(array, np.float64).reshape(count, -1))
@@ -96,8 +108,35 @@ def _rounded(rows: Tensor, delta: Tensor, unit: Tensor, dtype: np.dtype[Any]) ->
     return attacked, torch.from_numpy(attacked.astype(np.float64) - clean) / unit
 
 
+class _Draws(torch.Generator):
+    """An attack's draws in evaluations: seeded anew they repeat, yet differ from those of an attack of another seed.
+
+    Args:
+        seed: of the draws until then, and part of every later seed.
+    """
+
+    def __new__(cls, seed: int) -> _Draws:
+        """On the CPU."""
+        return super().__new__(cls)
+
+    def __init__(self, seed: int) -> None:
+        self.own = seed
+        super().manual_seed(seed)
+
+    def manual_seed(self, seed: int) -> torch.Generator:
+        """Start anew from both seeds."""
+        return super().manual_seed(own_seed(seed, self.own))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # torch's own would make a plain generator of a copy
+        return _Draws, (self.own,), super().__reduce__()[2]
+
+
 class AttackedPolicy:
     """The victim behind an attack, with `predict`: `evaluate(AttackedPolicy(...), env, ...)` is the attacked return.
+
+    An evaluation repeats: the victim's samples come from its seed, as they do without an attack (with eps = 0 they are
+    the same), the attack's draws from that seed and the attack's own.
 
     Args:
         victim: acts.
@@ -119,18 +158,42 @@ class AttackedPolicy:
         self.victim = victim
         self.observation_space, self.action_space = victim.observation_space, victim.action_space
         self.perturber = None
+        own = own_seed(seed, ATTACK)
         if attack is not None:
-            self.perturber = Perturber(attack, victim, budget or Budget(0.0), seed=seed)
+            self.perturber = Perturber(attack, victim, budget or Budget(0.0))
+            self.perturber.generator = _Draws(own)
         self.action_attack = action_attack
-        self.action_generator = torch.Generator().manual_seed(seed + 1)
+        self.action_generator = _Draws(own_seed(own, ATTACK))
+        self._masked = "action_masks" in inspect.signature(victim.model.predict).parameters
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """Where `evaluate` finds them: the victim's first, so that they get the seeds they have without an attack."""
+        model = self.victim.model
+        theirs = getattr(model, "generators", None) or [getattr(model, "generator", None)]
+        mine = (
+            [self.action_generator]
+            if self.perturber is None
+            else [self.perturber.generator, self.action_generator]
+        )
+        return [rng for rng in theirs if isinstance(rng, torch.Generator)] + mine
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: Any = None,
     ) -> tuple[np.ndarray, Any]:
-        """The victim's actions at attacked observations [B, ...], attacked in their turn."""
+        """The victim's actions at attacked observations [B, ...], attacked in their turn.
+
+        `action_masks` [B, A'] go to victims that take them.
+        """
         clean = to_numpy(observation)
         obs = clean if self.perturber is None else self.perturber(clean, episode_start)
-        action, state = self.victim.model.predict(obs, state, episode_start, deterministic)
+        masks = {"action_masks": action_masks} if self._masked and action_masks is not None else {}
+        action, state = self.victim.model.predict(obs, state, episode_start, deterministic, **masks)
         if self.action_attack is not None:
             action = self.action_attack(clean, np.asarray(action), self.victim, self.action_generator)
         return np.asarray(action), state
@@ -171,7 +234,7 @@ class AttackedEnv(gym.Wrapper[Any, Any, Any, Any]):
         """Start an episode with a full budget."""
         obs, info = self.env.reset(seed=seed, options=options)
         if seed is not None:
-            self.perturber.generator.manual_seed(seed)
+            self.perturber.generator.manual_seed(own_seed(seed, ATTACK))
         return self._attacked(obs, np.ones(1, bool)), {**info, "true_obs": obs}
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
@@ -224,7 +287,8 @@ class AttackedVectorEnv(VectorEnv[Any, Any, Any]):
             final = to_numpy(obs).copy()
             for i in np.flatnonzero(ended):
                 final[i] = to_numpy(info["final_obs"][i])
-            info = {**info, "final_obs": self.perturber(final)}
+            # the others' observations are still to be shown, and charged, once
+            info = {**info, "final_obs": self.perturber(final, among=ended)}
         self.true_obs = to_numpy(obs)
         return self.show(ended), reward, terminated, truncated, info
 

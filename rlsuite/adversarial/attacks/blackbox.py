@@ -25,6 +25,7 @@ from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.attacks.gradient import GradientAttack
 from rlsuite.adversarial.victim import Heads, Victim, watch
 from rlsuite.core.networks import mlp
+from rlsuite.core.rng import ATTACK, own_seed
 
 __all__ = ["FiniteDifferenceAttack", "RandomAttack", "SearchAttack", "TransferAttack", "uniform_in_ball"]
 
@@ -198,7 +199,7 @@ class TransferAttack:
             seed: of environments, noise and the network.
             env_kwargs: of the environment.
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         seen = watch(victim.model, env, num_envs, steps, seed, env_kwargs)
         noise = torch.randn(seen.shape, generator=generator, dtype=torch.float64) * 0.1
         obs = torch.cat([seen, seen + victim.unit * noise])

@@ -26,12 +26,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.victim import Heads, Victim
 
-__all__ = ["Attack", "GradientAttack", "Objective", "ascend", "policy_divergence"]
+__all__ = ["Attack", "GradientAttack", "Objective", "ascend", "clip", "in_box", "policy_divergence"]
 
 Objective = Callable[[Tensor], Tensor]
 """From attacked raw observations [N, O] to what is maximised [N]."""
@@ -60,6 +61,8 @@ def ascend(
     steps: int,
     step_size: float,
     start: Tensor | None = None,
+    bounds: tuple[Tensor, Tensor] | None = None,
+    name: str = "ascent",
 ) -> Tensor:
     """Projected gradient ascent in the ball; the best of its iterates.
 
@@ -72,37 +75,86 @@ def ascend(
         steps: K >= 1.
         step_size: of a step, as a share of the radius.
         start: first delta [N, O]; None is 0.
+        bounds: low and high [O] of obs + unit * delta, for obs within: no budget goes where it would be cut.
+        name: of the attack, for errors.
 
     Returns:
         Delta [N, O].
+
+    Raises:
+        FloatingPointError: the objective or its gradient is NaN or infinite.
     """
-    delta = torch.zeros_like(obs) if start is None else project(start, radius, norm)
+    if bounds is None:
+        bounds = torch.full_like(unit, -torch.inf), torch.full_like(unit, torch.inf)
+    low, high = ((x.to(obs) - obs) / unit.clamp_min(1e-12) for x in bounds)  # of delta
+
+    def allowed(delta: Tensor) -> Tensor:
+        # bounds first: the projection shrinks towards obs, and so cannot leave them again
+        return project(clip(delta, (low, high)), radius, norm)
+
+    delta = torch.zeros_like(obs) if start is None else allowed(start)
     best, best_value = delta, torch.full((len(obs),), -torch.inf, dtype=torch.float64)
     for k in range(steps + 1):
         point = delta.detach().requires_grad_(k < steps)
         with torch.enable_grad():
             value = objective(obs + unit * point)
             gradient = torch.autograd.grad(value.sum(), point)[0] if k < steps else None
+        _check_finite(name, "", value)
         value = value.detach().to(best_value)
         better = value > best_value
         best = torch.where(better[:, None], delta, best)
         best_value = torch.where(better, value, best_value)
         if gradient is None:
             break
-        delta = project(delta + step_size * radius[:, None] * steepest(gradient, norm), radius, norm)
+        _check_finite(name, "'s gradient", gradient)
+        outward = ((delta >= high) & (gradient > 0)) | ((delta <= low) & (gradient < 0))
+        gradient = torch.where(outward, 0, gradient)
+        delta = allowed(delta + step_size * radius[:, None] * steepest(gradient, norm))
     return best
 
 
-def policy_divergence(clean: Heads, attacked: Heads) -> Tensor:
-    """KL(clean || attacked) [N] of Gaussians or choices; half the squared distance of deterministic actions.
+def _check_finite(name: str, what: str, value: Tensor) -> None:
+    # NaN beats no other number: the ascent would return its start, and the victim would look robust
+    finite = torch.isfinite(value)
+    if not bool(finite.all()):
+        raise FloatingPointError(
+            f"attack {name!r}: its objective{what} is {value[~finite][0].item()}; look at the victim's weights and "
+            "observations"
+        )
 
-    Squashing by tanh is one-to-one, so the KL divergence of squashed Gaussians is that of the Gaussians.
+
+def clip(point: Tensor, bounds: tuple[Tensor, Tensor]) -> Tensor:
+    """Points [N, O] within low and high, each [O] or [N, O]."""
+    low, high = (x.to(point) for x in bounds)
+    return torch.minimum(torch.maximum(point, low), high)
+
+
+def in_box(action: Tensor, victim: Victim) -> Tensor:
+    """Actions [N, A] within the victim's box, as its environment executes them; choices as they are."""
+    space = victim.action_space
+    if not isinstance(space, spaces.Box):
+        return action
+    return clip(action, (torch.as_tensor(space.low.reshape(-1)), torch.as_tensor(space.high.reshape(-1))))
+
+
+def policy_divergence(clean: Heads, attacked: Heads) -> Tensor:
+    """KL(clean || attacked) [N] of Gaussians; else half the squared distance of the modes' actions.
+
+    Squashing by tanh is one-to-one, so the KL divergence of Gaussians squashed into the same box is that of the
+    Gaussians. One that is squashed and one that is not (or into another box) speak of different numbers; then, as where
+    either policy is deterministic, the actions are compared.
     """
-    if clean.std is not None and attacked.std is not None:
+    if clean.std is not None and attacked.std is not None and _same_box(clean, attacked):
         ratio = (clean.std / attacked.std).square()
         shift = ((clean.mean - attacked.mean) / attacked.std).square()
         return 0.5 * (ratio + shift - 1 - ratio.log()).sum(dim=1)
     return 0.5 * (clean.action - attacked.action).square().sum(dim=1)
+
+
+def _same_box(one: Heads, other: Heads) -> bool:
+    if one.box is None or other.box is None:
+        return one.box is other.box
+    return all(torch.equal(a, b) for a, b in zip(one.box, other.box, strict=True))
 
 
 def choice_divergence(clean: Tensor, attacked: Tensor) -> Tensor:
@@ -169,8 +221,8 @@ class GradientAttack:
             signs = torch.randint(0, 2, obs.shape, generator=generator).to(obs) * 2 - 1
             start = project(signs * (radius / max(steps, 10))[:, None], radius, norm)
         return ascend(
-            objective, obs, victim.unit, radius, norm, steps=steps, step_size=step_size, start=start
-        )
+            objective, obs, victim.unit, radius, norm, steps=steps, step_size=step_size, start=start, name=self.kind
+        )  # fmt: skip
 
     def _objective(self, obs: Tensor, victim: Victim, generator: torch.Generator) -> tuple[Objective, bool]:
         """What to maximise, and whether its gradient vanishes at the clean observation."""

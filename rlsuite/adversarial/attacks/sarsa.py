@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from torch import Tensor, nn
 
 from rlsuite.adversarial.attacks.budget import project
-from rlsuite.adversarial.attacks.gradient import ascend, policy_divergence
+from rlsuite.adversarial.attacks.gradient import ascend, in_box, policy_divergence
 from rlsuite.adversarial.victim import Victim
 from rlsuite.core.config import check_range
 from rlsuite.core.networks import mlp
+from rlsuite.core.rng import ATTACK, own_seed
 from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 
@@ -56,7 +56,7 @@ class SarsaConfig:
     gamma: float = 0.99
     """Discount, in [0, 1]."""
     sarsa_eps: float = 0.02
-    """Radius of the bound, in normalised units, >= 0; the papers take the best of .02 to .3."""
+    """Radius of the bound, in units of the network's inputs, >= 0; the papers take the best of .02 to .3."""
     reg: float = 0.1
     """Weight of the bound, >= 0; the papers take the best of .1 to 10."""
     net_arch: tuple[int, ...] = (64, 64)
@@ -88,7 +88,7 @@ class RobustSarsaAttack:
     """Minimises the learned Q(s, mu(s~)); see the module.
 
     Args:
-        net: Q on rows [N, O + A] of normalised observations and actions in half ranges.
+        net: Q on rows [N, O + A] of normalised observations and actions in the environment's units.
         centre: [O] mean of the observations.
         config: with the attack's `mad_coef`.
         steps: gradient steps.
@@ -117,7 +117,7 @@ class RobustSarsaAttack:
         """
         config = config or SarsaConfig()
         cls.check(victim)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         actions = int(np.prod(victim.action_space.shape or (1,)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -175,7 +175,7 @@ class RobustSarsaAttack:
 
         def objective(s: Tensor) -> Tensor:
             attacked = heads(s)
-            worth = self.net(_rows(obs, _clipped(attacked.action, victim), self.centre, victim)).squeeze(1)
+            worth = self.net(_rows(obs, in_box(attacked.action, victim), self.centre, victim)).squeeze(1)
             if not share:
                 return -worth
             return -(1 - share) * worth + share * policy_divergence(clean, attacked) / attacked.mean.shape[1]
@@ -191,19 +191,12 @@ class RobustSarsaAttack:
             steps=self.steps,
             step_size=2.5 / self.steps,
             start=start,
+            name=self.name,
         )
 
 
-def _clipped(action: Tensor, victim: Victim) -> Tensor:
-    """Actions [N, A] within the box."""
-    space = victim.action_space
-    assert isinstance(space, spaces.Box)
-    low, high = (torch.as_tensor(x.reshape(-1)).to(action) for x in (space.low, space.high))
-    return torch.minimum(torch.maximum(action, low), high)
-
-
 def _rows(obs: Tensor, action: Tensor, centre: Tensor, victim: Victim) -> Tensor:
-    """Network inputs [N, O + A] float32."""
+    """Network inputs [N, O + A] float32 of observations [N, O] and actions [N, A], both raw."""
     return torch.cat([((obs - centre) / victim.unit).float().clamp(-10, 10), action.float()], dim=1)
 
 

@@ -14,7 +14,8 @@ attacked victim acts for the first h ~ U{0..T - 1} steps, the intention policy a
 What differs, and why: the intention policy is given (a trained SAC, say), not learned from preferences here; J leaves
 out the entropy term mu log pi (the victim's is not ours to reward); the KL is the closed form between the policies'
 Gaussians with their own standard deviations (the release fixes the victim's at 1 and has -log s2 where -2 log s2 is
-right); budgets are the zoo's, l-infinity or l2, where the release normalises by p = 1.
+right), and half the squared distance of the actions where one policy's Gaussian is squashed and the other's is not;
+budgets are the zoo's, l-infinity or l2, where the release normalises by p = 1.
 
 Shapes: N rows, O observation entries, A action entries.
 """
@@ -27,14 +28,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from rlsuite.adversarial.attacks.budget import Budget, project
-from rlsuite.adversarial.attacks.gradient import ascend, divergence
+from rlsuite.adversarial.attacks.gradient import ascend, divergence, in_box
 from rlsuite.adversarial.victim import Victim
 from rlsuite.core.config import check_range
+from rlsuite.core.evaluate import own_draws
 from rlsuite.core.networks import mlp
+from rlsuite.core.rng import ATTACK, OPPONENT, own_seed
 from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 
@@ -52,6 +56,10 @@ def check_intention(victim: Victim, intention: Victim) -> None:
         mine, theirs = getattr(victim, name), getattr(intention, name)
         if mine.shape != theirs.shape or type(mine) is not type(theirs):
             raise ValueError(f"the intention's {name} is {theirs}, the victim's {mine}; they must be alike")
+    if isinstance(mine, spaces.Discrete) and mine != theirs:
+        raise ValueError(
+            f"the intention has actions {theirs}, the victim {mine}; give one with the same choices"
+        )
 
 
 class TargetedAttack:
@@ -83,7 +91,7 @@ class TargetedAttack:
             wanted = self.intention.need("heads", self.name)(obs)
         return ascend(
             lambda s: -divergence(victim, heads(s), wanted), obs, victim.unit, radius, norm,
-            steps=self.steps, step_size=2.5 / self.steps,
+            steps=self.steps, step_size=2.5 / self.steps, name=self.name,
         )  # fmt: skip
 
 
@@ -164,18 +172,26 @@ class RATAttack:
             env_kwargs: of the environment.
 
         Raises:
-            ValueError: see `check_intention`; a budget per episode.
+            ValueError: see `check_intention`; a budget per episode, or of some steps only.
         """
         config = config or RATConfig()
         check_intention(victim, intention)
         if budget.scope != "step":
             raise ValueError(f"RAT has a budget per step, not {budget}")
+        if budget.ratio != 1:
+            raise ValueError(
+                f"RAT learns for a budget that every step has, not ratio={budget.ratio}; fit it with ratio=1 "
+                "and let the attack itself have the ratio"
+            )
         if config.weighted:
             intention.need("q_value", "rat")
         learner = _Learner(victim, intention, budget, config, seed)
         venv = make_one_player(env, config.num_envs, env_kwargs)
         try:
-            learner.watch(venv, seed)
+            # samples of both policies come from the seed, and neither generator has moved afterwards
+            other = own_seed(seed, OPPONENT)
+            with own_draws(victim.model, seed), own_draws(intention.model, other):
+                learner.watch(venv, seed)
         finally:
             venv.close()
         return learner.attack
@@ -201,7 +217,7 @@ class _Learner:
         self, victim: Victim, intention: Victim, budget: Budget, config: RATConfig, seed: int
     ) -> None:
         self.victim, self.intention, self.budget, self.config = victim, intention, budget, config
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         size = victim.obs_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -260,7 +276,7 @@ class _Learner:
         return obs + self.victim.unit * alpha
 
     def _divergence(self, obs: Tensor, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
-        """KL [N] between the victim at its view and the intention at the truth."""
+        """KL [N] between the victim at its view and the intention at the truth; see `policy_divergence`."""
         with torch.no_grad():
             wanted = self.intention.need("heads", "rat")(obs)
         return divergence(self.victim, self.victim.need("heads", "rat")(self._shown(obs, parameters)), wanted)
@@ -287,7 +303,7 @@ class _Learner:
             name: value - self.config.learning_rate * gradient
             for (name, value), gradient in zip(parameters.items(), gradients, strict=True)
         }
-        action = self.victim.need("heads", "rat")(self._shown(obs, ahead)).action
+        action = in_box(self.victim.need("heads", "rat")(self._shown(obs, ahead)).action, self.victim)
         outer = -self.intention.need("q_value", "rat")(obs, action).mean()
         self.weight_adam.zero_grad()
         outer.backward(inputs=list(self.weight.parameters()))

@@ -50,6 +50,8 @@ class AttackSpec:
     """Whether actions are changed, not observations."""
     learns: str = ""
     """"" (nothing), "run" (once for a victim) or "budget" (anew for each budget)."""
+    largest_eps: float = float("inf")
+    """Larger budgets cannot be played: 1 where eps is a share or a probability."""
 
 
 def _plain(what: str, attack: Any) -> AttackSpec:
@@ -92,7 +94,7 @@ def _on_actions(kind: str, what: str) -> AttackSpec:
 def _mixed(kind: str, what: str) -> AttackSpec:
     return AttackSpec(
         what, lambda victim, target, budget: MixedAction(budget.eps, kind=kind),
-        lambda victim: MixedAction(0.0, kind=kind).check(victim), on_actions=True,
+        lambda victim: MixedAction(0.0, kind=kind).check(victim), on_actions=True, largest_eps=1.0,
     )  # fmt: skip
 
 
