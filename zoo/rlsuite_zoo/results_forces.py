@@ -192,5 +192,6 @@ def _sweep(folder: RunFolder) -> Sweep | None:
     spec = folder.spec()
     if spec.env.removeprefix("rlsuite/") not in MUJOCO_IDS:
         return None
+    quiet_mujoco(spec.env)
     body = check_sweep(spec.env, "", SCALES, SCALES, 1)
     return Sweep(str(folder.path), body, SCALES, SCALES, 1, seed=0)

@@ -146,6 +146,7 @@ def make_robustness(
     folders = find_trained(list(runs))
     sweeps = []
     for folder in folders:
+        quiet_mujoco(folder.spec().env)
         try:
             found = check_sweep(folder.spec().env, body, axes[0], axes[1], episodes)
         except ValueError as error:
