@@ -213,15 +213,8 @@ class ATLA(Agent):
         """
         config = self.config
         with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
+            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
+        ) as run:  # fmt: skip
             mine = self.start_runner()
             world = AdversaryVectorEnv(
                 self._world.venv,

@@ -201,15 +201,8 @@ class RARL(Agent):
         """
         config = self.config
         with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
+            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
+        ) as run:  # fmt: skip
             mine, theirs = self._runners()
             while not run.done:
                 for _ in range(config.n_pro_updates):
