@@ -172,8 +172,7 @@ class QARL(Agent):
             performance=config.performance, max_kl=config.max_kl, samples=config.teacher_samples,
             seed=own_seed(self.seed, TEACHER),
         )  # fmt: skip
-        self.idle = Zero(self.spaces[2])
-        self.uniform = Uniform(self.spaces[2], 0, self.device)
+        self.idle, self.uniform = Zero(self.spaces[2]), Uniform(self.spaces[2], 0, self.device)
         self.uniform.generator = theirs
 
     def _state(self) -> dict[str, Stateful]:
@@ -300,9 +299,8 @@ class QARL(Agent):
             return metrics
         lesson = self.teacher.observe(alphas, returns)
         if lesson is not None:
-            metrics |= {
-                f"teacher/{name}": getattr(lesson, name) for name in ("performance", "kl_step", "kl_target")
-            }
+            for name in ("performance", "kl_step", "kl_target"):
+                metrics[f"teacher/{name}"] = getattr(lesson, name)
             metrics |= {f"teacher/{word}": float(lesson.outcome == word) for word in ("moved", "kept")}
             metrics["teacher/mean"] = self.teacher.mean
         return metrics
