@@ -245,5 +245,6 @@ def draw_shares(victims: list[Victim], attacks: list[str], path: Path) -> None:
     ax.set_yticks(range(len(victims)), [f"{v.name}\n{v.env}" for v in victims], fontsize=8)
     for (i, j), value in np.ndenumerate(means):
         if np.isfinite(value):
-            ax.text(j, i, f"{value:,.0f}", ha="center", va="center", fontsize=7)
+            ink = "white" if share[i, j] < 0.12 or share[i, j] > 0.88 else "black"  # on the scale's dark ends
+            ax.text(j, i, f"{value:,.0f}", ha="center", va="center", fontsize=7, color=ink)
     picture.savefig(path, dpi=140)
