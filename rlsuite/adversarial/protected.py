@@ -20,8 +20,8 @@ turns in the same episodes, whose returns are those of the mixture; one normalis
 so that the difference has one unit; schedules run from beginning to end for each policy; their LSTM policies are not
 built; the default sizes fit a CPU (the release has 10 iterations of 2441 updates of 2048 steps).
 
-Measured (results page `attacks`, one seed a task): the strongest of our attacks leaves 99 % of the return on Hopper, 84 %
-on Walker2d and 85 % on HalfCheetah, where it leaves PPO 32, 63 and 9 %.
+Measured (results page `attacks`, one seed a task): the strongest of our attacks leaves 99 % of the return on Hopper,
+84 % on Walker2d and 85 % on HalfCheetah, where it leaves PPO 32, 63 and 9 %.
 
 `predict` is the newest policy's; `members()` are all of them, for `rlsuite.adversarial.exp3.NonDominatedSet`.
 """
