@@ -19,8 +19,8 @@ What differs from the releases, and why:
   with `adversary="none"` it makes SA-PPO of PPO. Its box grows from 0 over `sa_warmup` of the training.
 
 Expected: less return than PPO's where nobody attacks, more under the attacks of the zoo. Measured at a million own
-steps (results page `attacks`): ATLA without the regulariser, and SA-PPO, are no more robust than PPO to the strongest
-attack; PA-ATLA with it is (one seed a task: 53, 92 and 45 % of the return are left, PPO has 32, 63 and 9 %).
+steps (results page `attacks`): to the strongest attack ATLA without the regulariser (but on HalfCheetah) and SA-PPO are
+no more robust than PPO; PA-ATLA with it is (one seed a task: 53, 92 and 45 % of the return left, PPO has 32, 63, 9).
 """
 
 from __future__ import annotations
