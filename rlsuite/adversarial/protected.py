@@ -40,8 +40,9 @@ import torch
 from rlsuite.adversarial.atla import ATLA, ATLAConfig
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.learned import AdversaryVectorEnv, attacker_space
+from rlsuite.adversarial.heads import of_actor_critic
 from rlsuite.adversarial.sides import Mirrored, Side, mirrored
-from rlsuite.adversarial.victim import Heads, Victim
+from rlsuite.adversarial.victim import Victim
 from rlsuite.core import on_policy
 from rlsuite.core.collect import Runner, collect
 from rlsuite.core.config import check_range
@@ -262,18 +263,8 @@ class PROTECTED(ATLA):
 
     def _victim_of(self, policy: ActorCritic) -> Victim:
         """A member as a victim."""
-
-        def heads(obs: torch.Tensor) -> Heads:
-            mean = policy.actor(self.inputs(obs))
-            std = None if policy.log_std is None else policy.log_std.detach().exp().expand_as(mean)
-            return Heads(mean, std, mean)
-
-        return dataclasses.replace(
-            self.victim,
-            model=Member(self, policy),
-            heads=heads,
-            value=lambda obs: policy.values(self.inputs(obs)),
-        )
+        heads, value = of_actor_critic(policy, self.inputs)
+        return dataclasses.replace(self.victim, model=Member(self, policy), heads=heads, value=value)
 
     def victims(self) -> list[Victim]:
         """The policies found so far, each as a victim: an attacker that sees the set strikes the one that plays."""

@@ -29,6 +29,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
+from rlsuite.adversarial.heads import Heads, of_actor_critic
 from rlsuite.adversarial.qarl import QARL
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor, mask_argument
@@ -39,26 +40,6 @@ from rlsuite.off_policy.sac import SAC
 from rlsuite.sb3 import SB3Policy, as_policy
 
 __all__ = ["Heads", "Victim", "as_victim", "measured_unit", "watch"]
-
-
-@dataclass(frozen=True)
-class Heads:
-    """What a policy's network says about N observations, differentiable in them."""
-
-    mean: Tensor
-    """[N, A] mean of the Gaussian (before a squash), deterministic action, or logits (Q values) of A choices."""
-    std: Tensor | None
-    """[N, A] standard deviation of the Gaussian; None for choices and deterministic policies."""
-    action: Tensor
-    """[N, A] the action of the policy's mode in the environment's units, not clipped; the logits for choices."""
-    box: tuple[Tensor, Tensor] | None = None
-    """Low and high [A] of the box into which tanh squashes the Gaussian; None where nothing is squashed."""
-
-    def to(self, device: torch.device) -> Heads:
-        """The same on a device."""
-        std = None if self.std is None else self.std.to(device)
-        box = None if self.box is None else (self.box[0].to(device), self.box[1].to(device))
-        return Heads(self.mean.to(device), std, self.action.to(device), box)
 
 
 @dataclass
@@ -229,15 +210,7 @@ def _of_agent(name: str, agent: Any, space: spaces.Box) -> Victim:
 
     victim = Victim(name, agent, space, agent.action_space, unit, "raw" if norm is None else "normalised")
     if isinstance(agent.policy, ActorCritic) and agent.spec.kind in ("gaussian", "categorical"):
-        policy = agent.policy
-
-        def heads(obs: Tensor) -> Heads:
-            mean = policy.actor(rows(obs))
-            std = None if policy.log_std is None else policy.log_std.detach().exp().expand_as(mean)
-            return Heads(mean, std, mean)
-
-        victim.heads = heads
-        victim.value = lambda obs: policy.values(rows(obs))
+        victim.heads, victim.value = of_actor_critic(agent.policy, rows)
     elif isinstance(agent, SAC):
         _soft_heads(victim, agent.actor, agent.learner.critic, rows, (agent.low, agent.high))
     elif isinstance(agent, QARL):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,10 @@ def test_runs_that_differ_in_more_than_the_seed_have_names_of_their_own(make_run
     assert first == same != other
     with pytest.raises(UsageError, match="are the same run"):
         group_names([*runs, make_run("d", curve, seed=1, steps=1000)])
+
+
+def test_the_same_run_twice_is_refused_before_anything_is_played(rlsuite: Any, trained: Any) -> None:
+    trained(ENV, seeds=1)
+    shutil.copytree(f"{RUN}/seed0", "runs/copy/seed0")
+    ran = rlsuite("robustness", RUN, "runs/copy", *GRID)
+    assert ran.code == 2 and "are the same run" in ran.err and "to play" not in ran.out

@@ -99,10 +99,8 @@ def _write(found: Trained, victims: list[Victim], out: Path, keep: bool) -> None
     cells = csv_of(victims).replace(f"{found.root}/", "")  # no path of this machine
     if keep:
         lines = _kept_lines(out / "attacks-cells.csv", cells)
-        victims, cells = (
-            _joined(found, victims, lines),
-            cells + "".join(f"{','.join(line)}\n" for line in lines),
-        )
+        victims = _joined(found, victims, lines)
+        cells += "".join(f"{','.join(line)}\n" for line in lines)
     attacks = played_attacks(victims)
     more = [
         "## Under attack",

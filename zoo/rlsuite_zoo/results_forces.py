@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rlsuite import PPO
-from rlsuite.adversarial.attacks.learned import ends_early
+from rlsuite.adversarial.attacks.learned import discount_for
 from rlsuite.adversarial.panel import judge, panel, worst_case_adversary
 from rlsuite.adversarial.sweep import check_sweep
 from rlsuite.core.opponents import Opponent
@@ -105,7 +105,7 @@ def play_trial(trial: Trial) -> None:
     for number, rival in enumerate(trial.rivals):
         other = RunFolder(rival)
         opponents[f"{RIVAL} {number}"] = _adversary(load_policy(other, other.last), trial.seed)
-    gamma = 0.999 if ends_early(spec.env, env_kwargs=dict(spec.env_kwargs)) else 0.99  # a fall is far away
+    gamma = discount_for(spec.env, env_kwargs=dict(spec.env_kwargs))
     for number in range(trial.adversaries):
         training = game(NUM_ENVS)
         box: Any = Versus(training, AGENT).opponent_space

@@ -144,6 +144,7 @@ def make_robustness(
         axes = [[a[i] for i in pick] for a, pick in zip(axes, picks, strict=True)]
         episodes = min(episodes, QUICK_EPISODES)
     folders = find_trained(list(runs))
+    names = {str(folder.path): name for folder, name in zip(folders, group_names(folders), strict=True)}
     sweeps = []
     for folder in folders:
         quiet_mujoco(folder.spec().env)
@@ -160,19 +161,15 @@ def make_robustness(
     played = {sweep: outcome for sweep in sweeps if (outcome := read_sweep(sweep)) is not None}
     if not played:
         raise UsageError("no map was played; leave --report-only out")
-    _write(played, Path(out))
+    groups: Groups = {}
+    for sweep, outcome in played.items():
+        group = f"{names[sweep.run]} on {RunFolder(sweep.run).spec().env}"
+        groups.setdefault(group, []).append((sweep, outcome))
+    _write(played, groups, Path(out))
 
 
 Groups = dict[str, list[tuple[Sweep, Found]]]
-
-
-def _groups(played: dict[Sweep, Found]) -> Groups:
-    """By what differs in more than the seed."""
-    found: Groups = {}
-    folders = [RunFolder(sweep.run) for sweep in played]
-    for name, folder, item in zip(group_names(folders), folders, played.items(), strict=True):
-        found.setdefault(f"{name} on {folder.spec().env}", []).append(item)
-    return found
+"""By what differs in more than the seed."""
 
 
 def nominal(sweep: Sweep, returns: np.ndarray) -> float:
@@ -196,9 +193,8 @@ def _summary(members: list[tuple[Sweep, Found]]) -> dict[str, Interval]:
     }
 
 
-def _write(played: dict[Sweep, Found], out: Path) -> None:
+def _write(played: dict[Sweep, Found], groups: Groups, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    groups = _groups(played)
     tables = {name: _summary(members) for name, members in groups.items()}
     sweep = next(iter(played))
     settings = {

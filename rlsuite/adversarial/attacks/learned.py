@@ -44,7 +44,14 @@ from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.policy_gradient.ppo import PPO
 
-__all__ = ["AdversaryVectorEnv", "LearnedAttack", "attacker_space", "ends_early", "train_attack"]
+__all__ = [
+    "AdversaryVectorEnv",
+    "LearnedAttack",
+    "attacker_space",
+    "discount_for",
+    "ends_early",
+    "train_attack",
+]
 
 KINDS = ("sa-rl", "pa-ad")
 SETTINGS: dict[str, Any] = {
@@ -229,6 +236,11 @@ def ends_early(env: str, *, seed: int = 0, env_kwargs: dict[str, Any] | None = N
         venv.close()
 
 
+def discount_for(env: str, *, seed: int = 0, env_kwargs: dict[str, Any] | None = None) -> float:
+    """The discount of an adversary that is to see a fall from afar, where there are falls; see the module."""
+    return ENDING if ends_early(env, seed=seed, env_kwargs=env_kwargs) else ENDLESS
+
+
 def train_attack(
     victim: Victim,
     env: str,
@@ -255,7 +267,7 @@ def train_attack(
         settings: fields of `PPOConfig` that replace those of `SETTINGS`, and the discount; see the module.
     """
     if "gamma" not in settings:
-        settings["gamma"] = ENDING if ends_early(env, seed=seed, env_kwargs=env_kwargs) else ENDLESS
+        settings["gamma"] = discount_for(env, seed=seed, env_kwargs=env_kwargs)
     venv = make_one_player(env, NUM_ENVS, env_kwargs)
     world = AdversaryVectorEnv(venv, victim, kind, budget, seed=seed)
     try:
