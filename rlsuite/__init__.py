@@ -103,9 +103,7 @@ def algorithm(name: str) -> type[Agent]:
     return found
 
 
-def load(
-    path: str | os.PathLike[str], env: EnvLike | None = None, device: str = "auto", **kwargs: Any
-) -> Agent:
+def load(path: str | os.PathLike[str], env: EnvLike | None = None, device: str = "auto", **kwargs: Any) -> Agent:
     """The model in a checkpoint, whichever algorithm it is; nothing in the file is ever executed.
 
     Raises:

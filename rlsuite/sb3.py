@@ -48,9 +48,7 @@ MAX_MEMBER_BYTES = 4 * 2**30
 class AgentPolicy(BasePolicy):
     """An SB3 policy that asks one of our agents (or anything with `predict`) for its actions."""
 
-    def __init__(
-        self, agent: Predictor, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
-    ) -> None:
+    def __init__(self, agent: Predictor, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
         super().__init__(observation_space, action_space)
         self.agent = agent
 
@@ -66,9 +64,7 @@ class AgentPolicy(BasePolicy):
 
     def _predict(self, observation: Any, deterministic: bool = False) -> torch.Tensor:
         obs = (
-            {k: to_numpy(v) for k, v in observation.items()}
-            if isinstance(observation, dict)
-            else to_numpy(observation)
+            {k: to_numpy(v) for k, v in observation.items()} if isinstance(observation, dict) else to_numpy(observation)
         )
         action, _ = self.agent.predict(obs, None, None, deterministic)
         return torch.as_tensor(np.asarray(action), device=self.device)
@@ -94,9 +90,7 @@ def as_model(
     observation_space = observation_space or getattr(agent, "observation_space", None)
     action_space = action_space or getattr(agent, "action_space", None)
     if observation_space is None or action_space is None:
-        raise TypeError(
-            f"{type(agent).__name__} has no observation_space and action_space; pass both to as_model"
-        )
+        raise TypeError(f"{type(agent).__name__} has no observation_space and action_space; pass both to as_model")
     return AgentPolicy(agent, observation_space, action_space)
 
 
@@ -120,9 +114,7 @@ class SB3Policy:
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Actions for raw observations [B, ...] (tensors too), ready for the environment."""
         obs = (
-            {k: to_numpy(v) for k, v in observation.items()}
-            if isinstance(observation, dict)
-            else to_numpy(observation)
+            {k: to_numpy(v) for k, v in observation.items()} if isinstance(observation, dict) else to_numpy(observation)
         )
         if self.vec_normalize is not None:
             obs = self.vec_normalize.normalize_obs(obs)
@@ -156,9 +148,7 @@ def load_parameters(path: str | Path, model: BaseAlgorithm) -> None:
     Raises:
         ValueError: no SB3 zip, too large, holding more than tensors, or of another shape; names the file.
     """
-    content = {
-        name.removesuffix(".pth"): value for name, value in _tensor_members(path, model.device).items()
-    }
+    content = {name.removesuffix(".pth"): value for name, value in _tensor_members(path, model.device).items()}
     variables = content.pop("pytorch_variables", None) or {}  # SB3 keeps SAC's entropy coefficient apart
     try:
         model.set_parameters(content, exact_match=True, device=model.device)
@@ -175,22 +165,14 @@ def _tensor_members(path: str | Path, device: torch.device) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if member.file_size > MAX_MEMBER_BYTES:
-                    raise ValueError(
-                        f"{path}: {member.filename} unpacks to {member.file_size} bytes; refused"
-                    )
+                    raise ValueError(f"{path}: {member.filename} unpacks to {member.file_size} bytes; refused")
                 if member.filename.endswith(".pth"):
                     file = io.BytesIO(archive.read(member))
                     members[member.filename] = torch.load(file, map_location=device, weights_only=True)
     except ValueError:
         raise
-    except (
-        Exception
-    ) as error:  # a broken or refused payload surfaces as many types, from zipfile's to torch's
-        raise ValueError(
-            f"{path} was not loaded: it is no Stable-Baselines3 zip of tensors ({error})"
-        ) from error
+    except Exception as error:  # a broken or refused payload surfaces as many types, from zipfile's to torch's
+        raise ValueError(f"{path} was not loaded: it is no Stable-Baselines3 zip of tensors ({error})") from error
     if not members:
-        raise ValueError(
-            f"{path} holds no parameters (*.pth); it was not written by Stable-Baselines3's save()"
-        )
+        raise ValueError(f"{path} holds no parameters (*.pth); it was not written by Stable-Baselines3's save()")
     return members

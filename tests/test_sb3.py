@@ -21,9 +21,7 @@ from rlsuite.sb3 import as_model, as_policy, as_vec_env, load_parameters
 torch.set_num_threads(1)
 
 
-def make_vector(
-    env_id: str, num_envs: int, mode: AutoresetMode = AutoresetMode.SAME_STEP, **kwargs: Any
-) -> Any:
+def make_vector(env_id: str, num_envs: int, mode: AutoresetMode = AutoresetMode.SAME_STEP, **kwargs: Any) -> Any:
     vector_kwargs = {"autoreset_mode": mode}
     return gym.make_vec(env_id, num_envs, vectorization_mode="sync", vector_kwargs=vector_kwargs, **kwargs)
 
@@ -128,9 +126,7 @@ def test_rejects_other_modes_and_other_things() -> None:
 
 
 def test_sb3_learns_evaluates_and_calls_back_on_our_vector_env() -> None:
-    model = PPO(
-        "MlpPolicy", as_vec_env(make_vector("CartPole-v1", 4)), n_steps=32, batch_size=32, n_epochs=2, seed=0
-    )
+    model = PPO("MlpPolicy", as_vec_env(make_vector("CartPole-v1", 4)), n_steps=32, batch_size=32, n_epochs=2, seed=0)
     callback = EvalCallback(Monitor(gym.make("CartPole-v1")), n_eval_episodes=2, eval_freq=16, verbose=0)
     model.learn(256, callback=callback)  # warnings are errors here: none may be raised
     assert len(model.ep_info_buffer or ()) > 0 and np.isfinite(callback.last_mean_reward)
@@ -179,9 +175,7 @@ def test_parameters_from_a_zip_without_unpickling(algorithm: Any, tmp_path: Any)
     first.save(tmp_path / "a.zip")
     load_parameters(tmp_path / "a.zip", second)
     obs = np.array([[1.0, 0.0, 0.5]], dtype=np.float32)
-    np.testing.assert_array_equal(
-        first.predict(obs, deterministic=True)[0], second.predict(obs, deterministic=True)[0]
-    )
+    np.testing.assert_array_equal(first.predict(obs, deterministic=True)[0], second.predict(obs, deterministic=True)[0])
     other = algorithm("MlpPolicy", "Pendulum-v1", policy_kwargs={"net_arch": [9]}, device="cpu")
     with pytest.raises(ValueError, match=r"a\.zip does not fit"):
         load_parameters(tmp_path / "a.zip", other)

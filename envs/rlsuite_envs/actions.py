@@ -35,9 +35,7 @@ def action_reader(
         ValueError: a space that is none of Box, Discrete, MultiDiscrete, MultiBinary, Tuple, Dict.
     """
     if isinstance(space, spaces.Tuple):
-        parts = [
-            action_reader(s, num_envs, device=device, dtype=dtype, validate=validate) for s in space.spaces
-        ]
+        parts = [action_reader(s, num_envs, device=device, dtype=dtype, validate=validate) for s in space.spaces]
         return lambda action: tuple(read(part) for read, part in zip(parts, action, strict=True))
     if isinstance(space, spaces.Dict):
         named = {
@@ -70,9 +68,7 @@ def action_reader(
             )
         if tensor.dtype not in kept:
             if wanted == torch.int64 and tensor.is_floating_point():
-                raise ValueError(
-                    f"action has dtype {tensor.dtype} but {space} takes integers; cast it, e.g. to int64."
-                )
+                raise ValueError(f"action has dtype {tensor.dtype} but {space} takes integers; cast it, e.g. to int64.")
             tensor = tensor.to(wanted)
         if validate:
             check(tensor)
@@ -101,9 +97,7 @@ def _range_check(space: Any) -> Callable[[Tensor], None]:
             smallest, largest = (bound.item() for bound in torch.aminmax(action))
             if smallest < first or largest > last:
                 row = _first((action < first) | (action > last))
-                raise ValueError(
-                    f"action[{row}]={action[row].item()} is outside {space}: use {first}..{last}."
-                )
+                raise ValueError(f"action[{row}]={action[row].item()} is outside {space}: use {first}..{last}.")
 
         return check_discrete
     if isinstance(space, spaces.MultiDiscrete):

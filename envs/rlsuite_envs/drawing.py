@@ -54,9 +54,7 @@ class Canvas:
     def disc(self, x: float, y: float, r: float, color: Any, outline: Any = None) -> None:
         """A filled disc of radius r (world units) around (x, y); color None for its outline only."""
         (cx, cy), rx, ry = self._at(x, y), abs(r * self._x_scale), abs(r * self._y_scale)
-        self._draw.ellipse(
-            (cx - rx, cy - ry, cx + rx, cy + ry), fill=color, outline=outline, width=SUPERSAMPLING
-        )
+        self._draw.ellipse((cx - rx, cy - ry, cx + rx, cy + ry), fill=color, outline=outline, width=SUPERSAMPLING)
 
     def line(self, points: Any, color: Any, width: float = 2.0) -> None:
         """A line through points [N, 2]; the width is in pixels."""
@@ -73,9 +71,7 @@ class Canvas:
         """A filled polygon with corners [N, 2]."""
         self._draw.polygon([self._at(x, y) for x, y in points], fill=color, outline=outline)
 
-    def text(
-        self, x: float, y: float, s: str, color: Any = "black", size: float = 14.0, anchor: str = "lm"
-    ) -> None:
+    def text(self, x: float, y: float, s: str, color: Any = "black", size: float = 14.0, anchor: str = "lm") -> None:
         """Text at (x, y), size in pixels; anchor as in Pillow ("lm": left, middle; "mm"; "rt"; ...)."""
         from PIL import ImageFont
 

@@ -40,9 +40,7 @@ class EnvPoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         known = envpool.list_all_envs()
         if id not in known:
             close = difflib.get_close_matches(id, known, n=3)
-            hint = (
-                f"Did you mean {' or '.join(map(repr, close))}?" if close else "list_all_envs() has them all."
-            )
+            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "list_all_envs() has them all."
             raise ValueError(f"EnvPool has no environment {id!r}. {hint}")
         self.id, self.num_envs, self.num_threads = id, num_envs, num_threads
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -107,7 +105,6 @@ def _import_envpool() -> Any:
         import envpool
     except ImportError as error:
         raise ImportError(
-            "EnvPool is not installed. Install it by `pip install 'rlsuite[bench]'`, or use another "
-            "vectorization."
+            "EnvPool is not installed. Install it by `pip install 'rlsuite[bench]'`, or use another vectorization."
         ) from error
     return envpool

@@ -166,9 +166,7 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
         """Further quantities of a state, name -> [B, ...], for `info`; the same keys always."""
         return {}
 
-    def advance(
-        self, state: StateT, action: Any, noise: NoiseT | None = None
-    ) -> tuple[StateT, Tensor, Tensor]:
+    def advance(self, state: StateT, action: Any, noise: NoiseT | None = None) -> tuple[StateT, Tensor, Tensor]:
         """One whole step with given noise: next state, reward [B] or [B, K], terminated [B]."""
         post, caused = self.post_decision(state, action)
         next_state, befallen, terminated = self.transition(post, noise)
@@ -279,9 +277,7 @@ def make_kernel(
     """
     if isinstance(kernel, Kernel):
         if params or preset is not None:
-            raise ValueError(
-                f"{sorted(params) or 'preset'} given beside a finished kernel; set them in its params."
-            )
+            raise ValueError(f"{sorted(params) or 'preset'} given beside a finished kernel; set them in its params.")
         return kernel
     if isinstance(kernel, str):
         module, _, name = kernel.partition(":")

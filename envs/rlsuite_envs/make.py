@@ -53,9 +53,7 @@ def make_vector_env(
     if not isinstance(num_envs, (int, np.integer)) or isinstance(num_envs, bool) or num_envs < 1:
         raise ValueError(f"num_envs={num_envs!r} must be an integer of at least 1.")
     if vectorization not in get_args(Vectorization):
-        raise ValueError(
-            f"vectorization={vectorization!r} must be one of {', '.join(get_args(Vectorization))}."
-        )
+        raise ValueError(f"vectorization={vectorization!r} must be one of {', '.join(get_args(Vectorization))}.")
     kwargs = dict(env_kwargs or {})
     engine = _choose(id, vectorization)
     if engine == "pool":
@@ -63,9 +61,7 @@ def make_vector_env(
 
         return MujocoPool(id, int(num_envs), num_threads=num_threads, **kwargs)
     if engine == "kernel":
-        return gym.make_vec(
-            id, int(num_envs), vectorization_mode="vector_entry_point", device=str(device), **kwargs
-        )
+        return gym.make_vec(id, int(num_envs), vectorization_mode="vector_entry_point", device=str(device), **kwargs)
     if engine == "envpool":
         from rlsuite_envs.envpool_adapter import EnvPoolVectorEnv
 
@@ -98,8 +94,6 @@ def _spec(id: str) -> gym.envs.registration.EnvSpec:
         names = list(gym.registry)
         close = difflib.get_close_matches(id, names, n=3, cutoff=0.6)
         close = close or difflib.get_close_matches(f"rlsuite/{id}", names, n=3, cutoff=0.8)
-        hint = (
-            f"Did you mean {' or '.join(map(repr, close))}?" if close else "gymnasium.registry lists all ids."
-        )
+        hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "gymnasium.registry lists all ids."
         raise ValueError(f"Unknown environment {id!r}. {hint}") from error
     return spec

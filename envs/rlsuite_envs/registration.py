@@ -24,9 +24,7 @@ def _probe(name: str, module: str, max_episode_steps: int, description: str) -> 
 
 KERNELS: tuple[KernelEntry, ...] = (
     KernelEntry("rlsuite/CartPole-v1", "classic.cartpole:CartPole", 500, "Balance a pole on a cart.", 475.0),
-    KernelEntry(
-        "rlsuite/Acrobot-v1", "classic.acrobot:Acrobot", 500, "Swing a two-link chain above a line.", -100.0
-    ),
+    KernelEntry("rlsuite/Acrobot-v1", "classic.acrobot:Acrobot", 500, "Swing a two-link chain above a line.", -100.0),
     KernelEntry(
         "rlsuite/MountainCar-v1",
         "classic.mountain_car:MountainCar",
@@ -87,9 +85,7 @@ def register_envs() -> None:
 
 def list_envs() -> list[tuple[str, str]]:
     """All our ids with one line each, in the order of the tables."""
-    pool = [
-        (f"rlsuite/{name}", f"Gymnasium's {name}, stepped by MuJoCo's thread pool.") for name in MUJOCO_IDS
-    ]
+    pool = [(f"rlsuite/{name}", f"Gymnasium's {name}, stepped by MuJoCo's thread pool.") for name in MUJOCO_IDS]
     ants = [(id, line) for id, _, line in ANT_COVERAGE] + list(ANT_MAZES)
     games = [(id, line) for id, _, line in TWO_PLAYER]
     return [(entry.id, entry.description) for entry in KERNELS] + ants + games + pool

@@ -68,9 +68,7 @@ class TensorEnv(gym.Env[Any, Any]):
         self._window: Any = None
 
     @torch.no_grad()
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; with the same seed, the one `TensorVectorEnv(num_envs=1)` starts.
 
         Args:

@@ -93,9 +93,7 @@ class Stepper:
             The next carry, with ended episodes restarted, and the outcome.
         """
         noise = self.kernel.sample_exogenous(carry.state, rng)
-        state, elapsed, obs, reward, terminated, truncated, done = self._run(
-            carry.state, carry.elapsed, action, noise
-        )
+        state, elapsed, obs, reward, terminated, truncated, done = self._run(carry.state, carry.elapsed, action, noise)
         after = Carry(state, elapsed)
         restarted, new_obs = self.restart(after, obs, done, rng)
         if restarted is after:

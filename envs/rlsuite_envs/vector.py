@@ -79,15 +79,11 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         if output not in (None, "torch", "numpy"):
             raise ValueError(f"output={output!r} must be 'torch' or 'numpy'.")
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(
-                f"render_mode={render_mode!r} must be None or 'rgb_array' for a vector environment."
-            )
+            raise ValueError(f"render_mode={render_mode!r} must be None or 'rgb_array' for a vector environment.")
         named = device is not None or isinstance(kernel, Kernel)
         self.kernel = make_kernel(kernel, device=device or "cpu", dtype=dtype, **params)
         if render_mode and not self.kernel.can_render():
-            raise ValueError(
-                f"render_mode={render_mode!r}: {type(self.kernel).__name__} does not draw itself."
-            )
+            raise ValueError(f"render_mode={render_mode!r}: {type(self.kernel).__name__} does not draw itself.")
         self.num_envs = int(num_envs)
         self.device = self.kernel.device
         self.output = output or ("torch" if named else "numpy")
@@ -132,9 +128,7 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         self._carry = carry
 
     @torch.no_grad()
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start new episodes.
 
         Args:
@@ -239,9 +233,7 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         if self.render_mode is None:
             return None
         state = self._current("render").state
-        return tuple(
-            self.kernel.render(tree_map(lambda x, i=i: x[i : i + 1], state)) for i in range(self.num_envs)
-        )
+        return tuple(self.kernel.render(tree_map(lambda x, i=i: x[i : i + 1], state)) for i in range(self.num_envs))
 
     # --- Exact resume
     # --------------------------------------------------------------------------------------------
@@ -260,8 +252,7 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         """
         template = self._carry or self._stepper.initial_carry(torch.Generator(self.device).manual_seed(0))
         wanted = {
-            name: (tuple(t.shape), t.numpy(force=True).dtype)
-            for name, t in tree_items(template, "carry").items()
+            name: (tuple(t.shape), t.numpy(force=True).dtype) for name, t in tree_items(template, "carry").items()
         }
         wanted["rng"] = tuple(self._rng.get_state().shape), np.dtype(np.uint8)
         found = {name: (np.shape(value), np.asarray(value).dtype) for name, value in state.items()}
@@ -273,9 +264,7 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
                 f"{wanted.get(wrong, 'absent')}. Use the environment, num_envs, dtype and kind of device it "
                 "was saved with, or start anew with reset(seed=...)."
             )
-        tensors = iter(
-            torch.tensor(state[name], device=self.device) for name in tree_items(template, "carry")
-        )
+        tensors = iter(torch.tensor(state[name], device=self.device) for name in tree_items(template, "carry"))
         self._carry = tree_map(lambda _: next(tensors), template)
         self._rng.set_state(torch.tensor(state["rng"]))
         self._seeded = True
@@ -306,7 +295,5 @@ def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> Tensor | None:
         return None
     mask = torch.as_tensor(options["reset_mask"])
     if mask.shape != (num_envs,) or mask.dtype != torch.bool:
-        raise ValueError(
-            f"reset_mask is {mask.dtype} of shape {tuple(mask.shape)} but must be bool of ({num_envs},)."
-        )
+        raise ValueError(f"reset_mask is {mask.dtype} of shape {tuple(mask.shape)} but must be bool of ({num_envs},).")
     return mask

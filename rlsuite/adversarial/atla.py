@@ -95,9 +95,16 @@ class ATLAConfig(PPOConfig):
         inf = float("inf")
         check_choices(self, norm=("linf", "l2"), attack=KINDS, adversary=("learned", "random", "none"))
         check_range(
-            self, eps=(0, 1e6), attack_ratio=(0, 1), n_pro_updates=(1, inf), n_adv_updates=(1, inf),
-            sa_coef=(0, inf), sa_steps=(1, inf), sa_warmup=(0, 1), adv_ent_coef=(0, inf),
-        )  # fmt: skip
+            self,
+            eps=(0, 1e6),
+            attack_ratio=(0, 1),
+            n_pro_updates=(1, inf),
+            n_adv_updates=(1, inf),
+            sa_coef=(0, inf),
+            sa_steps=(1, inf),
+            sa_warmup=(0, 1),
+            adv_ent_coef=(0, inf),
+        )
         if self.sa_coef and self.norm != "linf":
             raise ValueError(
                 f"{type(self).__name__}.sa_coef is {self.sa_coef} with norm {self.norm!r}; the regulariser knows only "
@@ -177,9 +184,7 @@ class ATLA(Agent):
     def _state(self) -> dict[str, Stateful]:
         theirs = self.adversary.state(self.adversary_generator)
         named = {f"adversary_{name}": part for name, part in theirs.items()}
-        return (
-            self.parts.state(self.generator) | named | {"perturber": GeneratorState(self.perturber.generator)}
-        )
+        return self.parts.state(self.generator) | named | {"perturber": GeneratorState(self.perturber.generator)}
 
     def _resize(self, num_envs: int) -> None:
         super()._resize(num_envs)
@@ -216,7 +221,7 @@ class ATLA(Agent):
         config = self.config
         with session(
             self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
-        ) as run:  # fmt: skip
+        ) as run:
             mine = self.start_runner()
             world = AdversaryVectorEnv(
                 self._world.venv,
@@ -241,9 +246,7 @@ class ATLA(Agent):
                     world.obs = self._world.true_obs
                     theirs.obs = theirs.see(self._rows(world.obs))
                     for _ in range(config.n_adv_updates):
-                        learned = self._phase(
-                            run, self.adv_config, self.adversary, theirs, self.adversary_generator
-                        )
+                        learned = self._phase(run, self.adv_config, self.adversary, theirs, self.adversary_generator)
                         if learned is None:
                             break
                         named |= {f"adversary/{name}": value for name, value in learned[0].items()}
@@ -274,9 +277,7 @@ class ATLA(Agent):
         extra, left = None, self._left(run)
         if parts is self.parts and config.sa_coef:
             eps = config.eps * self._grown(left)
-            extra = Smoothness(
-                parts, eps=eps, coef=config.sa_coef, steps=config.sa_steps, generator=generator
-            )
+            extra = Smoothness(parts, eps=eps, coef=config.sa_coef, steps=config.sa_steps, generator=generator)
         return phase(self, run, config, parts, runner, generator, extra, left)
 
     def _left(self, run: Session) -> float:

@@ -64,9 +64,7 @@ class Exp3:
         if not -math.inf < low < high < math.inf:
             raise ValueError(f"Exp3 needs finite returns low < high, not low={low}, high={high}")
         if estimate not in ("loss", "gain") or (gamma is not None and not gamma >= 0):
-            raise ValueError(
-                f"Exp3 has estimates 'loss' and 'gain' and gamma >= 0, not {estimate!r}, {gamma}"
-            )
+            raise ValueError(f"Exp3 has estimates 'loss' and 'gain' and gamma >= 0, not {estimate!r}, {gamma}")
         self.eta, self.low, self.high, self.estimate = eta, low, high, estimate
         self.gamma = gamma if gamma is not None else (eta / 2 if estimate == "gain" else 0.0)
         self.log_weights = np.full(num_policies, -math.log(num_policies))
@@ -109,9 +107,7 @@ class Exp3:
         """
         given = np.asarray(state["log_weights"], float)
         if given.shape != self.log_weights.shape:
-            raise ValueError(
-                f"the state is of {len(given)} policies, this bandit has {len(self.log_weights)}"
-            )
+            raise ValueError(f"the state is of {len(given)} policies, this bandit has {len(self.log_weights)}")
         self.log_weights, self.rng.bit_generator.state = given.copy(), state["rng"]
 
 

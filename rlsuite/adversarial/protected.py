@@ -78,9 +78,7 @@ class PROTECTEDConfig(ATLAConfig):
         inf = float("inf")
         check_range(self, n_policies=(1, inf), n_updates=(1, inf), refresh_every=(1, inf))
         if self.adversary != "learned":
-            raise ValueError(
-                f"PROTECTEDConfig.adversary is {self.adversary!r}; it must be 'learned' (ATLA has others)"
-            )
+            raise ValueError(f"PROTECTEDConfig.adversary is {self.adversary!r}; it must be 'learned' (ATLA has others)")
 
 
 class Member:
@@ -194,7 +192,7 @@ class PROTECTED(ATLA):
         config, count = self.config, self.counters
         with session(
             self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
-        ) as run:  # fmt: skip
+        ) as run:
             self._set_budget()
             mine = self.start_runner()
             if self.obs_norm is not None:
@@ -254,9 +252,7 @@ class PROTECTED(ATLA):
     def _world_of(self, victim: Victim, paid: float) -> AdversaryVectorEnv:
         """The attacker's side of the running episodes, before one policy."""
         budget = Budget(self.config.eps, self.config.norm)
-        world = AdversaryVectorEnv(
-            self._world.venv, victim, self.config.attack, budget, deterministic=False, paid=paid
-        )
+        world = AdversaryVectorEnv(self._world.venv, victim, self.config.attack, budget, deterministic=False, paid=paid)
         world.perturber.generator = self.perturber.generator
         world.obs = self._world.true_obs
         return world

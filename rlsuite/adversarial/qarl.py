@@ -122,13 +122,28 @@ class QARLConfig:
         inf, tiny = float("inf"), 1e-12
         check_choices(self, adversary=(*TEMPERED, "none", "random", "automatic", "force"))
         check_range(
-            self, performance=(-1e300, 1e300), max_kl=(tiny, 1e300), concentration=(tiny, 1e300), rate=(tiny, 1e300),
-            target_concentration=(tiny, 1e300), teacher_samples=(1, inf), linear_fraction=(tiny, 1),
-            actor_learning_rate=(tiny, inf), critic_learning_rate=(tiny, inf), alpha_learning_rate=(tiny, inf),
-            buffer_size=(1, inf), batch_size=(1, inf), critic_starts=(1, inf), actor_starts=(1, inf),
-            steps_per_update=(1, inf), tau=(1e-9, 1), gamma=(0, 1), target_entropy=(-inf, inf), adv_fraction=(0, 1),
+            self,
+            performance=(-1e300, 1e300),
+            max_kl=(tiny, 1e300),
+            concentration=(tiny, 1e300),
+            rate=(tiny, 1e300),
+            target_concentration=(tiny, 1e300),
+            teacher_samples=(1, inf),
+            linear_fraction=(tiny, 1),
+            actor_learning_rate=(tiny, inf),
+            critic_learning_rate=(tiny, inf),
+            alpha_learning_rate=(tiny, inf),
+            buffer_size=(1, inf),
+            batch_size=(1, inf),
+            critic_starts=(1, inf),
+            actor_starts=(1, inf),
+            steps_per_update=(1, inf),
+            tau=(1e-9, 1),
+            gamma=(0, 1),
+            target_entropy=(-inf, inf),
+            adv_fraction=(0, 1),
             max_force=(0, inf),
-        )  # fmt: skip
+        )
         check_force_fields(self)
         first_alpha(self.ent_coef)
 
@@ -168,10 +183,14 @@ class QARL(Agent):
         ]
         self.policy = self.players[AGENT].actor
         self.teacher = GammaTeacher(
-            concentration=config.concentration, target_concentration=config.target_concentration, rate=config.rate,
-            performance=config.performance, max_kl=config.max_kl, samples=config.teacher_samples,
+            concentration=config.concentration,
+            target_concentration=config.target_concentration,
+            rate=config.rate,
+            performance=config.performance,
+            max_kl=config.max_kl,
+            samples=config.teacher_samples,
             seed=own_seed(self.seed, TEACHER),
-        )  # fmt: skip
+        )
         self.idle, self.uniform = Zero(self.spaces[2]), Uniform(self.spaces[2], 0, self.device)
         self.uniform.generator = theirs
 
@@ -253,8 +272,15 @@ class QARL(Agent):
         One update (log line, `on_update`) is one iteration: an episode per environment and phase.
         """
         with session(
-            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update,
-        ) as run:  # fmt: skip
+            self,
+            total_timesteps,
+            callback,
+            log_interval,
+            tb_log_name,
+            reset_num_timesteps,
+            progress_bar,
+            on_update,
+        ) as run:
             runner = self.start_runner()
             assert isinstance(self.venv, Versus)  # made by _make_env
             steppers = [runner.stepper, Stepper(self.venv.other_side(self.act_protagonist), self.device)]

@@ -85,9 +85,14 @@ class RARLConfig(PPOConfig):
         inf = float("inf")
         check_choices(self, adversary=("learned", "random", "none"))
         check_range(
-            self, n_pro_updates=(1, inf), n_adv_updates=(1, inf), adv_ent_coef=(0, inf), adv_fraction=(0, 1),
-            max_force=(0, inf), adv_log_std_init=(-20, 5),
-        )  # fmt: skip
+            self,
+            n_pro_updates=(1, inf),
+            n_adv_updates=(1, inf),
+            adv_ent_coef=(0, inf),
+            adv_fraction=(0, 1),
+            max_force=(0, inf),
+            adv_log_std_init=(-20, 5),
+        )
         check_force_fields(self)
         if self.adv_learning_rate is not None:
             check_schedule(self, "adv_learning_rate")
@@ -202,7 +207,7 @@ class RARL(Agent):
         config = self.config
         with session(
             self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
-        ) as run:  # fmt: skip
+        ) as run:
             mine, theirs = self._runners()
             while not run.done:
                 for _ in range(config.n_pro_updates):
@@ -214,9 +219,7 @@ class RARL(Agent):
                 if config.adversary == "learned":
                     theirs.obs = theirs.see(self._seen())
                     for _ in range(config.n_adv_updates):
-                        learned = self._phase(
-                            run, self.adv_config, self.adversary, theirs, self.adversary_generator
-                        )
+                        learned = self._phase(run, self.adv_config, self.adversary, theirs, self.adversary_generator)
                         if learned is None:
                             break
                         named |= {f"adversary/{name}": value for name, value in learned[0].items()}

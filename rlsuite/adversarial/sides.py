@@ -29,12 +29,8 @@ def check_force_fields(config: Any) -> None:
         ValueError: names the field, its value and the remedy.
     """
     bodies, owner = config.bodies, type(config).__name__
-    if isinstance(bodies, str) or (
-        bodies is not None and not (bodies and all(isinstance(b, str) for b in bodies))
-    ):
-        raise ValueError(
-            f"{owner}.bodies is {bodies!r}; give a tuple of body names, such as ('torso',), or None"
-        )
+    if isinstance(bodies, str) or (bodies is not None and not (bodies and all(isinstance(b, str) for b in bodies))):
+        raise ValueError(f"{owner}.bodies is {bodies!r}; give a tuple of body names, such as ('torso',), or None")
 
 
 def make_game(venv: VectorEnv[Any, Any, Any], config: Any) -> VectorEnv[Any, Any, Any]:
@@ -123,8 +119,6 @@ def phase(
     run.rollout_end(config.n_steps * agent.num_envs)
     batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
     rates = {name: parse_schedule(getattr(config, name))(left) for name in ("learning_rate", "clip_range")}
-    metrics = on_policy.update(
-        parts, batch, config, generator, **rates, target_kl=config.target_kl, extra=extra
-    )
+    metrics = on_policy.update(parts, batch, config, generator, **rates, target_kl=config.target_kl, extra=extra)
     agent.n_updates += config.n_epochs
     return metrics | rates, batch

@@ -40,9 +40,7 @@ class Smoothness:
         generator: of the noise.
     """
 
-    def __init__(
-        self, parts: Parts, *, eps: float, coef: float, steps: int, generator: torch.Generator
-    ) -> None:
+    def __init__(self, parts: Parts, *, eps: float, coef: float, steps: int, generator: torch.Generator) -> None:
         self.parts, self.eps, self.coef, self.steps, self.generator = parts, eps, coef, steps, generator
 
     def __call__(self, batch: PolicyBatch) -> dict[str, Any]:

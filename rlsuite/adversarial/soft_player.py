@@ -84,9 +84,7 @@ class Player:
             tau=config.tau,
             max_grad_norm=None,
         )
-        self.buffer = ReplayBuffer(
-            config.buffer_size, num_envs, (rows,), (size,), device=device, gamma=config.gamma
-        )
+        self.buffer = ReplayBuffer(config.buffer_size, num_envs, (rows,), (size,), device=device, gamma=config.gamma)
 
     def act(
         self, rows: torch.Tensor, *, deterministic: bool = False, generator: torch.Generator | None = None

@@ -26,10 +26,18 @@ from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 __all__ = ["TORSO", "check_sweep", "force_sweep", "model_sweep", "tail_mean", "worst"]
 
 TORSO = {
-    "Ant-v5": "torso", "HalfCheetah-v5": "torso", "Hopper-v5": "torso", "Humanoid-v5": "torso",
-    "HumanoidStandup-v5": "torso", "InvertedDoublePendulum-v5": "pole2", "InvertedPendulum-v5": "pole",
-    "Pusher-v5": "r_forearm_link", "Reacher-v5": "body0", "Swimmer-v5": "torso", "Walker2d-v5": "torso",
-}  # fmt: skip
+    "Ant-v5": "torso",
+    "HalfCheetah-v5": "torso",
+    "Hopper-v5": "torso",
+    "Humanoid-v5": "torso",
+    "HumanoidStandup-v5": "torso",
+    "InvertedDoublePendulum-v5": "pole2",
+    "InvertedPendulum-v5": "pole",
+    "Pusher-v5": "r_forearm_link",
+    "Reacher-v5": "body0",
+    "Swimmer-v5": "torso",
+    "Walker2d-v5": "torso",
+}
 """The body whose mass is varied unless another is named."""
 
 
@@ -41,9 +49,7 @@ def check_sweep(env: str, body: str, mass: Sequence[float], friction: Sequence[f
     """
     id = env.removeprefix("rlsuite/")
     if id not in MUJOCO_IDS:
-        raise ValueError(
-            f"masses and frictions are those of MuJoCo tasks ({', '.join(sorted(MUJOCO_IDS))}), not {env}"
-        )
+        raise ValueError(f"masses and frictions are those of MuJoCo tasks ({', '.join(sorted(MUJOCO_IDS))}), not {env}")
     for name, scales in (("mass", mass), ("friction", friction)):
         if not len(scales) or not all(0 < x < float("inf") for x in scales):
             raise ValueError(f"{name} scales must be positive and finite, not {list(scales)}")
@@ -98,9 +104,7 @@ def model_sweep(
     pool = MujocoPool(env, int(np.prod(shape)), num_threads=num_threads, **(env_kwargs or {}))
     try:
         pool.set_scales(mass={body: scale}, friction=rub)
-        found = evaluate(
-            policy, _Alike(pool, episodes), episodes=len(scale), seed=seed, deterministic=deterministic
-        )
+        found = evaluate(policy, _Alike(pool, episodes), episodes=len(scale), seed=seed, deterministic=deterministic)
     finally:
         pool.close()
     returns = np.empty(len(scale))
@@ -150,14 +154,10 @@ def force_sweep(
     from rlsuite_envs.mujoco.two_player import ForcedPool
 
     if not len(forces) or not all(0 <= x < float("inf") for x in forces) or episodes < 1:
-        raise ValueError(
-            f"forces must be finite and at least 0, episodes at least 1, not {list(forces)}, {episodes}"
-        )
+        raise ValueError(f"forces must be finite and at least 0, episodes at least 1, not {list(forces)}, {episodes}")
     found: dict[str, list[np.ndarray]] = {}
     for force in forces:
-        game = ForcedPool(
-            env.removeprefix("rlsuite/"), episodes, max_force=force, num_threads=1, **(env_kwargs or {})
-        )
+        game = ForcedPool(env.removeprefix("rlsuite/"), episodes, max_force=force, num_threads=1, **(env_kwargs or {}))
         try:
             opponents = panel(game, horizon=game.pool.max_episode_steps, seed=seed)
             del opponents["none"]

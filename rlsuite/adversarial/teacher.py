@@ -42,10 +42,7 @@ _SMALLEST = 1e-12
 def gamma_log_prob(alpha: NDArray[np.float64], concentration: float, rate: float) -> NDArray[np.float64]:
     """Log-density [N] of Gamma(concentration, rate) at alpha [N] > 0."""
     log_prob: NDArray[np.float64] = (
-        concentration * np.log(rate)
-        + (concentration - 1) * np.log(alpha)
-        - rate * alpha
-        - gammaln(concentration)
+        concentration * np.log(rate) + (concentration - 1) * np.log(alpha) - rate * alpha - gammaln(concentration)
     )
     return log_prob
 
@@ -155,9 +152,7 @@ class GammaTeacher:
         alpha, value = np.asarray(alphas, np.float64), np.asarray(returns, np.float64)
         good = alpha.shape == value.shape and alpha.ndim == 1 and alpha.size > 0
         if not good or not (np.isfinite(value).all() and np.isfinite(alpha).all() and (alpha > 0).all()):
-            raise ValueError(
-                f"update needs temperatures > 0 and returns of one shape [N], got {alphas!r}, {returns!r}"
-            )
+            raise ValueError(f"update needs temperatures > 0 and returns of one shape [N], got {alphas!r}, {returns!r}")
         old = self.concentration
         problem = _Problem(alpha, value, old, self.rate)
         if problem.performance(old) < self.performance:
@@ -186,13 +181,17 @@ class GammaTeacher:
         goal = _Divergence(target)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # of singular Jacobians: at the start KL(start || old) has slope 0
+                warnings.simplefilter("ignore")  # of singular Jacobians: at the start KL(start || old) has slope 0
                 result = minimize(
-                    goal.value, np.array([start]), method="trust-constr", jac=goal.slope, hess=goal.bend,
-                    bounds=bounds, constraints=constraints, options={"gtol": _G_TOL, "xtol": _X_TOL},
-                )  # fmt: skip
+                    goal.value,
+                    np.array([start]),
+                    method="trust-constr",
+                    jac=goal.slope,
+                    hess=goal.bend,
+                    bounds=bounds,
+                    constraints=constraints,
+                    options={"gtol": _G_TOL, "xtol": _X_TOL},
+                )
         except ValueError:  # SciPy refuses a start on the very edge of a constraint that must stay satisfied
             return None
         found = float(result.x[0])
@@ -223,9 +222,7 @@ class GammaTeacher:
         """
         concentration, alphas, returns = float(state["concentration"]), state["alphas"], state["returns"]
         if not 0 < concentration < np.inf or alphas.shape != returns.shape:
-            raise ValueError(
-                f"the saved teacher is impossible (concentration {concentration}); use another checkpoint"
-            )
+            raise ValueError(f"the saved teacher is impossible (concentration {concentration}); use another checkpoint")
         self.concentration, self.reached = concentration, bool(state["reached"])
         self._alphas, self._returns = alphas.tolist(), returns.tolist()
         unpack_rng(self.rng, state["rng"])
@@ -250,9 +247,7 @@ class _Divergence:
 class _Problem:
     """The importance-weighted mean return as a function of the concentration."""
 
-    def __init__(
-        self, alpha: NDArray[np.float64], value: NDArray[np.float64], old: float, rate: float
-    ) -> None:
+    def __init__(self, alpha: NDArray[np.float64], value: NDArray[np.float64], old: float, rate: float) -> None:
         self.alpha, self.returns, self.rate = alpha, value, rate
         self.log_old = gamma_log_prob(alpha, old, rate)
         self.log_scaled = np.log(rate * alpha)
@@ -273,6 +268,4 @@ class _Problem:
 
     def bend(self, x: Any, weight: Any) -> NDArray[np.float64]:
         score = self.log_scaled - digamma(x[0])
-        return np.array(
-            [[weight[0] * (self._weighted(float(x[0])) * (score**2 - polygamma(1, x[0]))).mean()]]
-        )
+        return np.array([[weight[0] * (self._weighted(float(x[0])) * (score**2 - polygamma(1, x[0]))).mean()]])

@@ -161,9 +161,14 @@ def _answer_there(victim: Victim) -> None:
 
 
 def measured_unit(
-    model: Predictor, env: str, *, steps: int = 1000, num_envs: int = 8, seed: int = 0,
+    model: Predictor,
+    env: str,
+    *,
+    steps: int = 1000,
+    num_envs: int = 8,
+    seed: int = 0,
     env_kwargs: dict[str, Any] | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Standard deviation [O] of each observation entry over a clean rollout of the deterministic policy; 1 if constant.
 
     Args:

@@ -120,9 +120,7 @@ def action_spec(space: gym.Space[Any]) -> ActionSpec:
         return ActionSpec("bernoulli", int(np.prod(space.shape)), space.shape, dtype=space.dtype)
     if isinstance(space, gym.spaces.Box) and space.dtype.name in _TORCH_DTYPES:
         if space.shape == () or np.prod(space.shape) == 0:
-            raise ValueError(
-                f"action space {space} has shape {space.shape}; give a Box at least one action dim."
-            )
+            raise ValueError(f"action space {space} has shape {space.shape}; give a Box at least one action dim.")
         if np.any(np.isnan(space.low) | np.isnan(space.high) | (space.low > space.high)):
             raise ValueError(f"action space {space} has NaN or crossed bounds; fix its low and high.")
         size = int(np.prod(space.shape))

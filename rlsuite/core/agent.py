@@ -167,9 +167,7 @@ class Agent:
         batch, single = add_batch_axis(self.observation_space, observation)
         rows = flatten_obs(self.observation_space, batch, self.device)
         if not bool(torch.isfinite(rows).all()):
-            raise ValueError(
-                "the observation given to predict has NaN or infinite numbers; look at the environment"
-            )
+            raise ValueError("the observation given to predict has NaN or infinite numbers; look at the environment")
         rows = rows.float() if self.obs_norm is None else self.obs_norm.normalize(rows)
         mask = None
         if action_masks is not None:
@@ -191,9 +189,7 @@ class Agent:
             ValueError: the model has none.
         """
         if self.stepper is None:
-            raise ValueError(
-                "this model has no environment; give it one with set_env(...) or load(path, env=...)"
-            )
+            raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
         return self.stepper.venv
 
     def get_env(self) -> VecEnv | None:
@@ -236,13 +232,9 @@ class Agent:
 
     def get_parameters(self) -> dict[str, dict[str, torch.Tensor]]:
         """Copies of all tensors of the model, by part and name."""
-        return {
-            name: {k: v.clone() for k, v in part.state_dict().items()} for name, part in self._state().items()
-        }
+        return {name: {k: v.clone() for k, v in part.state_dict().items()} for name, part in self._state().items()}
 
-    def set_parameters(
-        self, parameters: dict[str, dict[str, torch.Tensor]], exact_match: bool = True
-    ) -> None:
+    def set_parameters(self, parameters: dict[str, dict[str, torch.Tensor]], exact_match: bool = True) -> None:
         """Set what `get_parameters` gave; parts may be left out when `exact_match` is False.
 
         Raises:
@@ -271,12 +263,8 @@ class Agent:
         """The environments in the middle of their episodes; fresh ones if there are none yet."""
         if self.runner is None:
             if self.stepper is None:
-                raise ValueError(
-                    "this model has no environment; give it one with set_env(...) or load(path, env=...)"
-                )
-            self.runner = Runner.start(
-                self.stepper, self.seed + self.num_timesteps, self.obs_norm, self.return_norm
-            )
+                raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
+            self.runner = Runner.start(self.stepper, self.seed + self.num_timesteps, self.obs_norm, self.return_norm)
         return self.runner
 
     # Checkpoints -------------------------------------------------------------------------------------------------

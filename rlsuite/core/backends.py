@@ -28,19 +28,13 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(
-        self, policy: ActorCritic, flat: FlatParameters, loss: Loss, *, compile: bool = False
-    ) -> None:
+    def __init__(self, policy: ActorCritic, flat: FlatParameters, loss: Loss, *, compile: bool = False) -> None:
         self.policy, self.flat, self.loss = policy, flat, loss
-        mode = (
-            "reduce-overhead" if flat.data.is_cuda else "default"
-        )  # CUDA graphs: a small network's time is launches
+        mode = "reduce-overhead" if flat.data.is_cuda else "default"  # CUDA graphs: a small network's time is launches
         self._evaluate = torch.compile(self._loss_of, mode=mode) if compile else self._loss_of
 
     @torch.no_grad()
-    def sample(
-        self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator
-    ) -> torch.Tensor:
+    def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
         """Actions [B, ...] for rows [B, O]."""
         return self.policy.distribution(obs, mask).sample(generator)
 
@@ -79,9 +73,7 @@ class NumpyBackend:
         self.kernel, self.loss_grad = MlpKernel(policy, flat), loss_grad
         self.log_std = None if policy.log_std is None else policy.log_std.detach().numpy()
 
-    def sample(
-        self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator
-    ) -> torch.Tensor:
+    def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
         """Actions [B, ...] for rows [B, O]."""
         params = self.kernel.params(obs.numpy())
         if self.log_std is not None:

@@ -165,9 +165,7 @@ class ReplayBuffer:
         newest = (self.head - 1) % self.rows
         # The newest step has no successor: what lies behind the write head is old, or was never written.
         stop = terminated | self._flat["truncated"][window] | (rows == newest)
-        reward, discount, ended, k = n_step_return(
-            self._flat["reward"][window], terminated, stop, gamma=self.gamma
-        )
+        reward, discount, ended, k = n_step_return(self._flat["reward"][window], terminated, stop, gamma=self.gamma)
         return reward, discount, ended, window.gather(0, k[None]).squeeze(0)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -186,9 +184,7 @@ class ReplayBuffer:
             raise ValueError(f"the saved replay buffer lacks {missing}; use another checkpoint.")
         head, filled = int(state["head"]), int(state["filled"])
         # While the ring is not full it is written from row 0; another order means another capacity.
-        if not (
-            0 <= filled <= self.rows and 0 <= head < self.rows and (filled == self.rows or head == filled)
-        ):
+        if not (0 <= filled <= self.rows and 0 <= head < self.rows and (filled == self.rows or head == filled)):
             raise ValueError(
                 f"the saved replay buffer ({filled} rows, next write at {head}) does not fit one "
                 f"of {self.rows} rows of {self.num_envs} environments; use the same buffer_size and num_envs."

@@ -126,8 +126,7 @@ def save_checkpoint(
     except OSError as error:
         state = "the previous checkpoint is intact" if target.exists() else "nothing was left behind"
         raise CheckpointError(
-            f"cannot save {target}: {error.strerror or error}; {state}. "
-            "Free some space or save to another folder."
+            f"cannot save {target}: {error.strerror or error}; {state}. Free some space or save to another folder."
         ) from error
     return target
 

@@ -22,9 +22,7 @@ from rlsuite.core.vector import Stepper
 class Actor(Protocol):
     """What collection needs of a policy back end; rows are normalised observations."""
 
-    def sample(
-        self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator
-    ) -> torch.Tensor:
+    def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
         """Actions [B, ...] for rows [B, O]."""
 
     def log_prob(self, obs: torch.Tensor, action: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -172,9 +170,7 @@ def collect(
         terminated[t], truncated[t], raw_reward[t] = step.terminated, step.truncated, step.reward
         done = step.terminated | step.truncated
         reward[t] = (
-            step.reward
-            if runner.return_norm is None
-            else torch.as_tensor(runner.return_norm(step.reward, done))
+            step.reward if runner.return_norm is None else torch.as_tensor(runner.return_norm(step.reward, done))
         )
         finals.append(step.final_obs)
         if on_cpu:
@@ -183,9 +179,7 @@ def collect(
         if on_step is not None and not on_step(step):
             return None
     if not on_cpu:  # one transfer for the whole rollout: the loop above never waits for the device
-        for row, done_row in zip(
-            raw_reward.cpu().numpy(), (terminated | truncated).cpu().numpy(), strict=True
-        ):
+        for row, done_row in zip(raw_reward.cpu().numpy(), (terminated | truncated).cpu().numpy(), strict=True):
             runner.stats.add(row, done_row)
     check_finite("observation", obs)
     check_finite("reward", raw_reward)

@@ -14,9 +14,7 @@ ConfigT = TypeVar("ConfigT")
 def nearest(name: str, known: list[str]) -> str:
     """A hint naming the known words nearest to `name`, for error messages."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return (
-        f"did you mean {' or '.join(map(repr, close))}?" if close else f"known are {', '.join(sorted(known))}"
-    )
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"known are {', '.join(sorted(known))}"
 
 
 def make_config(config_class: type[ConfigT], config: ConfigT | None, overrides: dict[str, Any]) -> ConfigT:
@@ -58,9 +56,7 @@ def check_range(config: Any, **ranges: tuple[float, float]) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(
-                f"{type(config).__name__}.{name} is {value!r}; it must be a number in [{low:g}, {high:g}]"
-            )
+            raise ValueError(f"{type(config).__name__}.{name} is {value!r}; it must be a number in [{low:g}, {high:g}]")
 
 
 def check_choices(config: Any, **choices: tuple[str, ...]) -> None:

@@ -126,9 +126,7 @@ def _padding(nvec: tuple[int, ...], device: torch.device) -> Tensor:
     for k, n in enumerate(nvec):
         index[k, :n] = np.arange(start, start + n)
         start += n
-    with torch.inference_mode(
-        False
-    ):  # cached for all callers: an inference tensor could not be used in training
+    with torch.inference_mode(False):  # cached for all callers: an inference tensor could not be used in training
         return torch.as_tensor(index.reshape(-1), device=device)
 
 
@@ -261,9 +259,7 @@ def distribution(
     """
     if spec.kind == "gaussian":
         if log_std is None or mask is not None:
-            raise ValueError(
-                f"a gaussian policy needs log_std and takes no mask (got log_std={log_std}, mask={mask})."
-            )
+            raise ValueError(f"a gaussian policy needs log_std and takes no mask (got log_std={log_std}, mask={mask}).")
         return DiagGaussian(params, log_std, validate=validate)
     if log_std is not None:
         raise ValueError(f"log_std is for Box actions; the action space here is {spec.kind}.")

@@ -50,9 +50,7 @@ class Deployed(nn.Module):
         self.scale: torch.Tensor
         if agent.obs_norm is not None:
             self.register_buffer("mean", agent.obs_norm.mean.detach().clone().cpu())
-            self.register_buffer(
-                "scale", (agent.obs_norm.var + agent.obs_norm.epsilon).rsqrt().detach().cpu()
-            )
+            self.register_buffer("scale", (agent.obs_norm.var + agent.obs_norm.epsilon).rsqrt().detach().cpu())
             self.clip = agent.obs_norm.clip
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
@@ -75,9 +73,7 @@ def _assemble(space: gym.Space[Any], parts: list[Any]) -> Any:
 def _leaves(space: gym.Space[Any], obs: Any, name: str = "obs") -> list[tuple[str, np.ndarray]]:
     """The parts of a batch of observations with their input names ("obs", "obs.key", ...)."""
     if isinstance(space, spaces.Dict):
-        return [
-            leaf for key, part in space.spaces.items() for leaf in _leaves(part, obs[key], f"{name}.{key}")
-        ]
+        return [leaf for key, part in space.spaces.items() for leaf in _leaves(part, obs[key], f"{name}.{key}")]
     if isinstance(space, spaces.Tuple):
         return [leaf for i, part in enumerate(space.spaces) for leaf in _leaves(part, obs[i], f"{name}.{i}")]
     return [(name, np.asarray(obs))]
@@ -107,9 +103,7 @@ def export_onnx(agent: Exportable, path: str | os.PathLike[str], *, check: bool 
     except ImportError as error:
         raise ImportError(f"ONNX export needs {error.name}: pip install 'rlsuite[export]'") from error
     if agent.device.type != "cpu":
-        raise ValueError(
-            f"the model is on {agent.device}; save it and load it with device='cpu' before exporting"
-        )
+        raise ValueError(f"the model is on {agent.device}; save it and load it with device='cpu' before exporting")
     target = Path(path) if os.fspath(path).endswith(".onnx") else Path(os.fspath(path) + ".onnx")
     agent.observation_space.seed(0)
     obs = _stack([_finite(agent.observation_space.sample()) for _ in range(8)])
@@ -123,10 +117,16 @@ def export_onnx(agent: Exportable, path: str | os.PathLike[str], *, check: bool 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's
         torch.onnx.export(
-            module, inputs, str(temporary), input_names=names,
-            output_names=["action"], dynamic_shapes=(tuple({0: batch} for _ in leaves),), dynamo=True, verbose=False,
+            module,
+            inputs,
+            str(temporary),
+            input_names=names,
+            output_names=["action"],
+            dynamic_shapes=(tuple({0: batch} for _ in leaves),),
+            dynamo=True,
+            verbose=False,
             external_data=False,
-        )  # fmt: skip
+        )
     try:
         if check:
             session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
@@ -147,11 +147,7 @@ def export_onnx(agent: Exportable, path: str | os.PathLike[str], *, check: bool 
 
 def _finite(obs: Any) -> Any:
     """A sample of an unbounded Box reaches far; nothing to change, but keep the checker's inputs moderate."""
-    return (
-        np.clip(obs, -10, 10)
-        if isinstance(obs, np.ndarray) and np.issubdtype(obs.dtype, np.floating)
-        else obs
-    )
+    return np.clip(obs, -10, 10) if isinstance(obs, np.ndarray) and np.issubdtype(obs.dtype, np.floating) else obs
 
 
 def _first(space: gym.Space[Any], obs: Any, rows: int) -> Any:

@@ -39,12 +39,8 @@ class Tower:
     """
 
     def __init__(self, module: nn.Sequential | nn.Linear, activation: str) -> None:
-        linears = (
-            [module] if isinstance(module, nn.Linear) else [m for m in module if isinstance(m, nn.Linear)]
-        )
-        self.linear_out = (
-            isinstance(module, nn.Linear) or len(module) == 0 or isinstance(module[-1], nn.Linear)
-        )
+        linears = [module] if isinstance(module, nn.Linear) else [m for m in module if isinstance(m, nn.Linear)]
+        self.linear_out = isinstance(module, nn.Linear) or len(module) == 0 or isinstance(module[-1], nn.Linear)
         self.relu = activation == "relu"
         self.weight = [m.weight.detach().numpy() for m in linears]
         self.weight_t = [w.T for w in self.weight]
@@ -111,9 +107,7 @@ class Tower:
 def grad_of(parameter: torch.Tensor) -> F32:
     """The numpy view of a parameter's gradient in its flat vector."""
     if parameter.grad is None:
-        raise ValueError(
-            "the numpy back end needs FlatParameters(policy) first: a parameter has no gradient view"
-        )
+        raise ValueError("the numpy back end needs FlatParameters(policy) first: a parameter has no gradient view")
     return parameter.grad.numpy()
 
 

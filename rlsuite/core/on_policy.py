@@ -87,9 +87,7 @@ class Parts:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def build(
-    agent: Seat, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None
-) -> Parts:
+def build(agent: Seat, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None) -> Parts:
     """Networks, optimiser, back end and normalisers for `agent` (its spaces, device and number of environments).
 
     Raises:
@@ -116,9 +114,7 @@ def build(
     )
     obs_norm = RunningNorm((agent.obs_size,), device=agent.device) if config.normalize_obs else None
     return_norm = (
-        ReturnNorm(agent.num_envs, gamma=config.gamma, device=agent.device)
-        if config.normalize_reward
-        else None
+        ReturnNorm(agent.num_envs, gamma=config.gamma, device=agent.device) if config.normalize_reward else None
     )
     return Parts(policy, flat, FlatAdam(flat, numpy=backend.name == "numpy"), backend, obs_norm, return_norm)
 

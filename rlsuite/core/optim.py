@@ -32,9 +32,7 @@ class FlatAdam:
         self.flat, self.eps, self.betas, self.numpy = flat, eps, betas, numpy
         self.mean = torch.zeros_like(flat.data)
         self.square = torch.zeros_like(flat.data)
-        self.steps = torch.zeros(
-            (), dtype=torch.float32, device=flat.data.device
-        )  # torch's fused Adam wants float32
+        self.steps = torch.zeros((), dtype=torch.float32, device=flat.data.device)  # torch's fused Adam wants float32
         # numpy's views of the tensors, and two vectors of scratch; made once, since making a view costs a call
         self._views: tuple[np.ndarray, ...] | None = None
         if numpy:
@@ -61,9 +59,7 @@ class FlatAdam:
         self.adam.param_groups[0]["lr"] = learning_rate
         self.adam.step()
 
-    def _step_numpy(
-        self, views: tuple[np.ndarray, ...], learning_rate: float, max_grad_norm: float | None
-    ) -> float:
+    def _step_numpy(self, views: tuple[np.ndarray, ...], learning_rate: float, max_grad_norm: float | None) -> float:
         data, grad, mean, square, steps, first, second = views
         norm = math.sqrt(np.dot(grad, grad))
         if max_grad_norm is not None and norm > max_grad_norm:

@@ -74,8 +74,7 @@ def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True
         if part.endswith("buffer") and not buffers:
             continue
         tensors |= {
-            f"{part}/{name}": value.detach().clone().contiguous()
-            for name, value in stateful.state_dict().items()
+            f"{part}/{name}": value.detach().clone().contiguous() for name, value in stateful.state_dict().items()
         }
     env_state = False
     if agent.runner is not None:
@@ -121,9 +120,15 @@ def read(
         further = meta.get("further_spaces", [])
         spaces = tuple(map(space_from_json, (meta["observation_space"], meta["action_space"], *further)))
         agent = cls(
-            None, config, num_envs=meta["num_envs"], device=device, seed=meta["seed"],
-            env_kwargs=meta["env_kwargs"], spaces=spaces, **kwargs,
-        )  # fmt: skip
+            None,
+            config,
+            num_envs=meta["num_envs"],
+            device=device,
+            seed=meta["seed"],
+            env_kwargs=meta["env_kwargs"],
+            spaces=spaces,
+            **kwargs,
+        )
         agent.env_id = meta["env_id"]
         # Another kind of device has generators of its own: what was drawn before cannot be gone on with bit for bit.
         moved = meta.get("device", agent.device.type) != agent.device.type
@@ -149,16 +154,9 @@ def read(
 def _restore_episodes(agent: Saveable, saved: Checkpoint) -> None:
     """Put the environments back where the checkpoint left them, if both sides can."""
     assert agent.stepper is not None  # set_env came first
-    load_env: Callable[[dict[str, np.ndarray]], None] | None = getattr(
-        agent.stepper.venv, "load_state_dict", None
-    )
+    load_env: Callable[[dict[str, np.ndarray]], None] | None = getattr(agent.stepper.venv, "load_state_dict", None)
     runner_state = saved.section("runner")
-    if (
-        load_env is None
-        or not saved.meta["env_state"]
-        or not runner_state
-        or agent.num_envs != saved.meta["num_envs"]
-    ):
+    if load_env is None or not saved.meta["env_state"] or not runner_state or agent.num_envs != saved.meta["num_envs"]:
         return
     agent.stepper.reset(agent.seed)  # builds whatever the environment builds on its first reset
     for part, stateful in agent._state().items():

@@ -124,8 +124,7 @@ def space_from_json(data: Json) -> gym.Space[Any]:
         dtype = np.dtype(data["dtype"])
         cast = float if np.issubdtype(dtype, np.floating) else int
         low, high = (
-            np.array([cast(x) for x in data[side]], dtype=dtype).reshape(data["shape"])
-            for side in ("low", "high")
+            np.array([cast(x) for x in data[side]], dtype=dtype).reshape(data["shape"]) for side in ("low", "high")
         )
         return spaces.Box(low, high, dtype=dtype.type)
     if kind == "Discrete":

@@ -75,8 +75,7 @@ def bootstrap_interval(
         raise ValueError(f"values have shape {np.shape(values)}; give [n] or [strata, n].")
     if not 0 < level < 1 or num_resamples < 1:
         raise ValueError(
-            f"level must lie in (0, 1) and num_resamples be >= 1; got level={level}, "
-            f"num_resamples={num_resamples}."
+            f"level must lie in (0, 1) and num_resamples be >= 1; got level={level}, num_resamples={num_resamples}."
         )
     if statistic not in _STATISTICS:
         raise ValueError(f"statistic {statistic!r} is unknown; choose one of {', '.join(_STATISTICS)}.")

@@ -49,9 +49,7 @@ class Match:
         if not isinstance(seen, spaces.Box) or len(seen.shape) != 1:
             raise ValueError(f"players need observations that are a flat Box, not {seen}; flatten them")
         if game.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
-            raise ValueError(
-                f"a game must reset in AutoresetMode.SAME_STEP, not {game.metadata.get('autoreset_mode')}"
-            )
+            raise ValueError(f"a game must reset in AutoresetMode.SAME_STEP, not {game.metadata.get('autoreset_mode')}")
         self.game, self.spaces = game, space.spaces
         self.torch = getattr(game, "output", "numpy") == "torch"
         self.device = torch.device(getattr(game, "device", "cpu"))
@@ -184,9 +182,7 @@ class Versus(VectorEnv[Any, Any, Any]):
         self.match.game.close(**kwargs)
 
 
-def make_one_player(
-    env: str, num_envs: int, env_kwargs: Mapping[str, Any] | None = None
-) -> VectorEnv[Any, Any, Any]:
+def make_one_player(env: str, num_envs: int, env_kwargs: Mapping[str, Any] | None = None) -> VectorEnv[Any, Any, Any]:
     """An environment by its id, on one thread; of a game the agent's side, before an adversary at rest.
 
     Raises:

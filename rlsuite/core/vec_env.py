@@ -57,9 +57,7 @@ class VectorEnvAdapter(DummyVecEnv):
         self._length = np.zeros(vector_env.num_envs, dtype=np.int64)
         self._started = time.time()
         # Not DummyVecEnv.__init__, which would build single environments.
-        VecEnv.__init__(
-            self, vector_env.num_envs, vector_env.single_observation_space, vector_env.single_action_space
-        )
+        VecEnv.__init__(self, vector_env.num_envs, vector_env.single_observation_space, vector_env.single_action_space)
 
     def reset(self) -> VecEnvObs:
         """First observations [B, ...]; seeds and options set before are used once, as in SB3."""
@@ -163,14 +161,10 @@ class VectorEnvAdapter(DummyVecEnv):
                 setattr(envs[i], attr_name, value)
             return
         if indices is not None:
-            raise ValueError(
-                f"{attr_name}: {type(self.vector_env).__name__} has one value for all; leave indices out"
-            )
+            raise ValueError(f"{attr_name}: {type(self.vector_env).__name__} has one value for all; leave indices out")
         setattr(self.vector_env, attr_name, value)
 
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
-    ) -> list[Any]:
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         """Call a method of each environment, or of the engine (its answer is repeated)."""
         index = list(self._get_indices(indices))
         envs = getattr(self.vector_env, "envs", None)

@@ -96,18 +96,12 @@ class Stepper:
 
     def _mask(self, info: dict[str, Any]) -> torch.Tensor | None:
         mask = info.get("action_mask")
-        return (
-            None
-            if mask is None
-            else torch.as_tensor(mask, device=self.device).bool().reshape(self.num_envs, -1)
-        )
+        return None if mask is None else torch.as_tensor(mask, device=self.device).bool().reshape(self.num_envs, -1)
 
     def _final(self, final: Any, ended: Any, rows: torch.Tensor) -> torch.Tensor:
         """True last observations in the rows of ended environments, current ones elsewhere; [B, O]."""
         mask = torch.as_tensor(ended, device=self.device)
-        if (
-            isinstance(final, np.ndarray) and final.dtype == object
-        ):  # Gymnasium's own vector envs: one object a row
+        if isinstance(final, np.ndarray) and final.dtype == object:  # Gymnasium's own vector envs: one object a row
             index = np.flatnonzero(np.asarray(ended))
             stacked = _stack([final[i] for i in index])
             result = rows.clone()

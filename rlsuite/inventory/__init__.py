@@ -54,12 +54,17 @@ _HOMES = {
     "plant_plan": ("PlannedPlant",),
     "plant_rules": ("GreedyPlant", "IdlePlant", "KeepPlant", "RandomPlant", "StaticPlant"),
     "policies": (
-        "BaseStock", "CappedBaseStock", "EchelonBaseStock", "EchelonNewsvendor", "EconomicOrder", "Newsvendor",
+        "BaseStock",
+        "CappedBaseStock",
+        "EchelonBaseStock",
+        "EchelonNewsvendor",
+        "EconomicOrder",
+        "Newsvendor",
         "OrderPoint",
     ),
     "simulation": ("long_run_cost",),
     "tuning": ("tune",),
-}  # fmt: skip
+}
 _EXPORTS = {name: f"rlsuite.inventory.{module}" for module, names in _HOMES.items() for name in names}
 
 

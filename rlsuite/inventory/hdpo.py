@@ -98,10 +98,19 @@ class HDPOConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, n_steps=(1, inf), lookahead=(0, inf), restart=(1e-6, 1), max_grad_norm=(1e-9, inf),
-            scenarios=(0, inf), average=(0, 1 - 1e-9), dev_every=(1, inf), dev_scenarios=(2, inf), dev_periods=(1, inf),
-            dev_warm_up=(0, self.dev_periods - 1), patience=(0, inf),
-        )  # fmt: skip
+            self,
+            n_steps=(1, inf),
+            lookahead=(0, inf),
+            restart=(1e-6, 1),
+            max_grad_norm=(1e-9, inf),
+            scenarios=(0, inf),
+            average=(0, 1 - 1e-9),
+            dev_every=(1, inf),
+            dev_scenarios=(2, inf),
+            dev_periods=(1, inf),
+            dev_warm_up=(0, self.dev_periods - 1),
+            patience=(0, inf),
+        )
         if self.learning_rate is not None:
             check_schedule(self, "learning_rate")
 
@@ -118,9 +127,7 @@ class HDPO(Agent):
     config_class = HDPOConfig
     config: HDPOConfig
 
-    def __init__(
-        self, env: EnvLike | None, config: Any = None, *, num_envs: int = 1024, **kwargs: Any
-    ) -> None:
+    def __init__(self, env: EnvLike | None, config: Any = None, *, num_envs: int = 1024, **kwargs: Any) -> None:
         super().__init__(env, config, num_envs=num_envs, **kwargs)
 
     def _build(self) -> None:
@@ -140,9 +147,7 @@ class HDPO(Agent):
             self.learner.best_cost.fill_(float("inf"))
             self.learner.carried = {}
         if self.config.scenarios % self.num_envs:
-            raise ValueError(
-                f"scenarios={self.config.scenarios} must be 0 or a multiple of num_envs={self.num_envs}"
-            )
+            raise ValueError(f"scenarios={self.config.scenarios} must be 0 or a multiple of num_envs={self.num_envs}")
 
     def _check_clock(self) -> None:
         """A problem that counts its periods must be trained and judged on whole episodes."""
@@ -169,9 +174,7 @@ class HDPO(Agent):
             ValueError: there is none, as the model was made without an environment.
         """
         if self.learner.layout is None:
-            raise ValueError(
-                "HDPO makes its network for a problem: give an environment, or load a checkpoint"
-            )
+            raise ValueError("HDPO makes its network for a problem: give an environment, or load a checkpoint")
         return self.learner.deployed
 
     def _state(self) -> dict[str, Stateful]:

@@ -96,9 +96,7 @@ def describe(kernel: Any) -> Layout:
     num_inputs = int(math.prod(kernel.observation_space.shape))
     if not isinstance(kernel, OrderingKernel):
         half = tuple((0.5 * (space.high - space.low)).reshape(-1).tolist())
-        return Layout(
-            "plain", num_inputs, half, half, tuple((0.5 * (space.high + space.low)).reshape(-1).tolist())
-        )
+        return Layout("plain", num_inputs, half, half, tuple((0.5 * (space.high + space.low)).reshape(-1).tolist()))
     scaled = p.actions == "scaled"
     units = kernel.order_units.tolist()
     known = isinstance(kernel, SingleStore | SerialSystem | NetworkKernel)
@@ -127,9 +125,13 @@ def describe(kernel: Any) -> Layout:
         upper = tuple((h, 0.0, sum(p.means), 0.0) for h in sourcing.warehouse_holdings)
         return Layout(
             "transshipment" if isinstance(kernel, Transshipment) else "network",
-            lead_times=sourcing.lead_times, upper_lead_times=sourcing.warehouse_lead_times,
-            edge_costs=sourcing.edge_costs, links=sourcing.links or (), features=(*stores, *upper), **common,
-        )  # fmt: skip
+            lead_times=sourcing.lead_times,
+            upper_lead_times=sourcing.warehouse_lead_times,
+            edge_costs=sourcing.edge_costs,
+            links=sourcing.links or (),
+            features=(*stores, *upper),
+            **common,
+        )
     return Layout("store", **common)
 
 

@@ -33,12 +33,9 @@ class NetworkSites(Sites):
         self.lead_below = [_lead_to_market(graph, id) for id in ids]
         self.holding = self._floats([node.holding for node in nodes])
         below = [
-            sum(graph.by_id[link.target].holding for link in graph.links if link.source == node.id)
-            for node in nodes
+            sum(graph.by_id[link.target].holding for link in graph.links if link.source == node.id) for node in nodes
         ]
-        gaps = [
-            max(LEAST_ECHELON_HOLDING, node.holding - lower) for node, lower in zip(nodes, below, strict=True)
-        ]
+        gaps = [max(LEAST_ECHELON_HOLDING, node.holding - lower) for node, lower in zip(nodes, below, strict=True)]
         self.echelon_holding = self._floats(gaps)
         self.shortage = self._floats([_shortage(graph, id, incoming[id]) for id in ids])
         self.fixed_cost = self._floats([_fixed_cost(node, incoming[node.id]) for node in nodes])
@@ -51,9 +48,7 @@ class NetworkSites(Sites):
         start = sum(node.stock or 0.0 for node in retailers) / len(retailers)
         guess = start / (max(link.lead_time or 0 for link in graph.order_links) + 1)
         self.prior = self._floats([guess or 20.0] * len(markets))
-        self._receives = self._floats(
-            [[float(link.target == id) for id in ids] for link in graph.order_links]
-        )
+        self._receives = self._floats([[float(link.target == id) for id in ids] for link in graph.order_links])
         self._owes = self._floats([[float(source == id) for id in ids] for source in markets])
         self._tables()
 
@@ -109,9 +104,7 @@ class NetworkSites(Sites):
 
     def path(self, state: SupplyNetworkState, periods: int) -> Tensor:
         """As `outlook`."""
-        ahead = (state.t[:, None] + torch.arange(periods, device=state.t.device)).clamp_max(
-            len(self._means) - 1
-        )
+        ahead = (state.t[:, None] + torch.arange(periods, device=state.t.device)).clamp_max(len(self._means) - 1)
         return self._means[ahead] * self.sentiment(state)[:, None, None]
 
     def action(self, orders: Tensor) -> Tensor:

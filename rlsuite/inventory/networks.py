@@ -286,9 +286,7 @@ POLICIES: dict[str, type[OrderPolicy]] = {
 """The policies by name."""
 
 
-def make_policy(
-    name: str, layout: Layout, hidden: tuple[int, ...] = (), activation: str = "elu"
-) -> OrderPolicy:
+def make_policy(name: str, layout: Layout, hidden: tuple[int, ...] = (), activation: str = "elu") -> OrderPolicy:
     """The policy of a name for a layout.
 
     Args:
@@ -307,10 +305,6 @@ def make_policy(
     kind = POLICIES[name]
     traced = layout.kind == "store" and not layout.lead_times
     if layout.kind not in kind.kinds or (traced and name != "vanilla"):
-        fitting = [
-            n for n, k in POLICIES.items() if layout.kind in k.kinds and (not traced or n == "vanilla")
-        ]
-        raise ValueError(
-            f"network={name!r} is not made for this problem (a {layout.kind}); use {' or '.join(fitting)}"
-        )
+        fitting = [n for n, k in POLICIES.items() if layout.kind in k.kinds and (not traced or n == "vanilla")]
+        raise ValueError(f"network={name!r} is not made for this problem (a {layout.kind}); use {' or '.join(fitting)}")
     return kind(layout, hidden or kind.default_hidden(layout), activation)

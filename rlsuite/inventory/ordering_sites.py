@@ -43,14 +43,10 @@ class OrderingSites(Sites):
             self.lead_below = [0] * num_stores + [longest] * num_above
             holding = [*p.holdings, *sourcing.warehouse_holdings]
             # Warehouses share the stores evenly.
-            share = torch.full(
-                (num_above, num_stores), 1.0 / num_above, dtype=kernel.dtype, device=kernel.device
-            )
+            share = torch.full((num_above, num_stores), 1.0 / num_above, dtype=kernel.dtype, device=kernel.device)
             stores = torch.eye(num_stores, dtype=kernel.dtype, device=kernel.device)
             self.serves = torch.cat((stores, share))
-            above = torch.eye(num_stores + num_above, dtype=kernel.dtype, device=kernel.device)[
-                :, num_stores:
-            ]
+            above = torch.eye(num_stores + num_above, dtype=kernel.dtype, device=kernel.device)[:, num_stores:]
             self.below = torch.cat((self.serves, above), dim=1)
             penalty = sum(p.penalties) / num_stores
         size = len(self.lead)
@@ -99,9 +95,7 @@ class OrderingSites(Sites):
         above = (max(kernel.params.sourcing().warehouse_lead_times) + 1) * kernel.num_warehouses
         stores = rows[:, :-above].unflatten(1, (kernel.num_stores, -1))
         each = none[:, None].expand(-1, kernel.num_stores)
-        return NetworkState(
-            stores, rows[:, -above:].unflatten(1, (kernel.num_warehouses, -1)), each, each, none
-        )
+        return NetworkState(stores, rows[:, -above:].unflatten(1, (kernel.num_warehouses, -1)), each, each, none)
 
     def position(self, state: Any) -> Tensor:
         """Of all slots; negative stock is what is owed."""

@@ -58,9 +58,7 @@ class RollingProgramme(ClassicalPolicy):
     def __init__(self, env: Any, forecast: str = "informed", horizon: int | None = None) -> None:
         super().__init__(env)
         if not isinstance(self.sites, NetworkSites):
-            raise TypeError(
-                f"{type(self).__name__} plans supply networks, not {type(self.sites.kernel).__name__}."
-            )
+            raise TypeError(f"{type(self).__name__} plans supply networks, not {type(self.sites.kernel).__name__}.")
         if forecast not in ("informed", "moving"):
             raise ValueError(f"forecast={forecast!r} must be 'informed' or 'moving'.")
         if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1):
@@ -225,9 +223,7 @@ def bound(kernel: SupplyNetwork, noise: Noise, episodes: int) -> np.ndarray:
     """
     params = kernel.params
     if params.goodwill and params.noise_scale > 1 and params.distribution == "poisson":
-        raise ValueError(
-            f"noise_scale={params.noise_scale:g}: no bound is known with goodwill; use at most 1."
-        )
+        raise ValueError(f"noise_scale={params.noise_scale:g}: no bound is known with goodwill; use at most 1.")
     content = _content_demand(kernel, noise, episodes)
     programme = Programme(kernel, params.horizon, shortage=not params.goodwill)
     return _plans(kernel, programme, content)[1]

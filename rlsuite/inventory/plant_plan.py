@@ -83,9 +83,7 @@ class PlannedPlant(PlantRule):
     ) -> None:
         super().__init__(env)
         if not blocks or min(blocks) < 1:
-            raise ValueError(
-                f"blocks={blocks!r} must be one or more lengths of at least 1, such as (1, 1, 2)"
-            )
+            raise ValueError(f"blocks={blocks!r} must be one or more lengths of at least 1, such as (1, 1, 2)")
         if not 1 <= replan <= sum(blocks):
             raise ValueError(f"replan={replan} must be in 1..{sum(blocks)}, the sum of blocks; replan sooner")
         if not 0 < discount < 1:
@@ -137,9 +135,7 @@ class PlannedPlant(PlantRule):
         ever = round(1 / (1 - self.discount)) + 1  # a run that fills so long a cycle never ends
         run, cycle = np.array([*range(13), ever])[:, None], np.array([*range(1, 41), ever])
         made, spoiled, change = (t[:, :, None, None] for t in (self.made, self.spoiled, self.change))
-        loss, mean, holding = (
-            t[:, None, None, None] for t in (self.lost_sales_costs, self.mean, self.holding)
-        )
+        loss, mean, holding = (t[:, None, None, None] for t in (self.lost_sales_costs, self.mean, self.holding))
         peak = np.minimum(run * made, self.kernel.params.capacity)
         sold = np.minimum(np.minimum(run * made - spoiled, peak + run * mean), cycle * mean)
         rate = (change * (run > 0) + loss * (cycle * mean - np.maximum(sold, 0))) / cycle + holding * peak / 2

@@ -266,9 +266,7 @@ class EconomicOrder(ForecastPolicy):
         mean, variance = self.forecast.outlook(memory, state, [lead + 1 for lead in sites.lead])
         rate, _ = self.forecast.outlook(memory, state, [1] * len(sites.lead))
         # Without holding costs the quantity has no bound: order for the lead time.
-        lot = torch.where(
-            sites.holding > 0, (2 * rate * sites.fixed_cost / sites.holding.clamp_min(1e-9)).sqrt(), mean
-        )
+        lot = torch.where(sites.holding > 0, (2 * rate * sites.fixed_cost / sites.holding.clamp_min(1e-9)).sqrt(), mean)
         point, position = mean + self._row(0) * variance.sqrt(), sites.position(state)
         # Lots as large as a period's demand bring the position to s itself: a tie that rounding must not decide.
         return torch.where(position < point + TIE, point + self._row(1).clamp_min(0) * lot - position, 0.0)

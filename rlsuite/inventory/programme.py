@@ -265,9 +265,7 @@ class Programme:
             options=options,
         )
         if found.x is None:
-            raise ProgrammeFailed(
-                f"no plan for {self.periods} periods and {self.paths} paths: {found.message}"
-            )
+            raise ProgrammeFailed(f"no plan for {self.periods} periods and {self.paths} paths: {found.message}")
         orders = np.where(self._x[0] >= 0, found.x[self._x[0]], 0.0)
         return Plan(np.maximum(orders, 0.0), -float(found.fun))
 

@@ -111,9 +111,7 @@ def check_kernel(env: Any) -> Kernel[Any, Any, Any]:
         raise ValueError(f"HDPO needs a Box of observations; {name} has {kernel.observation_space}")
     rng = torch.Generator(kernel.device).manual_seed(0)
     state = kernel.initial_state(64, rng)
-    low, high = (
-        torch.as_tensor(x, device=kernel.device) for x in (kernel.action_space.low, kernel.action_space.high)
-    )
+    low, high = (torch.as_tensor(x, device=kernel.device) for x in (kernel.action_space.low, kernel.action_space.high))
     shape = (64, *low.shape)
     spread = torch.rand(shape, generator=rng, device=kernel.device) * (high - low).clamp_max(20)
     action = (low.clamp_min(-10) + spread).requires_grad_()

@@ -95,9 +95,7 @@ def tune(
     best = int(np.argmin(costs))
     found = policy.with_numbers(numbers[best])
     fresh = _Simulation(kernel, policy, episodes, seed + 1, length, warm_up)
-    return Tuned(
-        found, float(costs[best]), float(fresh.costs(numbers[best][None])[0]), float(costs[0]), len(costs)
-    )
+    return Tuned(found, float(costs[best]), float(fresh.costs(numbers[best][None])[0]), float(costs[0]), len(costs))
 
 
 @dataclass(frozen=True)
@@ -144,9 +142,7 @@ def _tiled_noise(kernel: Any, noise: Noise, count: int, episodes: int) -> Noise:
     if getattr(kernel.params, "goodwill", False):
 
         def grouped(state: Any, t: int) -> torch.Tensor:
-            groups = [
-                tree_map(lambda x, g=g: x[g * episodes : (g + 1) * episodes], state) for g in range(count)
-            ]
+            groups = [tree_map(lambda x, g=g: x[g * episodes : (g + 1) * episodes], state) for g in range(count)]
             return torch.cat([noise(group, t) for group in groups])
 
         return grouped

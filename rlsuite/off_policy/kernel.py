@@ -166,9 +166,7 @@ class SoftKernel:
         noise = [torch.empty(shape).normal_(generator=generator).numpy() for _ in range(1 + train_actor)]
         ahead = _Draw(*self.heads(next_obs), noise[-1])
         draw = None
-        if (
-            train_actor
-        ):  # after the next actions, so that the towers keep these activations for their gradient
+        if train_actor:  # after the next actions, so that the towers keep these activations for their gradient
             draw = _Draw(*self.heads(obs), noise[0])
             if alpha is None and learner.learn_alpha:
                 surplus = float(draw.log_prob.mean()) + learner.target_entropy

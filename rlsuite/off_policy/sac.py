@@ -75,9 +75,17 @@ class SACConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, buffer_size=(1, inf), learning_starts=(0, inf), batch_size=(1, inf), tau=(1e-9, 1), gamma=(0, 1),
-            train_freq=(1, inf), gradient_steps=(-1, inf), n_step=(1, inf), max_grad_norm=(1e-9, inf),
-        )  # fmt: skip
+            self,
+            buffer_size=(1, inf),
+            learning_starts=(0, inf),
+            batch_size=(1, inf),
+            tau=(1e-9, 1),
+            gamma=(0, 1),
+            train_freq=(1, inf),
+            gradient_steps=(-1, inf),
+            n_step=(1, inf),
+            max_grad_norm=(1e-9, inf),
+        )
         check_schedule(self, "learning_rate")
         first_alpha(self.ent_coef)
         if isinstance(self.target_entropy, str) and self.target_entropy != "auto":
@@ -242,13 +250,24 @@ class SAC(Agent):
         critics = (TwinCritic(self.obs_size, size, config).to(self.device) for _ in range(2))
         auto = config.target_entropy == "auto"
         self.learner = SoftLearner(
-            self.actor, *critics, ent_coef=config.ent_coef, tau=config.tau, max_grad_norm=config.max_grad_norm,
+            self.actor,
+            *critics,
+            ent_coef=config.ent_coef,
+            tau=config.tau,
+            max_grad_norm=config.max_grad_norm,
             target_entropy=-float(size) if auto else float(config.target_entropy),
-        )  # fmt: skip
+        )
         self.buffer = ReplayBuffer(
-            config.buffer_size, self.num_envs, (self.obs_size,), (size,), obs_dtype=torch.float32,
-            action_dtype=torch.float32, device=self.device, n_step=config.n_step, gamma=config.gamma,
-        )  # fmt: skip
+            config.buffer_size,
+            self.num_envs,
+            (self.obs_size,),
+            (size,),
+            obs_dtype=torch.float32,
+            action_dtype=torch.float32,
+            device=self.device,
+            n_step=config.n_step,
+            gamma=config.gamma,
+        )
 
     def _state(self) -> dict[str, Stateful]:
         return self.learner.state() | {"generator": GeneratorState(self.generator), "buffer": self.buffer}

@@ -55,9 +55,7 @@ class RatioBounds:
     def __post_init__(self) -> None:
         if not (0.0 <= self.low < 1.0 < self.high < math.inf):
             found = f"low={self.low}, high={self.high}"
-            raise ValueError(
-                f"ratio bounds need 0 <= low < 1 < high < inf, got {found}; for example .7 and 1.3"
-            )
+            raise ValueError(f"ratio bounds need 0 <= low < 1 < high < inf, got {found}; for example .7 and 1.3")
 
     @classmethod
     def symmetric(cls, epsilon: float) -> RatioBounds:
@@ -92,9 +90,7 @@ def _checked(prob: Tensor, q_value: Tensor, temperature: float, quantile: float)
         found = f"smallest entry {float(prob.min())}, sums {float(total.min())} to {float(total.max())}"
         raise ValueError(f"rows of prob must be non-negative and sum to 1, got {found}; normalise it first")
     if not bool(torch.isfinite(q_value).all()):
-        raise ValueError(
-            "q_value holds NaN or infinity; every action needs a finite value (prob 0 forbids it)"
-        )
+        raise ValueError("q_value holds NaN or infinity; every action needs a finite value (prob 0 forbids it)")
     if not (temperature == 0 or _MIN_TEMPERATURE <= temperature < math.inf):
         raise ValueError(f"temperature must be 0 (hard) or at least {_MIN_TEMPERATURE}, got {temperature}")
     if not 1e-9 <= quantile <= 1 - 1e-9:
@@ -124,9 +120,7 @@ def _hard_anchor(prob: Tensor, q_value: Tensor, quantile: float) -> _Anchor:
     return _Anchor(value, torch.where(below.isinf(), value, below), mass, mass_above, tie)
 
 
-def _threshold_offset(
-    prob: Tensor, q_value: Tensor, anchor: _Anchor, temperature: float, quantile: float
-) -> Tensor:
+def _threshold_offset(prob: Tensor, q_value: Tensor, anchor: _Anchor, temperature: float, quantile: float) -> Tensor:
     """Root x of E[sigmoid((Q - Q_anchor) / lambda - x + logit q)] = q, [..., 1]; so mu = Q_anchor + x lambda.
 
     Solving for the offset from an atom, not for mu, keeps the normalisation at 1e-10 even when lambda is far

@@ -116,16 +116,25 @@ class BPOConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, n_steps=(1, inf), batch_size=(1, inf), n_epochs=(1, inf), gamma=(0, 1), gae_lambda=(0, 1),
-            temperature=(0, 1e12), median_temperature=(1e-9, 1e12), tv_offset=(0, 1e12), vf_coef=(0, inf),
-            median_coef=(0, inf), ent_coef=(0, inf), max_grad_norm=(1e-9, inf), log_std_init=(-20, 5),
-        )  # fmt: skip
+            self,
+            n_steps=(1, inf),
+            batch_size=(1, inf),
+            n_epochs=(1, inf),
+            gamma=(0, 1),
+            gae_lambda=(0, 1),
+            temperature=(0, 1e12),
+            median_temperature=(1e-9, 1e12),
+            tv_offset=(0, 1e12),
+            vf_coef=(0, inf),
+            median_coef=(0, inf),
+            ent_coef=(0, inf),
+            max_grad_norm=(1e-9, inf),
+            log_std_init=(-20, 5),
+        )
         if self.mode not in ("median", "mean"):
             raise ValueError(f"BPOConfig.mode is {self.mode!r}; choose 'median' or 'mean'")
         if 0 < self.temperature < 1e-9:
-            raise ValueError(
-                f"BPOConfig.temperature is {self.temperature}; use 0 (a hard sign) or at least 1e-9"
-            )
+            raise ValueError(f"BPOConfig.temperature is {self.temperature}; use 0 (a hard sign) or at least 1e-9")
         check_schedule(self, "learning_rate")
         check_schedule(self, "clip_range", most=1.0)
         if self.ratio_bounds is not None and len(self.ratio_bounds) != 2:
@@ -134,11 +143,7 @@ class BPOConfig:
 
     def bounds(self, clip_range: float) -> RatioBounds:
         """The bounds on the ratio when the schedule of epsilon stands at `clip_range`."""
-        return (
-            RatioBounds.symmetric(clip_range)
-            if self.ratio_bounds is None
-            else RatioBounds(*self.ratio_bounds)
-        )
+        return RatioBounds.symmetric(clip_range) if self.ratio_bounds is None else RatioBounds(*self.ratio_bounds)
 
     @classmethod
     def from_ppo(cls, config: PPOConfig, **overrides: Any) -> BPOConfig:
@@ -148,9 +153,20 @@ class BPOConfig:
         the gradient norm by default. All else stays. `overrides` replace fields by name.
         """
         same = (
-            "n_steps", "batch_size", "learning_rate", "gamma", "gae_lambda", "normalize_obs",
-            "normalize_reward", "net_arch", "activation", "log_std_init", "ortho_init", "backend", "compile",
-        )  # fmt: skip
+            "n_steps",
+            "batch_size",
+            "learning_rate",
+            "gamma",
+            "gae_lambda",
+            "normalize_obs",
+            "normalize_reward",
+            "net_arch",
+            "activation",
+            "log_std_init",
+            "ortho_init",
+            "backend",
+            "compile",
+        )
         ported = cls(
             n_epochs=2 * config.n_epochs,
             clip_range=_widened(config.clip_range),
@@ -187,9 +203,14 @@ def bpo_loss(
     weight = error if config.online_advantage else batch.advantage
     advantage = weight if heads.median is None else batch.return_ - heads.median
     policy_loss, ratio, target = bpo_policy_loss(
-        heads.log_prob, batch.log_prob, advantage, weight,
-        bounds=bounds, temperature=config.temperature, tv_offset=config.tv_offset,
-    )  # fmt: skip
+        heads.log_prob,
+        batch.log_prob,
+        advantage,
+        weight,
+        bounds=bounds,
+        temperature=config.temperature,
+        tv_offset=config.tv_offset,
+    )
     value_loss = error.square().mean()
     entropy = heads.entropy.mean()
     loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy
@@ -237,9 +258,7 @@ def bpo_loss_grad(
         excess = np.logaddexp(np.float32(0), scaled + bounds.logit) - quantile * scaled
         median_loss = tau * float(np.add.reduce(excess)) / n
         loss += config.median_coef * median_loss
-        d_median = soft_median_grad(batch.return_, heads.median, tau, quantile) * np.float32(
-            config.median_coef
-        )
+        d_median = soft_median_grad(batch.return_, heads.median, tau, quantile) * np.float32(config.median_coef)
         gap = float(np.add.reduce(heads.median) - np.add.reduce(heads.value)) / n
         metrics |= {"median_loss": median_loss, "median_mean_gap": gap}
     outside = np.count_nonzero((ratio < bounds.low) | (ratio > bounds.high))
@@ -335,9 +354,13 @@ class BPO(Agent):
                 run.rollout_end(config.n_steps * self.num_envs)
                 batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
                 metrics = on_policy.update(
-                    self.parts, batch, config, self.generator,
-                    learning_rate=learning_rate(left), clip_range=clip_range(left),
-                )  # fmt: skip
+                    self.parts,
+                    batch,
+                    config,
+                    self.generator,
+                    learning_rate=learning_rate(left),
+                    clip_range=clip_range(left),
+                )
                 self.n_updates += config.n_epochs
                 metrics |= {"learning_rate": learning_rate(left), "clip_range": clip_range(left)}
                 run.update_end(on_policy.log_names(metrics, self, batch), runner.stats)

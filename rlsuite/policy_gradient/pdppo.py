@@ -52,7 +52,7 @@ from rlsuite.policy_gradient.post_decision import (
     PostDecisions,
     Window,
     split_kernel,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,28 @@ class PDPPOConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, n_steps=(1, inf), batch_size=(1, inf), n_epochs=(1, inf), gamma=(0, 1), gae_lambda=(0, 1),
-            critic_lr_factor=(1e-9, inf), q_weight=(0, 1), window=(1, inf), ent_coef=(0, inf),
-            max_grad_norm=(1e-9, inf), log_std_init=(-20, 5), adam_eps=(1e-12, 1),
-        )  # fmt: skip
+            self,
+            n_steps=(1, inf),
+            batch_size=(1, inf),
+            n_epochs=(1, inf),
+            gamma=(0, 1),
+            gae_lambda=(0, 1),
+            critic_lr_factor=(1e-9, inf),
+            q_weight=(0, 1),
+            window=(1, inf),
+            ent_coef=(0, inf),
+            max_grad_norm=(1e-9, inf),
+            log_std_init=(-20, 5),
+            adam_eps=(1e-12, 1),
+        )
         check_schedule(self, "learning_rate", "clip_range")
         check_choices(
-            self, combine=("q", "max", "mean", "min_value", "gae"), targets=("full", "split", "same"),
-            ratio=("joint", "component"), critics=("two", "one"),
-        )  # fmt: skip
+            self,
+            combine=("q", "max", "mean", "min_value", "gae"),
+            targets=("full", "split", "same"),
+            ratio=("joint", "component"),
+            critics=("two", "one"),
+        )
         if self.combine == "q" and self.targets != "full":
             raise ValueError(f"combine='q' adds c to V^x, so targets must be 'full', not {self.targets!r}")
         if self.combine == "min_value" and self.targets != "same":
@@ -143,11 +156,26 @@ class PDPPOConfig:
     def release(cls, **changes: Any) -> PDPPOConfig:
         """The released lot-sizing settings, for one environment of 100 steps an episode, with `changes`."""
         released = cls(
-            n_steps=400, batch_size=None, n_epochs=40, learning_rate=5.5e-4, critic_lr_factor=1e-3 / 5.5e-4,
-            gamma=0.9, gae_lambda=1.0, combine="max", targets="split", ratio="component", bootstrap=False, window=6,
-            normalize_advantage=False, ent_coef=1e-3, max_grad_norm=None, net_arch=(128, 128), activation="relu",
-            ortho_init=False, adam_eps=1e-8,
-        )  # fmt: skip
+            n_steps=400,
+            batch_size=None,
+            n_epochs=40,
+            learning_rate=5.5e-4,
+            critic_lr_factor=1e-3 / 5.5e-4,
+            gamma=0.9,
+            gae_lambda=1.0,
+            combine="max",
+            targets="split",
+            ratio="component",
+            bootstrap=False,
+            window=6,
+            normalize_advantage=False,
+            ent_coef=1e-3,
+            max_grad_norm=None,
+            net_arch=(128, 128),
+            activation="relu",
+            ortho_init=False,
+            adam_eps=1e-8,
+        )
         return replace(released, **changes)
 
 
@@ -172,7 +200,7 @@ def post_decision_targets(
         next_value[-1] = 0.0
     gae_advantage, return_ = gae(
         rollout.reward, rollout.value, next_value, terminated, done, gamma=config.gamma, gae_lambda=config.gae_lambda
-    )  # fmt: skip
+    )
     post_return = return_ - c if config.targets == "full" else return_
     if config.targets == "split":
         decay = config.gamma * (~done).float()
@@ -243,9 +271,7 @@ class PDPPO(Agent):
     config: PDPPOConfig
     policy: DualCriticPolicy
 
-    def __init__(
-        self, env: Any, config: PDPPOConfig | None = None, *, faithful: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, env: Any, config: PDPPOConfig | None = None, *, faithful: bool = False, **kwargs: Any) -> None:
         super().__init__(env, PDPPOConfig.release() if faithful and config is None else config, **kwargs)
 
     def _build(self) -> None:
@@ -265,10 +291,14 @@ class PDPPO(Agent):
 
     def _state(self) -> dict[str, Stateful]:
         parts: dict[str, Any] = {
-            "policy": self.policy, "actor_optimizer": self.optimizers[0], "critic_optimizer": self.optimizers[1],
-            "generator": GeneratorState(self.generator), "obs_norm": self.obs_norm, "scale": self.scale,
+            "policy": self.policy,
+            "actor_optimizer": self.optimizers[0],
+            "critic_optimizer": self.optimizers[1],
+            "generator": GeneratorState(self.generator),
+            "obs_norm": self.obs_norm,
+            "scale": self.scale,
             "window": self.window,
-        }  # fmt: skip
+        }
         return {name: part for name, part in parts.items() if part is not None}
 
     def _resize(self, num_envs: int) -> None:

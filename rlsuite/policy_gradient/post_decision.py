@@ -40,9 +40,7 @@ class DualCriticPolicy(nn.Module):
     def __init__(self, obs_size: int, spec: Any, config: DualCriticConfig) -> None:
         super().__init__()
         self.spec, ortho = spec, config.ortho_init
-        self.body = mlp(
-            obs_size, config.net_arch, spec.num_params, config.activation, out_gain=0.01, ortho_init=ortho
-        )
+        self.body = mlp(obs_size, config.net_arch, spec.num_params, config.activation, out_gain=0.01, ortho_init=ortho)
         gaussian = spec.kind == "gaussian"
         self.log_std = nn.Parameter(torch.full((spec.num_params,), config.log_std_init)) if gaussian else None
         two = 2 if config.critics == "two" else 1

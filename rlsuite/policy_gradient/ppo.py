@@ -86,10 +86,19 @@ class PPOConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, n_steps=(1, inf), batch_size=(1, inf), n_epochs=(1, inf), gamma=(0, 1), gae_lambda=(0, 1),
-            clip_range_vf=(1e-9, inf), ent_coef=(0, inf), vf_coef=(0, inf), max_grad_norm=(1e-9, inf),
-            target_kl=(1e-9, inf), log_std_init=(-20, 5),
-        )  # fmt: skip
+            self,
+            n_steps=(1, inf),
+            batch_size=(1, inf),
+            n_epochs=(1, inf),
+            gamma=(0, 1),
+            gae_lambda=(0, 1),
+            clip_range_vf=(1e-9, inf),
+            ent_coef=(0, inf),
+            vf_coef=(0, inf),
+            max_grad_norm=(1e-9, inf),
+            target_kl=(1e-9, inf),
+            log_std_init=(-20, 5),
+        )
         check_schedule(self, "learning_rate", "clip_range")
 
 
@@ -111,9 +120,7 @@ def ppo_loss(
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     log_ratio = heads.log_prob - batch.log_prob
     ratio = log_ratio.exp()
-    policy_loss = -torch.min(
-        advantage * ratio, advantage * ratio.clamp(1 - clip_range, 1 + clip_range)
-    ).mean()
+    policy_loss = -torch.min(advantage * ratio, advantage * ratio.clamp(1 - clip_range, 1 + clip_range)).mean()
     value = heads.value
     if config.clip_range_vf is not None:
         value = batch.value + (value - batch.value).clamp(-config.clip_range_vf, config.clip_range_vf)
@@ -243,9 +250,14 @@ class PPO(Agent):
                 run.rollout_end(config.n_steps * self.num_envs)
                 batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
                 metrics = on_policy.update(
-                    self.parts, batch, config, self.generator,
-                    learning_rate=learning_rate(left), clip_range=clip_range(left), target_kl=config.target_kl,
-                )  # fmt: skip
+                    self.parts,
+                    batch,
+                    config,
+                    self.generator,
+                    learning_rate=learning_rate(left),
+                    clip_range=clip_range(left),
+                    target_kl=config.target_kl,
+                )
                 self.n_updates += config.n_epochs
                 metrics |= {"learning_rate": learning_rate(left), "clip_range": clip_range(left)}
                 run.update_end(on_policy.log_names(metrics, self, batch), runner.stats)

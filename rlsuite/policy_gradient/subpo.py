@@ -102,9 +102,16 @@ class SubPOConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, n_steps=(1, inf), gae_lambda=(0, 1), n_epochs=(1, inf), batch_size=(1, inf),
-            target_kl=(1e-9, inf), vf_coef=(0, inf), max_grad_norm=(1e-9, inf), log_std_init=(-20, 5),
-        )  # fmt: skip
+            self,
+            n_steps=(1, inf),
+            gae_lambda=(0, 1),
+            n_epochs=(1, inf),
+            batch_size=(1, inf),
+            target_kl=(1e-9, inf),
+            vf_coef=(0, inf),
+            max_grad_norm=(1e-9, inf),
+            log_std_init=(-20, 5),
+        )
         check_schedule(self, "learning_rate", "clip_range")
         if self.ent_coef != 0:
             check_schedule(self, "ent_coef")
@@ -147,9 +154,7 @@ def mean_of_others(credit: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
     return mean
 
 
-def targets(
-    rollout: Rollout, *, credit: str, baseline: str, gae_lambda: float, normalize: bool
-) -> PolicyBatch:
+def targets(rollout: Rollout, *, credit: str, baseline: str, gae_lambda: float, normalize: bool) -> PolicyBatch:
     """Credits minus baseline as advantages, and credits as the critic's targets; T*B samples.
 
     The end of an episode, by termination or by the horizon, ends F: nothing is bootstrapped there. Episodes still
@@ -230,10 +235,11 @@ class SubPO(Agent):
             normalize_advantage=False, vf_coef=self.config.vf_coef * (self.config.baseline == "critic")
         )
         self.parts = on_policy.build(
-            self, self._resolved(),
+            self,
+            self._resolved(),
             lambda heads, batch, clip: ppo_loss(heads, batch, clip, config=self._coefficients),
             lambda heads, batch, clip: ppo_loss_grad(heads, batch, clip, config=self._coefficients),
-        )  # fmt: skip
+        )
         self.policy = self.parts.policy
         self.obs_norm, self.return_norm = self.parts.obs_norm, self.parts.return_norm
 
@@ -315,9 +321,12 @@ class SubPO(Agent):
                 run.rollout_end(n_steps * self.num_envs)
                 self._check_whole(rollout)
                 batch = targets(
-                    rollout, credit=config.credit, baseline=config.baseline, gae_lambda=config.gae_lambda,
+                    rollout,
+                    credit=config.credit,
+                    baseline=config.baseline,
+                    gae_lambda=config.gae_lambda,
                     normalize=config.normalize_advantage,
-                )  # fmt: skip
+                )
                 metrics = self._update(batch, left)
                 self.n_updates += config.n_epochs
                 run.update_end(on_policy.log_names(metrics, self, batch) | values.mean(), runner.stats)
@@ -327,14 +336,18 @@ class SubPO(Agent):
         """One batch's steps of Adam, with what the schedules say at progress remaining `left`; the metrics."""
         config = self.config
         rate, clip, entropy = (
-            parse_schedule(value)(left)
-            for value in (config.learning_rate, config.clip_range, config.ent_coef)
+            parse_schedule(value)(left) for value in (config.learning_rate, config.clip_range, config.ent_coef)
         )
         self._coefficients = replace(self._coefficients, ent_coef=entropy)
         metrics = on_policy.update(
-            self.parts, batch, self._resolved(), self.generator,
-            learning_rate=rate, clip_range=clip, target_kl=self.config.target_kl,
-        )  # fmt: skip
+            self.parts,
+            batch,
+            self._resolved(),
+            self.generator,
+            learning_rate=rate,
+            clip_range=clip,
+            target_kl=self.config.target_kl,
+        )
         return metrics | {"learning_rate": rate, "clip_range": clip, "ent_coef": entropy}
 
     def _check_whole(self, rollout: Rollout) -> None:

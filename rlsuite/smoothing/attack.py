@@ -113,9 +113,14 @@ class ActionAttackConfig:
     def __post_init__(self) -> None:
         inf = math.inf
         check_range(
-            self, budget=(0, 1e30), sigma=(0, 1e30), penalty=(0, inf), step_size=(1e-9, inf), steps=(1, inf),
+            self,
+            budget=(0, 1e30),
+            sigma=(0, 1e30),
+            penalty=(0, inf),
+            step_size=(1e-9, inf),
+            steps=(1, inf),
             noise_draws=(1, inf),
-        )  # fmt: skip
+        )
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
@@ -275,9 +280,7 @@ class ActionAttack:
             part[some] = self._improve(frame[some], start[some], some, context, remaining[some])
         return part
 
-    def _improve(
-        self, clean: Tensor, start: Tensor, rows: Tensor, context: FrameContext, left: Tensor
-    ) -> Tensor:
+    def _improve(self, clean: Tensor, start: Tensor, rows: Tensor, context: FrameContext, left: Tensor) -> Tensor:
         step = self.config.step_size
         with torch.no_grad():
             usual = self._draws.outputs(self.actions, clean, rows, context).mean(1)
@@ -292,9 +295,7 @@ class ActionAttack:
             better = self._objective(clean, part, usual, rows, context) < before
         return torch.where(_column(better, part) > 0, part, torch.zeros_like(part))
 
-    def _objective(
-        self, clean: Tensor, part: Tensor, usual: Tensor, rows: Tensor, context: FrameContext
-    ) -> Tensor:
+    def _objective(self, clean: Tensor, part: Tensor, usual: Tensor, rows: Tensor, context: FrameContext) -> Tensor:
         """What is minimised, [M]."""
         actions = self._draws.outputs(self.actions, clean + part, rows, context)
         price = self.config.penalty * part.flatten(1).square().sum(1)

@@ -132,9 +132,7 @@ def _budgets(budgets: npt.ArrayLike, sigma: float) -> tuple[np.ndarray, np.ndarr
     check_sigma(sigma)
     grid = np.atleast_1d(np.asarray(budgets, np.float64))
     if grid.ndim != 1 or not grid.size or not np.isfinite(grid).all() or (grid < 0).any():
-        raise ValueError(
-            f"budgets {grid.tolist()} must be finite numbers of at least 0, one or a list of them."
-        )
+        raise ValueError(f"budgets {grid.tolist()} must be finite numbers of at least 0, one or a list of them.")
     return grid, grid / sigma
 
 
@@ -157,9 +155,19 @@ def certify_success(
     outcome = np.asarray(successes, np.float64)
     check_episodes(len(outcome), "success", alpha=alpha)
     return Certificate(
-        "Clopper-Pearson", "success probability", grid, bound.expectation(ratio), float(sigma), len(outcome),
-        alpha, float(outcome.mean()), 0.0, ASSUMPTIONS, {"p_lower": float(bound.p_lower[0])}, bound,
-    )  # fmt: skip
+        "Clopper-Pearson",
+        "success probability",
+        grid,
+        bound.expectation(ratio),
+        float(sigma),
+        len(outcome),
+        alpha,
+        float(outcome.mean()),
+        0.0,
+        ASSUMPTIONS,
+        {"p_lower": float(bound.p_lower[0])},
+        bound,
+    )
 
 
 def certify_ladder(
@@ -191,9 +199,19 @@ def certify_ladder(
     check_episodes(len(values), "ladder", alpha=alpha, thresholds=len(rungs) - 1)
     assumed = f"no return is below {rungs[0]:g}, and the ladder was fixed before the returns were seen"
     return Certificate(
-        "ladder, Bonferroni", "mean return", grid, bound.expectation(ratio), float(sigma), len(values), alpha,
-        float(values.mean()), bound.minimum, (*ASSUMPTIONS, assumed), {"thresholds": len(rungs) - 1}, bound,
-    )  # fmt: skip
+        "ladder, Bonferroni",
+        "mean return",
+        grid,
+        bound.expectation(ratio),
+        float(sigma),
+        len(values),
+        alpha,
+        float(values.mean()),
+        bound.minimum,
+        (*ASSUMPTIONS, assumed),
+        {"thresholds": len(rungs) - 1},
+        bound,
+    )
 
 
 def certify_dkw(
@@ -227,9 +245,19 @@ def certify_dkw(
         "deviation": dkw_deviation(len(values), alpha, constant),
     }
     return Certificate(
-        "DKW", "mean return", grid, bound.expectation(ratio), float(sigma), len(values), alpha,
-        float(values.mean()), bound.minimum, (*ASSUMPTIONS, f"no return is below {minimum:g}"), details, bound,
-    )  # fmt: skip
+        "DKW",
+        "mean return",
+        grid,
+        bound.expectation(ratio),
+        float(sigma),
+        len(values),
+        alpha,
+        float(values.mean()),
+        bound.minimum,
+        (*ASSUMPTIONS, f"no return is below {minimum:g}"),
+        details,
+        bound,
+    )
 
 
 def certify_percentile(
@@ -278,9 +306,18 @@ def certify_percentile(
     assumed = (f"no return is below {minimum:g}",) if math.isfinite(minimum) else ()
     clean = float(np.quantile(values, q, method="inverted_cdf"))
     return Certificate(
-        f"order statistic ({interval})", f"{q:g}-quantile of the return", grid, value, float(sigma), n, alpha, clean,
-        minimum, (*ASSUMPTIONS, *assumed), {"q": q},
-    )  # fmt: skip
+        f"order statistic ({interval})",
+        f"{q:g}-quantile of the return",
+        grid,
+        value,
+        float(sigma),
+        n,
+        alpha,
+        clean,
+        minimum,
+        (*ASSUMPTIONS, *assumed),
+        {"q": q},
+    )
 
 
 def certify_expectation(
@@ -326,9 +363,18 @@ def certify_expectation(
     value = np.maximum(values.mean() - error - lipschitz * reach * ratio, minimum)
     details: dict[str, float | int | str] = {"maximum": maximum, "lipschitz": lipschitz, "hoeffding": error}
     return Certificate(
-        "CROP GRe (Hoeffding, Lipschitz)", "mean return", grid, value, float(sigma), len(values), alpha,
-        float(values.mean()), minimum, (*ASSUMPTIONS, f"returns lie in [{minimum:g}, {maximum:g}]"), details,
-    )  # fmt: skip
+        "CROP GRe (Hoeffding, Lipschitz)",
+        "mean return",
+        grid,
+        value,
+        float(sigma),
+        len(values),
+        alpha,
+        float(values.mean()),
+        minimum,
+        (*ASSUMPTIONS, f"returns lie in [{minimum:g}, {maximum:g}]"),
+        details,
+    )
 
 
 def success_radius(p_lower: float, sigma: float, *, q: float = 0.5) -> float | None:

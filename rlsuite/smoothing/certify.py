@@ -84,9 +84,15 @@ def certify_policy(
     """
     check_certificate(method, budgets, sigma, episodes=episodes, alpha=alpha, **options)
     run = smoothed_returns(
-        policy, env, sigma=sigma, episodes=episodes, seed=seed + CERTIFYING_SEED, frames=frames, stacked=stacked,
+        policy,
+        env,
+        sigma=sigma,
+        episodes=episodes,
+        seed=seed + CERTIFYING_SEED,
+        frames=frames,
+        stacked=stacked,
         env_kwargs=env_kwargs,
-    )  # fmt: skip
+    )
     return certify_returns(run.returns, method, budgets, sigma, alpha=alpha, above=above, **options)
 
 
@@ -102,9 +108,7 @@ def certify_returns(
 ) -> Certificate:
     """The certificate of returns [N] of clean smoothed episodes; `certify_policy` has the arguments and errors."""
     values = check_returns(returns, -np.inf)
-    return _certifier(method)(
-        values > above if method == "success" else values, budgets, sigma, alpha=alpha, **options
-    )
+    return _certifier(method)(values > above if method == "success" else values, budgets, sigma, alpha=alpha, **options)
 
 
 def check_certificate(
@@ -139,8 +143,4 @@ def _allowed(method: str, options: dict[str, Any]) -> float:
         rungs = np.asarray(options.get("ladder", [0.0]), np.float64).reshape(-1)
         return float(rungs[0]) if len(rungs) and np.isfinite(rungs[0]) else 0.0
     minimum = options.get("minimum", 0.0)
-    return (
-        float(minimum)
-        if isinstance(minimum, int | float | np.number) and np.isfinite(float(minimum))
-        else 0.0
-    )
+    return float(minimum) if isinstance(minimum, int | float | np.number) and np.isfinite(float(minimum)) else 0.0

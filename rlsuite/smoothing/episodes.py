@@ -80,9 +80,7 @@ def smoothed_returns(
     smoothed = SmoothedPolicy(policy, sigma, frames=frames, stacked=stacked, seed=seed, attack=attack)
     if not isinstance(env, str):
         if num_envs is not None or env_kwargs is not None:
-            raise ValueError(
-                "num_envs and env_kwargs are for an id; the vector environment given has its own."
-            )
+            raise ValueError("num_envs and env_kwargs are for an id; the vector environment given has its own.")
         return _play(smoothed, env, int(episodes), seed, deterministic)
     from rlsuite_envs.make import make_vector_env
 
@@ -136,9 +134,7 @@ def _episodes(
     slot = np.cumsum(share) - share  # where an environment's next episode is written
     end = slot + share
     total, length, spent = np.zeros(count), np.zeros(count, np.int64), np.zeros(count)
-    result = SmoothedReturns(
-        np.zeros(episodes), np.zeros(episodes, np.int64), np.zeros(episodes), smoothed.sigma
-    )
+    result = SmoothedReturns(np.zeros(episodes), np.zeros(episodes, np.int64), np.zeros(episodes), smoothed.sigma)
     obs, info = venv.reset(seed=seed)
     state: Any = None
     playing, start = share > 0, np.ones(count, bool)

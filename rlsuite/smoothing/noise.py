@@ -53,14 +53,8 @@ class GaussianNoise:
     """
 
     def __init__(self, sigma: float, seed: int | None = 0, device: str | torch.device = "cpu") -> None:
-        if (
-            isinstance(sigma, bool)
-            or not isinstance(sigma, int | float | np.number)
-            or not 0 <= sigma < math.inf
-        ):
-            raise ValueError(
-                f"sigma={sigma!r} must be a finite number of at least 0: the noise's standard deviation."
-            )
+        if isinstance(sigma, bool) or not isinstance(sigma, int | float | np.number) or not 0 <= sigma < math.inf:
+            raise ValueError(f"sigma={sigma!r} must be a finite number of at least 0: the noise's standard deviation.")
         self.sigma = float(sigma)
         self.generator = torch.Generator(device)
         self.reseed(seed)
@@ -73,9 +67,7 @@ class GaussianNoise:
         """Floating frames [...] with a fresh draw each; the same tensor where sigma is 0."""
         if self.sigma == 0:
             return frames
-        draws = torch.randn(
-            frames.shape, generator=self.generator, dtype=frames.dtype, device=self.generator.device
-        )
+        draws = torch.randn(frames.shape, generator=self.generator, dtype=frames.dtype, device=self.generator.device)
         return draws.mul_(self.sigma).add_(frames)
 
 
@@ -201,9 +193,7 @@ class NoisyVectorObservation(_FrameWrapper):
         super().__init__(env)
         self.noise = GaussianNoise(sigma, seed=None, device=self.device)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """First observations [B, *F] with noise."""
         _whole_reset(options)
         if seed is not None:
@@ -246,9 +236,7 @@ class StackVectorObservation(_FrameWrapper):
         self.frames = frames
         self._stack = torch.zeros((self.num_envs, *self.single_observation_space.shape), device=self.device)  # type: ignore[misc]
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """First stacks [B, k, *F]."""
         _whole_reset(options)
         obs, info = self.env.reset(seed=seed, options=options)
@@ -261,9 +249,7 @@ class StackVectorObservation(_FrameWrapper):
         frame, final = self._frames(obs), self._final(info)
         if final is not None:
             info = {**info, "final_obs": self._out(torch.cat((self._stack[:, 1:], final[:, None]), 1))}
-        done = torch.as_tensor(terminated, device=self.device) | torch.as_tensor(
-            truncated, device=self.device
-        )
+        done = torch.as_tensor(terminated, device=self.device) | torch.as_tensor(truncated, device=self.device)
         first = done.reshape(-1, *[1] * frame.ndim)
         pushed = torch.cat((self._stack[:, 1:], frame[:, None]), 1)
         self._stack = torch.where(first, self._repeat(frame), pushed)

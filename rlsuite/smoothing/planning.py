@@ -14,9 +14,7 @@ __all__ = ["Method", "check_episodes", "episodes_needed", "total_budget"]
 Method = Literal["success", "ladder", "dkw", "percentile", "expectation"]
 
 
-def total_budget(
-    epsilon: float, steps: int, *, norm: Literal["l2", "linf"] = "l2", observation_dim: int = 1
-) -> float:
+def total_budget(epsilon: float, steps: int, *, norm: Literal["l2", "linf"] = "l2", observation_dim: int = 1) -> float:
     """The total budget B that contains an attack bounded by epsilon in every step.
 
     eps sqrt(T) for a bound of the L2 norm, eps sqrt(d T) for the maximum norm of d numbers.

@@ -49,9 +49,7 @@ _BISECTIONS = 200
 def check_alpha(alpha: float) -> None:
     """Raise unless the failure probability lies in (0, 1)."""
     if not isinstance(alpha, int | float | np.number) or not 0 < alpha < 1:
-        raise ValueError(
-            f"alpha={alpha!r} must lie in (0, 1): the probability that the certificate is wrong."
-        )
+        raise ValueError(f"alpha={alpha!r} must lie in (0, 1): the probability that the certificate is wrong.")
 
 
 def check_sigma(sigma: float) -> None:
@@ -100,9 +98,7 @@ def shifted_probability(p_lower: npt.ArrayLike, ratio: npt.ArrayLike) -> np.ndar
     if not ((p >= 0) & (p < 1)).all():
         raise ValueError(f"p_lower has values outside [0, 1), such as {p[~((p >= 0) & (p < 1))].flat[0]}.")
     if not (shift >= 0).all():
-        raise ValueError(
-            f"ratio has values below 0, such as {shift[~(shift >= 0)].flat[0]}; it is B / sigma."
-        )
+        raise ValueError(f"ratio has values below 0, such as {shift[~(shift >= 0)].flat[0]}; it is B / sigma.")
     return ndtr(ndtri(p) - shift)
 
 
@@ -231,9 +227,7 @@ def ladder_bound(returns: npt.ArrayLike, ladder: npt.ArrayLike, alpha: float) ->
     return SurvivalBound(float(rungs[0]), rungs[1:], p_lower)
 
 
-def dkw_bound(
-    returns: npt.ArrayLike, minimum: float, alpha: float, *, constant: float = 1.0
-) -> SurvivalBound:
+def dkw_bound(returns: npt.ArrayLike, minimum: float, alpha: float, *, constant: float = 1.0) -> SurvivalBound:
     """The whole empirical survival function, lowered by the DKW deviation: no ladder is needed.
 
     Args:

@@ -48,7 +48,5 @@ def _inside(model: Any, kind: type[Any], what: str) -> Function:
         raise TypeError(f"{name} has no {what}: {error}") from error
     heads = victim.heads
     if heads is None or not isinstance(victim.action_space, kind):
-        raise TypeError(
-            f"{name} with actions {victim.action_space} has no {what}; give the attack your own function."
-        )
+        raise TypeError(f"{name} with actions {victim.action_space} has no {what}; give the attack your own function.")
     return lambda obs: heads(obs.flatten(1)).action.to(obs.device)

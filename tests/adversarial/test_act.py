@@ -42,8 +42,10 @@ def test_the_experiments_settings_are_the_defaults():
     harm, steer = ACTConfig(), ACTConfig(objective="control")
     assert (harm.seeds_each, harm.scale, steer.seeds_each, steer.scale) == (1, 2 * math.pi, 4, math.pi)
     assert {name: config.timesteps for name, config in VICTIMS.items()} == {
-        "CartPole": 32_768, "Pendulum": 524_288, "Reacher": 1_048_576,
-    }  # fmt: skip
+        "CartPole": 32_768,
+        "Pendulum": 524_288,
+        "Reacher": 1_048_576,
+    }
     assert ACT("Reacher", population=2).victim == VICTIMS["Reacher"]
     assert ACT("CartPole", population=2).speech.num_params == 5 * 64 + 65 * 64 + 65 * 2
 

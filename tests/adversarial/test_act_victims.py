@@ -18,9 +18,7 @@ from rlsuite_envs.cheap_talk.wrapper import CheapTalk
 
 SMALL = {
     "CartPole": VictimConfig(n_steps=32, n_updates=3, n_epochs=4),
-    "Pendulum": VictimConfig(
-        n_steps=32, n_updates=3, n_epochs=4, learning_rate=0.02, gamma=0.95, stagger=True
-    ),
+    "Pendulum": VictimConfig(n_steps=32, n_updates=3, n_epochs=4, learning_rate=0.02, gamma=0.95, stagger=True),
     "Reacher": VictimConfig(hidden=16, activation="relu", n_steps=24, n_updates=3, n_epochs=4, num_envs=5),
 }
 
@@ -42,9 +40,7 @@ def networks(preset, count):
 def test_gradient_is_autograds(gaussian, activation):
     rng = torch.Generator().manual_seed(1)
     config = VictimConfig(hidden=9, activation=activation, ent_coef=0.03)
-    net = VictimNet(
-        [torch.Generator().manual_seed(s) for s in (0, 1)], 2, 5, 3, gaussian=gaussian, config=config
-    )
+    net = VictimNet([torch.Generator().manual_seed(s) for s in (0, 1)], 2, 5, 3, gaussian=gaussian, config=config)
     net.flat.add_(0.1 * torch.randn(net.flat.shape, generator=rng))
     if net.log_std is not None:
         net.log_std[1, 0], net.log_std[2, 1] = 2.5, -10.5  # beyond the range: no gradient there
@@ -74,9 +70,7 @@ def test_gradient_is_autograds(gaussian, activation):
 
 def test_a_step_is_that_of_clipped_adam_per_learner():
     config = VictimConfig(hidden=4)
-    net = VictimNet(
-        [torch.Generator().manual_seed(s) for s in (0, 1)], 1, 3, 2, gaussian=False, config=config
-    )
+    net = VictimNet([torch.Generator().manual_seed(s) for s in (0, 1)], 1, 3, 2, gaussian=False, config=config)
     start = net.flat.clone()
     alone = [torch.nn.Parameter(row.clone()) for row in start]
     adams = [torch.optim.Adam([p], lr=config.learning_rate, eps=1e-5) for p in alone]

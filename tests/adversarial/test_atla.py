@@ -19,9 +19,16 @@ from rlsuite.core.evaluate import evaluate
 from rlsuite_envs.make import make_vector_env
 
 SMALL = {
-    "num_envs": 4, "n_steps": 32, "batch_size": 64, "n_epochs": 2, "net_arch": (16,), "device": "cpu", "seed": 3,
-    "normalize_obs": True, "normalize_reward": True,
-}  # fmt: skip
+    "num_envs": 4,
+    "n_steps": 32,
+    "batch_size": 64,
+    "n_epochs": 2,
+    "net_arch": (16,),
+    "device": "cpu",
+    "seed": 3,
+    "normalize_obs": True,
+    "normalize_reward": True,
+}
 
 
 @pytest.mark.parametrize("settings", [{"adversary": "none"}, {"adversary": "random", "eps": 0.0}])
@@ -40,9 +47,7 @@ class Watched(ATLA):
         before = [self.parts.flat.data.clone(), self.adversary.flat.data.clone()]
         norms = [self.obs_norm.count, self.adversary.obs_norm.count]
         result = super()._phase(run, config, parts, runner, generator)
-        changed = [
-            not torch.equal(a, b.flat.data) for a, b in zip(before, (self.parts, self.adversary), strict=True)
-        ]
+        changed = [not torch.equal(a, b.flat.data) for a, b in zip(before, (self.parts, self.adversary), strict=True)]
         seen = [self.obs_norm.count > norms[0], self.adversary.obs_norm.count > norms[1]]
         self.log = [*getattr(self, "log", []), (changed, seen)]
         return result
@@ -57,9 +62,7 @@ def test_turns_leave_the_other_side_alone(attack: str) -> None:
     assert model.num_timesteps == 6 * 4 * 32
 
 
-@pytest.mark.parametrize(
-    "settings", [{"attack": "sa-rl"}, {"attack": "pa-ad", "norm": "l2"}, {"adversary": "random"}]
-)
+@pytest.mark.parametrize("settings", [{"attack": "sa-rl"}, {"attack": "pa-ad", "norm": "l2"}, {"adversary": "random"}])
 def test_resume_is_exact(tmp_path, settings) -> None:
     whole = ATLA("Hopper-v5", attack_ratio=0.5, **settings, **SMALL).learn(1000)
     half = ATLA("Hopper-v5", attack_ratio=0.5, **settings, **SMALL).learn(500)
@@ -91,9 +94,18 @@ def test_it_learns_what_no_attack_can_hide() -> None:
     """With eps = 0.6 the two observations stay apart: the agent under attack still reaches the optimum of 1."""
     gym.register("test/Coin-v0", Coin)
     model = ATLA(
-        "test/Coin-v0", num_envs=8, n_steps=16, batch_size=64, n_epochs=6, learning_rate=1e-2, gamma=0.0, eps=0.6,
-        net_arch=(16,), device="cpu", seed=0,
-    ).learn(6_000)  # fmt: skip
+        "test/Coin-v0",
+        num_envs=8,
+        n_steps=16,
+        batch_size=64,
+        n_epochs=6,
+        learning_rate=1e-2,
+        gamma=0.0,
+        eps=0.6,
+        net_arch=(16,),
+        device="cpu",
+        seed=0,
+    ).learn(6_000)
     attacked = AttackedPolicy(as_victim(model, unit="raw"), model.attack(), Budget(0.6))
     assert evaluate(model, "test/Coin-v0", episodes=50).returns.mean() == 1.0
     assert evaluate(attacked, "test/Coin-v0", episodes=50).returns.mean() > 0.9
@@ -111,11 +123,7 @@ def test_vector_environments_under_attack_show_last_observations_attacked() -> N
         assert np.allclose(np.abs(shown - true), 0.1, atol=1e-5)
         shown, reward, terminated, truncated, info = env.step(np.ones(3, int))
         true, real, over, cut, other = plain.step(np.ones(3, int))
-        assert (
-            np.array_equal(reward, real)
-            and np.array_equal(terminated, over)
-            and np.array_equal(truncated, cut)
-        )
+        assert np.array_equal(reward, real) and np.array_equal(terminated, over) and np.array_equal(truncated, cut)
         for i in np.flatnonzero(terminated):
             ended += 1
             assert np.allclose(np.abs(info["final_obs"][i] - other["final_obs"][i]), 0.1, atol=1e-5)

@@ -96,9 +96,12 @@ def test_masks_reach_the_victim() -> None:
     for deterministic in (True, False):
         clean = evaluate(model, env, episodes=30, seed=1, deterministic=deterministic).returns
         found = evaluate(
-            AttackedPolicy(victim, GradientAttack("pgd"), Budget(0.0)), env, episodes=30, seed=1,
+            AttackedPolicy(victim, GradientAttack("pgd"), Budget(0.0)),
+            env,
+            episodes=30,
+            seed=1,
             deterministic=deterministic,
-        ).returns  # fmt: skip
+        ).returns
         assert clean.min() >= 0 and np.array_equal(found, clean)
     struck = evaluate(AttackedPolicy(victim, RandomAttack(), Budget(1.0)), env, episodes=30).returns
     assert struck.min() >= 0

@@ -95,9 +95,7 @@ def test_ascent_solves_quadratic_critics(norm: str, seed: int) -> None:
     radius = torch.rand(4, generator=g, dtype=torch.float64) * 2
     obs = torch.zeros((4, OBS), dtype=torch.float64)
     unit = torch.ones(OBS, dtype=torch.float64)
-    delta = ascend(
-        lambda s: -(s - centre).square().sum(1), obs, unit, radius, norm, steps=400, step_size=0.01
-    )
+    delta = ascend(lambda s: -(s - centre).square().sum(1), obs, unit, radius, norm, steps=400, step_size=0.01)
     nearest = project(centre, radius, norm)
     best = (nearest - centre).square().sum(1)
     assert torch.all((delta - centre).square().sum(1) <= best + 5e-3 * (1 + best))
@@ -113,9 +111,7 @@ def test_maximal_action_difference_of_a_linear_policy() -> None:
         delta = GradientAttack("mad")(obs, victim, radius, norm, torch.Generator().manual_seed(0))
         change = ((UNIT * delta) @ WEIGHT[0]).abs()
         # from random signs, ten l2 steps turn to the optimum without quite arriving
-        assert torch.allclose(
-            change, radius * dual(UNIT * WEIGHT[0], norm), rtol=1e-5 if norm == "linf" else 2e-3
-        )
+        assert torch.allclose(change, radius * dual(UNIT * WEIGHT[0], norm), rtol=1e-5 if norm == "linf" else 2e-3)
 
 
 def test_divergence_is_torch_distributions() -> None:
@@ -129,9 +125,12 @@ def test_divergence_is_torch_distributions() -> None:
 
 
 ATTACKS = [
-    RandomAttack(), RandomAttack(surface=True), SearchAttack(4), FiniteDifferenceAttack(2, 3),
+    RandomAttack(),
+    RandomAttack(surface=True),
+    SearchAttack(4),
+    FiniteDifferenceAttack(2, 3),
     *(GradientAttack(kind) for kind in ("fgsm", "pgd", "critic", "q", "mad")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
@@ -171,9 +170,18 @@ def test_bookkeeping_of_episode_budgets() -> None:
 @pytest.fixture(scope="module")
 def cartpole() -> PPO:
     return PPO(
-        "rlsuite/CartPole-v1", num_envs=8, n_steps=32, batch_size=256, n_epochs=20, gae_lambda=0.8, gamma=0.98,
-        learning_rate="linear:1e-3", normalize_obs=True, seed=0, device="cpu",
-    ).learn(80_000, log_interval=None)  # fmt: skip
+        "rlsuite/CartPole-v1",
+        num_envs=8,
+        n_steps=32,
+        batch_size=256,
+        n_epochs=20,
+        gae_lambda=0.8,
+        gamma=0.98,
+        learning_rate="linear:1e-3",
+        normalize_obs=True,
+        seed=0,
+        device="cpu",
+    ).learn(80_000, log_interval=None)
 
 
 def returns(policy, seed: int = 3) -> np.ndarray:
@@ -266,11 +274,15 @@ def test_off_policy_victims(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("values", "match"),
     [
-        ({"eps": -0.1}, "eps"), ({"eps": float("nan")}, "eps"), ({"eps": float("inf")}, "eps"),
-        ({"eps": 1, "norm": "l1"}, "norm"), ({"eps": 1, "ratio": 1.5}, "ratio"),
-        ({"eps": 1, "step_eps": 0.1}, "step_eps"), ({"eps": 1, "scope": "run"}, "scope"),
+        ({"eps": -0.1}, "eps"),
+        ({"eps": float("nan")}, "eps"),
+        ({"eps": float("inf")}, "eps"),
+        ({"eps": 1, "norm": "l1"}, "norm"),
+        ({"eps": 1, "ratio": 1.5}, "ratio"),
+        ({"eps": 1, "step_eps": 0.1}, "step_eps"),
+        ({"eps": 1, "scope": "run"}, "scope"),
     ],
-)  # fmt: skip
+)
 def test_bad_budgets(values, match) -> None:
     with pytest.raises(ValueError, match=match):
         Budget(**values)
@@ -317,7 +329,13 @@ def test_ascent_wastes_nothing_on_what_bounds_cut(norm: str) -> None:
     obs = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     unit, bound = torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
     delta = ascend(
-        lambda s: s @ torch.tensor([5.0, 1.0], dtype=torch.float64), obs, unit, torch.tensor([0.5]).double(), norm,
-        steps=10, step_size=0.25, bounds=(-bound, bound),
-    )  # fmt: skip
+        lambda s: s @ torch.tensor([5.0, 1.0], dtype=torch.float64),
+        obs,
+        unit,
+        torch.tensor([0.5]).double(),
+        norm,
+        steps=10,
+        step_size=0.25,
+        bounds=(-bound, bound),
+    )
     assert torch.allclose(delta, torch.tensor([[0.0, 0.5]], dtype=torch.float64), atol=1e-9)

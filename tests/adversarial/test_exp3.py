@@ -102,11 +102,15 @@ def test_a_set_of_policies_plays_as_one_and_goes_on_after_saving() -> None:
 @pytest.mark.parametrize(
     ("values", "match"),
     [
-        ({"num_policies": 0}, "num_policies"), ({"eta": 0.0}, "eta"), ({"eta": float("nan")}, "eta"),
-        ({"low": 1.0}, "low"), ({"high": float("inf")}, "high"), ({"estimate": "x"}, "estimate"),
+        ({"num_policies": 0}, "num_policies"),
+        ({"eta": 0.0}, "eta"),
+        ({"eta": float("nan")}, "eta"),
+        ({"low": 1.0}, "low"),
+        ({"high": float("inf")}, "high"),
+        ({"estimate": "x"}, "estimate"),
         ({"gamma": -1.0}, "gamma"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(values, match) -> None:
     with pytest.raises(ValueError, match=match):
         Exp3(**({"num_policies": 2, "eta": 0.1, "low": 0.0, "high": 1.0} | values))

@@ -24,9 +24,13 @@ def nash_value(payoff):
     """The value of the game by linear programming: max v subject to A' mu >= v."""
     m, n = payoff.shape
     result = linprog(
-        np.append(np.zeros(m), -1.0), A_ub=np.hstack([-payoff.T, np.ones((n, 1))]), b_ub=np.zeros(n),
-        A_eq=np.append(np.ones(m), 0.0)[None], b_eq=[1.0], bounds=[(0, 1)] * m + [(None, None)],
-    )  # fmt: skip
+        np.append(np.zeros(m), -1.0),
+        A_ub=np.hstack([-payoff.T, np.ones((n, 1))]),
+        b_ub=np.zeros(n),
+        A_eq=np.append(np.ones(m), 0.0)[None],
+        b_eq=[1.0],
+        bounds=[(0, 1)] * m + [(None, None)],
+    )
     return -result.fun
 
 
@@ -79,9 +83,7 @@ def test_the_worst_case_rises_to_the_nash_value_as_the_adversary_cools(seed, siz
     """In 2 x 2 games step by step; larger ones may give up a little on the way."""
     payoff = np.random.default_rng(seed).normal(size=(size, size))
     value, beta = nash_value(payoff), 0.01
-    worst = [
-        worst_case(payoff, quantal_response(payoff, alpha, beta)[0]) for alpha in (100, 3, 1, 0.3, 0.1, 0.01)
-    ]
+    worst = [worst_case(payoff, quantal_response(payoff, alpha, beta)[0]) for alpha in (100, 3, 1, 0.3, 0.1, 0.01)]
     assert worst[-1] == pytest.approx(value, abs=0.03)
     assert worst[-1] >= worst[0] - beta * np.log(size)  # what the protagonist pays for its own entropy
     assert max(worst) <= value + 1e-9  # nobody is guaranteed more than the value

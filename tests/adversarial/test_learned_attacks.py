@@ -97,9 +97,19 @@ def test_a_learned_attacker_finds_the_enumerated_optimum(sign_env: str) -> None:
     """The victim can be turned wherever |x| < eps: best return E|x| - 2 E[|x|; |x| < eps], known in closed form."""
     victim = honest_victim()
     attack = train_attack(
-        victim, sign_env, "sa-rl", Budget(HEIGHT), steps=8_000, seed=0, n_steps=32, batch_size=128,
-        learning_rate="linear:1e-2", gamma=0.0, normalize_obs=False, normalize_reward=False,
-    )  # fmt: skip
+        victim,
+        sign_env,
+        "sa-rl",
+        Budget(HEIGHT),
+        steps=8_000,
+        seed=0,
+        n_steps=32,
+        batch_size=128,
+        learning_rate="linear:1e-2",
+        gamma=0.0,
+        normalize_obs=False,
+        normalize_reward=False,
+    )
     found = evaluate(AttackedPolicy(victim, attack, Budget(HEIGHT)), sign_env, episodes=500, seed=1).returns
     clean = evaluate(victim.model, sign_env, episodes=500, seed=1).returns
     best = np.where(clean < HEIGHT, -clean, clean).mean()
@@ -161,9 +171,7 @@ def test_robust_sarsa_learns_which_actions_are_good() -> None:
     config = SarsaConfig(rounds=6, n_steps=512, n_epochs=4)
     attack = RobustSarsaAttack.fit(victim, "Pendulum-v1", config, num_envs=8)
     again = RobustSarsaAttack.fit(victim, "Pendulum-v1", config, num_envs=8)
-    assert all(
-        torch.equal(a, b) for a, b in zip(attack.net.parameters(), again.net.parameters(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(attack.net.parameters(), again.net.parameters(), strict=True))
     obs = torch.tensor([[1.0, 0.0, 0.3], [0.0, 1.0, -0.2], [-1.0, 0.0, 0.1]], dtype=torch.float64)
     radius = torch.full((3,), 0.2, dtype=torch.float64)
     delta = attack(obs, victim, radius, "linf", torch.Generator().manual_seed(0))
@@ -231,13 +239,9 @@ def test_the_density_of_squashed_policies_is_that_before_the_tanh() -> None:
     action = (2 * inner.tanh()).numpy().repeat(8, 0)
     attack = ActionAttack("action-mas", 0.03, "l2")
     executed = attack(np.zeros((8, 3)), action, victim, torch.Generator().manual_seed(0))
-    moved = (
-        np.abs(executed - action) / 2
-    )  # the first entry's slope is 1 / (1 - tanh(2)^2) = 14, the second's 2
+    moved = np.abs(executed - action) / 2  # the first entry's slope is 1 / (1 - tanh(2)^2) = 14, the second's 2
     assert (moved[:, 0] > 0.9 * 0.03).mean() > 0.8
-    edge = attack(
-        np.zeros((8, 3)), np.full((8, 2), 2.0, np.float32), victim, torch.Generator().manual_seed(0)
-    )
+    edge = attack(np.zeros((8, 3)), np.full((8, 2), 2.0, np.float32), victim, torch.Generator().manual_seed(0))
     assert np.isfinite(edge).all() and np.abs(edge).max() <= 2
 
 
@@ -247,9 +251,7 @@ def test_mixed_actions() -> None:
     blended = MixedAction(0.25)(np.zeros((4000, 3)), action, victim, torch.Generator().manual_seed(0))
     assert blended.min() >= 0.75 - 0.5 and blended.max() <= 0.75 + 0.5
     assert blended.mean() == pytest.approx(0.75, abs=0.02)
-    swapped = MixedAction(0.25, kind="swap")(
-        np.zeros((4000, 3)), action, victim, torch.Generator().manual_seed(0)
-    )
+    swapped = MixedAction(0.25, kind="swap")(np.zeros((4000, 3)), action, victim, torch.Generator().manual_seed(0))
     assert (swapped != 1.0).mean() == pytest.approx(0.25, abs=0.03)
     for kind in ("blend", "swap"):
         same = MixedAction(0.0, kind=kind)(np.zeros((4000, 3)), action, victim, torch.Generator())
@@ -269,8 +271,9 @@ def test_the_zoo_knows_whom_each_attack_can_hurt(sign_env: str) -> None:
     with pytest.raises(ValueError, match="no attack named"):
         attacks_for(black, " , ")
     assert {name: spec.largest_eps for name, spec in ATTACKS.items() if spec.largest_eps < float("inf")} == {
-        "blend": 1.0, "swap": 1.0,
-    }  # fmt: skip
+        "blend": 1.0,
+        "swap": 1.0,
+    }
     for name in attacks_for(black):
         target = Target(sign_env, effort=0.002)
         made = ATTACKS[name].make(black, target, Budget(0.3))

@@ -84,9 +84,15 @@ def test_short_horizons_are_refused():
 def test_rarl_withstands_the_worst_case_that_breaks_ppo():
     """In the windy square, with equally many steps of the protagonist; 134.5 and 141.8 where nobody blows."""
     settings = {
-        "n_steps": 32, "batch_size": 256, "n_epochs": 5, "learning_rate": "linear:1e-3", "normalize_obs": True,
-        "normalize_reward": True, "net_arch": (32, 32), "device": "cpu",
-    }  # fmt: skip
+        "n_steps": 32,
+        "batch_size": 256,
+        "n_epochs": 5,
+        "learning_rate": "linear:1e-3",
+        "normalize_obs": True,
+        "normalize_reward": True,
+        "net_arch": (32, 32),
+        "device": "cpu",
+    }
     game, worst = make_vector_env("rlsuite/WindyPoint-v0", 20), {}
     for adversary, steps in (("none", 150_000), ("learned", 300_000)):
         model = RARL("rlsuite/WindyPoint-v0", adversary=adversary, adv_fraction=1.0, num_envs=64, **settings)

@@ -12,9 +12,16 @@ from rlsuite.adversarial.exp3 import Exp3, NonDominatedSet
 from rlsuite.adversarial.protected import PROTECTEDConfig, worth
 
 SMALL = {
-    "num_envs": 4, "n_steps": 32, "batch_size": 64, "n_epochs": 2, "net_arch": (16,), "device": "cpu", "seed": 3,
-    "normalize_obs": True, "normalize_reward": True,
-}  # fmt: skip
+    "num_envs": 4,
+    "n_steps": 32,
+    "batch_size": 64,
+    "n_epochs": 2,
+    "net_arch": (16,),
+    "device": "cpu",
+    "seed": 3,
+    "normalize_obs": True,
+    "normalize_reward": True,
+}
 
 
 def found(**settings) -> PROTECTED:
@@ -87,18 +94,14 @@ def test_the_attacker_is_paid_for_the_newcomers_advantage() -> None:
 def test_falling_fast_is_worth_little() -> None:
     steps = np.arange(20_000)
     for reward, fallen, gamma in ((1.6, 1 / 26, 0.99), (1.0, 1 / 490, 0.99), (-2.0, 0.0, 0.9)):
-        hand = (
-            reward * (gamma * (1 - fallen)) ** steps
-        ).sum()  # the chance to be there still, times the discount
+        hand = (reward * (gamma * (1 - fallen)) ** steps).sum()  # the chance to be there still, times the discount
         assert worth(reward, fallen, gamma) == pytest.approx(hand)
     assert worth(1.6, 1 / 26, 0.99) < worth(1.0, 1 / 490, 0.99)
 
 
 def test_every_policy_has_whole_schedules_and_a_new_attacker() -> None:
     rates: list[float] = []
-    model = PROTECTED(
-        "Hopper-v5", n_policies=2, n_updates=4, refresh_every=4, learning_rate="linear:1.0e-3", **SMALL
-    )
+    model = PROTECTED("Hopper-v5", n_policies=2, n_updates=4, refresh_every=4, learning_rate="linear:1.0e-3", **SMALL)
     norms = []
 
     def note(agent: PROTECTED) -> None:
@@ -107,9 +110,7 @@ def test_every_policy_has_whole_schedules_and_a_new_attacker() -> None:
 
     model.learn(100_000, on_update=note, log_interval=None)
     assert rates == pytest.approx(2 * [1e-3, 7.5e-4, 5e-4, 2.5e-4])
-    assert (
-        norms[3][0] is not norms[2][0] and norms[3][1] is not norms[2][1]
-    )  # at the first policy's admission
+    assert norms[3][0] is not norms[2][0] and norms[3][1] is not norms[2][1]  # at the first policy's admission
     assert norms[4][0].count > 0 and norms[4][1] is norms[3][1]
 
 

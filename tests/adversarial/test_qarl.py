@@ -18,9 +18,16 @@ from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco import MujocoPool
 
 SMALL = {
-    "num_envs": 3, "net_arch": (16, 16), "batch_size": 32, "critic_starts": 300, "actor_starts": 450, "device": "cpu",
-    "seed": 3, "buffer_size": 20_000, "steps_per_update": 12,
-}  # fmt: skip
+    "num_envs": 3,
+    "net_arch": (16, 16),
+    "batch_size": 32,
+    "critic_starts": 300,
+    "actor_starts": 450,
+    "device": "cpu",
+    "seed": 3,
+    "buffer_size": 20_000,
+    "steps_per_update": 12,
+}
 SHORT = {"horizon": 15}  # too short for the mass to leave the square
 KINDS = ("quantal", "linear", "fixed", "automatic", "force", "random", "none")
 
@@ -39,9 +46,7 @@ def batch(temperature, size=16):
     obs, next_obs = (torch.randn(size, 3, generator=g) for _ in range(2))
     obs[:, -1] = next_obs[:, -1] = temperature
     action, reward = torch.rand(size, 2, generator=g) * 2 - 1, torch.randn(size, generator=g)
-    return ReplayBatch(
-        obs, action, reward, next_obs, torch.rand(size, generator=g) < 0.2, torch.full((size,), 0.9)
-    )
+    return ReplayBatch(obs, action, reward, next_obs, torch.rand(size, generator=g) < 0.2, torch.full((size,), 0.9))
 
 
 def test_a_constant_temperature_per_sample_is_plain_sac():
@@ -108,11 +113,23 @@ def quantal_spread(alpha, seed, steps):
     The replay is short: both sides move, and old rewards depend on the other side's former play.
     """
     model = QARL(
-        "rlsuite/ProbeSaddle-v0", adversary="fixed", concentration=1000 * alpha, seed=seed, device="cpu",
-        num_envs=64, net_arch=(64, 64), steps_per_update=8, actor_learning_rate=3e-3, critic_learning_rate=3e-3,
-        alpha_learning_rate=3e-3, batch_size=128, buffer_size=2048, critic_starts=256, actor_starts=512,
+        "rlsuite/ProbeSaddle-v0",
+        adversary="fixed",
+        concentration=1000 * alpha,
+        seed=seed,
+        device="cpu",
+        num_envs=64,
+        net_arch=(64, 64),
+        steps_per_update=8,
+        actor_learning_rate=3e-3,
+        critic_learning_rate=3e-3,
+        alpha_learning_rate=3e-3,
+        batch_size=128,
+        buffer_size=2048,
+        critic_starts=256,
+        actor_starts=512,
         target_entropy=-3.0,
-    ).learn(steps)  # fmt: skip
+    ).learn(steps)
     forces = model.act_adversary(torch.zeros(4000, 1), torch.ones(4000, dtype=torch.bool))
     action, _ = model.predict(np.zeros(1, np.float32), deterministic=True)
     return float(forces.mean()), float(forces.std()), float(action[0])
@@ -174,9 +191,7 @@ def test_every_ancestor_learns_and_shows_its_temperature(kind):
     model = QARL("rlsuite/WindyPoint-v0", adversary=kind, performance=-1e9, env_kwargs=SHORT, **SMALL)
     before = [player.learner.flat["actor"].data.clone() for player in model.players]
     model.learn(1800)
-    moved = [
-        not torch.equal(a, p.learner.flat["actor"].data) for a, p in zip(before, model.players, strict=True)
-    ]
+    moved = [not torch.equal(a, p.learner.flat["actor"].data) for a, p in zip(before, model.players, strict=True)]
     assert moved == [True, kind not in ("none", "random")]
     shown = model.players[AGENT].buffer.obs[: model.players[AGENT].buffer.filled, :, -1]
     log_alpha = model.players[ADVERSARY].learner.flat["alpha"].data
@@ -201,9 +216,7 @@ def test_the_force_curriculum_limits_what_is_executed():
     model = QARL("rlsuite/WindyPoint-v0", adversary="force", performance=1e9, env_kwargs=SHORT, **SMALL)
     game, given = model.venv.match.game, []
     original = game.step
-    game.step = lambda actions: (
-        given.append((actions[1].clone(), model.venv.match.limit.clone())) or original(actions)
-    )
+    game.step = lambda actions: given.append((actions[1].clone(), model.venv.match.limit.clone())) or original(actions)
     model.learn(900)
     assert len(given) == 300 and all((force.abs() <= limit + 1e-6).all() for force, limit in given)
     assert (
@@ -213,8 +226,7 @@ def test_the_force_curriculum_limits_what_is_executed():
 
 def test_a_task_too_hard_keeps_the_temperature_and_an_easy_one_lowers_it():
     hard, easy = (
-        QARL("rlsuite/WindyPoint-v0", performance=xi, **{**SMALL, "num_envs": 15}).learn(6000)
-        for xi in (1e6, -1e6)
+        QARL("rlsuite/WindyPoint-v0", performance=xi, **{**SMALL, "num_envs": 15}).learn(6000) for xi in (1e6, -1e6)
     )
     assert hard.teacher.concentration == 50.0 and not hard.teacher.reached
     assert easy.teacher.concentration < 45.0 and easy.temperature == easy.teacher.mean
@@ -255,9 +267,7 @@ def test_a_loaded_model_predicts_and_plays_without_its_environment(tmp_path):
     loaded = QARL.load(tmp_path / "model", device="cpu")
     assert len(loaded.players[ADVERSARY].buffer) == 0 and loaded.temperature == model.temperature
     obs = np.random.default_rng(0).normal(size=(5, 11))
-    np.testing.assert_array_equal(
-        loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0]
-    )
+    np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
     assert np.isfinite(evaluate(model, "Hopper-v5", episodes=2).returns).all()
     game = QARL(MujocoPool("Hopper-v5", 3, num_threads=1), **SMALL).venv
     pushed = evaluate(model, Versus(game.match, AGENT, loaded.act_adversary), episodes=3).returns
@@ -297,10 +307,17 @@ def test_bad_games_are_refused(env, settings, message):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("adversary", "quantum"), ("performance", float("nan")), ("max_kl", 0.0), ("rate", -1.0), ("tau", 0.0),
-        ("teacher_samples", 0), ("steps_per_update", 0), ("linear_fraction", 1.5), ("ent_coef", "often"),
+        ("adversary", "quantum"),
+        ("performance", float("nan")),
+        ("max_kl", 0.0),
+        ("rate", -1.0),
+        ("tau", 0.0),
+        ("teacher_samples", 0),
+        ("steps_per_update", 0),
+        ("linear_fraction", 1.5),
+        ("ent_coef", "often"),
     ],
-)  # fmt: skip
+)
 def test_bad_values_are_named(field, value):
     with pytest.raises(ValueError, match=field):
         QARLConfig(**{field: value})

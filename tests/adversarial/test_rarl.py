@@ -15,9 +15,16 @@ from rlsuite_envs.mujoco import MujocoPool
 from rlsuite_envs.mujoco.two_player import ForcedPool
 
 SMALL = {
-    "num_envs": 4, "n_steps": 32, "batch_size": 64, "n_epochs": 2, "net_arch": (16,), "device": "cpu", "seed": 3,
-    "normalize_obs": True, "normalize_reward": True,
-}  # fmt: skip
+    "num_envs": 4,
+    "n_steps": 32,
+    "batch_size": 64,
+    "n_epochs": 2,
+    "net_arch": (16,),
+    "device": "cpu",
+    "seed": 3,
+    "normalize_obs": True,
+    "normalize_reward": True,
+}
 
 
 @pytest.mark.parametrize("n_pro_updates", [1, 3])
@@ -43,9 +50,7 @@ class Watched(RARL):
         after = frozen()
         self.log = getattr(self, "log", [])
         weights = tuple(not torch.equal(a, b) for a, b in zip(before[0], after[0], strict=True))
-        norms = tuple(
-            any(not torch.equal(a[k], b[k]) for k in a) for a, b in zip(before[1], after[1], strict=True)
-        )
+        norms = tuple(any(not torch.equal(a[k], b[k]) for k in a) for a, b in zip(before[1], after[1], strict=True))
         self.log.append((weights, norms))
         return result
 
@@ -69,9 +74,7 @@ def test_episode_statistics_are_the_protagonists_and_whole():
 
 def test_it_finds_a_saddle_point():
     settings = {**SMALL, "num_envs": 16, "n_epochs": 10, "normalize_obs": False, "normalize_reward": False}
-    model = RARL(
-        "rlsuite/ProbeSaddle-v0", **settings, learning_rate=3e-3, adv_fraction=1.0, log_std_init=-1.0
-    )
+    model = RARL("rlsuite/ProbeSaddle-v0", **settings, learning_rate=3e-3, adv_fraction=1.0, log_std_init=-1.0)
     model.learn(16_000)
     rows, kernel = torch.zeros(1, 1), model.venv.match.game.kernel
     found = [parts.policy.distribution(rows).mode().item() for parts in (model.parts, model.adversary)]
@@ -108,9 +111,7 @@ def test_a_loaded_model_predicts_and_plays_without_its_environment(tmp_path):
     model.save(tmp_path / "model")
     loaded = RARL.load(tmp_path / "model", device="cpu")
     obs = np.random.default_rng(0).normal(size=(5, 11))
-    np.testing.assert_array_equal(
-        loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0]
-    )
+    np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
     assert loaded.action_space.shape == (3,) and loaded.adversary_space.shape == (2,)
     assert loaded.adversary_space.high[0] == 1.25  # a quarter of 5 N
     game = ForcedPool("Hopper-v5", 2)
@@ -132,9 +133,7 @@ def test_it_is_used_and_evaluated_in_the_plain_task():
 
 def test_callbacks_see_the_protagonists_rewards():
     rewards = []
-    RARL("InvertedPendulum-v5", **SMALL).learn(
-        256, callback=lambda local, _: rewards.extend(local["rewards"]) or True
-    )
+    RARL("InvertedPendulum-v5", **SMALL).learn(256, callback=lambda local, _: rewards.extend(local["rewards"]) or True)
     assert len(rewards) == 256 and min(rewards) >= 0
     stopped = RARL("InvertedPendulum-v5", **SMALL).learn(256, callback=lambda local, _: False)
     assert stopped.num_timesteps == 4

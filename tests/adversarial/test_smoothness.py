@@ -22,8 +22,13 @@ from rlsuite.core.types import PolicyBatch
 from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
 
 SMALL: dict[str, Any] = {
-    "num_envs": 2, "n_steps": 32, "normalize_obs": True, "seed": 4, "device": "cpu", "sa_steps": 2,
-}  # fmt: skip
+    "num_envs": 2,
+    "n_steps": 32,
+    "normalize_obs": True,
+    "seed": 4,
+    "device": "cpu",
+    "sa_steps": 2,
+}
 BOX, DISCRETE = spaces.Box(-1, 1, (3,), np.float32), spaces.Discrete(4)
 
 
@@ -31,9 +36,7 @@ def make_parts(backend: str, space: spaces.Space[Any], **settings: Any) -> on_po
     torch.manual_seed(3)
     config = PPOConfig(backend=backend, batch_size=8, n_steps=8, **settings)
     side = Side(5, action_spec(space), torch.device("cpu"), 1)
-    parts = on_policy.build(
-        side, config, partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config)
-    )
+    parts = on_policy.build(side, config, partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config))
     with torch.no_grad():  # a policy that depends on the state, with unequal deviations
         parts.flat.data.mul_(1.0).add_(0.2 * torch.randn(len(parts.flat.data)))
     return parts
@@ -104,9 +107,7 @@ def test_a_linear_policy_is_pushed_to_the_corner(backend: str) -> None:
     config = PPOConfig(backend=backend, batch_size=8, n_steps=8, net_arch=())
     space = spaces.Box(-1, 1, (1,), np.float32)
     side = Side(5, action_spec(space), torch.device("cpu"), 1)
-    parts = on_policy.build(
-        side, config, partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config)
-    )
+    parts = on_policy.build(side, config, partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config))
     weight = torch.tensor([[1.0, -2.0, 0.5, 3.0, -1.0]])
     (linear,) = (m for m in parts.policy.actor.modules() if isinstance(m, torch.nn.Linear))
     with torch.no_grad():
@@ -115,9 +116,7 @@ def test_a_linear_policy_is_pushed_to_the_corner(backend: str) -> None:
         parts.policy.log_std.fill_(0.3)
     batch = parts.backend.prepare(make_batch(space)) if backend == "torch" else make_batch(space).numpy()
     parts.flat.zero_grad()
-    value = regularizer(parts, eps=0.2, coef=0.5, steps=100)(batch)[
-        "smoothness"
-    ]  # steps that begin the wrong way
+    value = regularizer(parts, eps=0.2, coef=0.5, steps=100)(batch)["smoothness"]  # steps that begin the wrong way
     sigma2 = np.exp(0.6)
     assert float(value) == pytest.approx((0.2 * 7.5) ** 2 / sigma2, rel=0.03)  # end one short of the corner
     assert linear.weight.grad is not None  # d/dw (eps |w|_1)^2 = 2 eps^2 |w|_1 sign(w)

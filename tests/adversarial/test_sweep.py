@@ -65,10 +65,14 @@ def test_summaries() -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"env": "CartPole-v1"}, "MuJoCo tasks"), ({"mass": [0.0]}, "mass scales"), ({"friction": []}, "friction"),
-        ({"body": "tors"}, "did you mean 'torso'"), ({"episodes": 0}, "episodes"), ({"mass": [np.nan]}, "mass"),
+        ({"env": "CartPole-v1"}, "MuJoCo tasks"),
+        ({"mass": [0.0]}, "mass scales"),
+        ({"friction": []}, "friction"),
+        ({"body": "tors"}, "did you mean 'torso'"),
+        ({"episodes": 0}, "episodes"),
+        ({"mass": [np.nan]}, "mass"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(changes, match) -> None:
     values = {"env": "Hopper-v5", "mass": [1.0], "friction": [1.0], "episodes": 1} | changes
     with pytest.raises(ValueError, match=match):

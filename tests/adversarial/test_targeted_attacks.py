@@ -87,9 +87,7 @@ def test_rat_learns_to_imitate(tmp_path) -> None:
     turned = np.abs(AttackedPolicy(mine, attack, eps).predict(obs, deterministic=True)[0] - aim).mean()
     assert turned < 0.4 * plain
     again = RATAttack.fit(mine, wanted, "Pendulum-v1", eps, config)
-    assert all(
-        torch.equal(a, b) for a, b in zip(attack.net.parameters(), again.net.parameters(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(attack.net.parameters(), again.net.parameters(), strict=True))
 
 
 def test_the_outer_gradient_is_that_of_the_unrolled_step() -> None:
@@ -127,10 +125,11 @@ def test_the_outer_gradient_is_that_of_the_unrolled_step() -> None:
     learner.weight_adam = torch.optim.SGD(learner.weight.parameters(), lr=1.0)
     learner.attack.bounded = lambda o, unit, parameters=None: (  # in float64, so that differences can be seen
         torch.func.functional_call(
-            learner.attack.net, parameters or dict(learner.attack.net.named_parameters()),
+            learner.attack.net,
+            parameters or dict(learner.attack.net.named_parameters()),
             ((o - learner.attack.centre) / unit,),
         ).tanh()
-    )  # fmt: skip
+    )
     learner._weights = lambda o: 1 + learner.weight((o - learner.attack.centre) / mine.unit).squeeze(1).tanh()
     learner._outer(obs)
     assert (before - bias).item() == pytest.approx((high - low) / 2e-4, rel=1e-3)

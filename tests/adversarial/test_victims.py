@@ -51,18 +51,13 @@ def theirs(kind: str):
     if kind == "a2c":
         return sb3.A2C("MlpPolicy", "Pendulum-v1", **SMALL)
     cls = {"sac": sb3.SAC, "td3": sb3.TD3, "ddpg": sb3.DDPG}[kind]
-    return cls(
-        "MlpPolicy", normalised("Pendulum-v1"), policy_kwargs={"net_arch": [16]}, buffer_size=100, **SMALL
-    )
+    return cls("MlpPolicy", normalised("Pendulum-v1"), policy_kwargs={"net_arch": [16]}, buffer_size=100, **SMALL)
 
 
 def check(victim: Victim) -> None:
     """Heads are the modes of predict; gradients are those of finite differences; attacks raise no objection."""
     space = victim.observation_space
-    obs = (
-        torch.randn((5, victim.obs_size), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-        * 0.3
-    )
+    obs = torch.randn((5, victim.obs_size), generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 0.3
     raw = obs.numpy().astype(space.dtype)
     predicted, _ = victim.model.predict(raw, deterministic=True)
     heads = victim.heads(torch.as_tensor(raw, dtype=torch.float64))

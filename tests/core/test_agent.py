@@ -72,9 +72,7 @@ def test_callback_stops_training():
     model = make(PPO, "CartPole-v1").learn(10_000, callback=StopTrainingOnMaxEpisodes(max_episodes=4))
     assert model.num_timesteps < 1000
     seen = []
-    make(PPO, "CartPole-v1").learn(
-        256, callback=lambda locals_, globals_: seen.append(locals_["dones"].shape) or True
-    )
+    make(PPO, "CartPole-v1").learn(256, callback=lambda locals_, globals_: seen.append(locals_["dones"].shape) or True)
     assert seen == [(2,)] * 128
 
 
@@ -162,9 +160,7 @@ def test_every_space_trains_and_survives_saving(observation_space, action_space,
     model.save(tmp_path / "model")
     copy = rlsuite.load(tmp_path / "model")
     obs = observation_space.sample()
-    np.testing.assert_array_equal(
-        model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0]
-    )
+    np.testing.assert_array_equal(model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0])
     assert copy.observation_space == observation_space and copy.action_space == action_space
 
 
@@ -179,9 +175,7 @@ def test_save_and_load_give_equal_models(algorithm, tmp_path):
         for name, tensor in tensors.items():
             assert torch.equal(tensor, copy.get_parameters()[part][name]), (part, name)
     obs = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
-    np.testing.assert_array_equal(
-        model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0]
-    )
+    np.testing.assert_array_equal(model.predict(obs, deterministic=True)[0], copy.predict(obs, deterministic=True)[0])
     np.testing.assert_array_equal(model.predict(obs)[0], copy.predict(obs)[0])  # the generators too
     with pytest.raises(ValueError, match="has no environment"):
         copy.learn(10)
@@ -281,23 +275,18 @@ def test_a_model_from_a_gpu_loads_on_a_cpu(algorithm, tmp_path):
     assert saved.meta["device"] == "cpu"
     foreign = torch.zeros(16, dtype=torch.uint8)  # what a CUDA generator's state looks like
     tensors = {
-        name: foreign if name in ("generator/state", "env/rng") else value
-        for name, value in saved.tensors.items()
+        name: foreign if name in ("generator/state", "env/rng") else value for name, value in saved.tensors.items()
     }
     assert sum(value is foreign for value in tensors.values()) == 2
     path = save_checkpoint(tmp_path / "there", meta={**saved.meta, "device": "cuda"}, tensors=tensors)
     loaded = algorithm.load(path, env="rlsuite/Pendulum-v1", device="cpu")
     obs = np.stack([model.observation_space.sample() for _ in range(8)])
-    np.testing.assert_array_equal(
-        loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0]
-    )
+    np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
     assert loaded.num_timesteps == model.num_timesteps
     again = algorithm.load(path, env="rlsuite/Pendulum-v1", device="cpu")
     loaded.learn(64, reset_num_timesteps=False)
     again.learn(64, reset_num_timesteps=False)
     np.testing.assert_array_equal(loaded.predict(obs)[0], again.predict(obs)[0])
-    same = save_checkpoint(
-        tmp_path / "torn", meta=saved.meta, tensors=tensors
-    )  # claims to be from this device
+    same = save_checkpoint(tmp_path / "torn", meta=saved.meta, tensors=tensors)  # claims to be from this device
     with pytest.raises(CheckpointError, match="random state"):
         algorithm.load(same, device="cpu")

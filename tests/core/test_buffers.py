@@ -92,9 +92,7 @@ def test_equals_stable_baselines3_n_step(steps):
     """SB3's buffer on the same data and the same indices; its `dones` is our `terminated`."""
     n_step, rows = 3, 20
     box = spaces.Box(-np.inf, np.inf, (1,), np.float64)
-    theirs = NStepReplayBuffer(
-        rows, box, spaces.Box(-np.inf, np.inf, (2,)), "cpu", 1, n_steps=n_step, gamma=GAMMA
-    )
+    theirs = NStepReplayBuffer(rows, box, spaces.Box(-np.inf, np.inf, (2,)), "cpu", 1, n_steps=n_step, gamma=GAMMA)
     ours = make(rows, 1, n_step=n_step, obs_dtype=torch.float64)
     record = history(steps, 1, 5)
     fill(ours, record)
@@ -119,9 +117,7 @@ def test_numpy_input_dtypes_and_shapes():
     batch = buffer.sample(50)
     assert batch.obs.shape == (50, 2, 3) and batch.obs.dtype == torch.uint8
     assert batch.action.shape == (50,) and batch.action.dtype == torch.int64
-    assert (
-        batch.reward.dtype == batch.discount.dtype == torch.float32 and batch.terminated.dtype == torch.bool
-    )
+    assert batch.reward.dtype == batch.discount.dtype == torch.float32 and batch.terminated.dtype == torch.bool
     assert torch.equal(batch.next_obs, batch.obs + 1)
     assert torch.equal(batch.terminated, batch.action == 3)
 

@@ -240,9 +240,7 @@ def test_wrong_header(saved, tmp_path, change, match):
         load_checkpoint(bad)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "null", "{", "[" * 100_000, "9" * 10_000, b"\xff\xfe", '{"format": 1}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, "9" * 10_000, b"\xff\xfe", '{"format": 1}'])
 def test_wrong_json(saved, tmp_path, text):
     with pytest.raises(CheckpointError, match=r"bad\.zip"):
         load_checkpoint(repack(saved, tmp_path / "bad.zip", meta__json=text))
@@ -270,9 +268,7 @@ def test_wrong_safetensors_with_a_right_checksum(saved, tmp_path, blob):
 
 
 def test_zip_bombs_are_not_unpacked(saved, tmp_path):
-    bomb = repack(
-        saved, tmp_path / "bomb.zip", compression=zipfile.ZIP_DEFLATED, meta__json=b" " * 10_000_000
-    )
+    bomb = repack(saved, tmp_path / "bomb.zip", compression=zipfile.ZIP_DEFLATED, meta__json=b" " * 10_000_000)
     assert bomb.stat().st_size < 100_000
     with pytest.raises(CheckpointError, match="is compressed, which we never do"):
         load_checkpoint(bomb)
@@ -305,9 +301,7 @@ class Bomb:
         return (Path.touch, (Path(self.path),))
 
 
-@pytest.mark.parametrize(
-    "kind", ["pickle", "protocol 0", "torch", "old torch", "in zip", "in meta", "in tensors"]
-)
+@pytest.mark.parametrize("kind", ["pickle", "protocol 0", "torch", "old torch", "in zip", "in meta", "in tensors"])
 def test_pickles_are_never_executed(saved, tmp_path, kind):
     mark, path = tmp_path / "executed", tmp_path / "evil.zip"
     bomb = Bomb(mark)
@@ -423,9 +417,7 @@ except CheckpointError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
 def test_file_size_limit_in_a_process_of_its_own(saved):
     """The kernel stops the write half-way, as a full disk or a quota would."""
-    result = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(saved)], capture_output=True, text=True, timeout=120
-    )
+    result = subprocess.run([sys.executable, "-c", LIMITED, str(saved)], capture_output=True, text=True, timeout=120)
     assert result.returncode == 3, result.stderr
     assert "File too large; the previous checkpoint is intact" in result.stdout
     assert outcome(saved) == "same" and len(list(saved.parent.iterdir())) == 1
@@ -466,9 +458,7 @@ def test_killed_while_saving(tmp_path):
 
 
 def test_old_leftovers_are_swept_and_young_ones_are_not(saved):
-    old, young, other = (
-        saved.with_name(f".{name}.0123.tmp") for name in ("model.zip", "model.zip.x", "another.zip")
-    )
+    old, young, other = (saved.with_name(f".{name}.0123.tmp") for name in ("model.zip", "model.zip.x", "another.zip"))
     for path in (old, young, other):
         path.write_bytes(b"x")
     for path in (old, other):

@@ -104,9 +104,7 @@ def test_bad_reward_is_named():
         collect(Identity(), runner(lambda: Counter(9), lambda: Counter(9, bad=2)), 4, torch.Generator())
     values = torch.zeros(2, 3, 4)
     values[1, 2, 3] = torch.inf
-    with pytest.raises(
-        FloatingPointError, match=r"observation is inf at step 1 .* environment 2 \(number 3\)"
-    ):
+    with pytest.raises(FloatingPointError, match=r"observation is inf at step 1 .* environment 2 \(number 3\)"):
         check_finite("observation", values)
 
 

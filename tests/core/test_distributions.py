@@ -109,9 +109,7 @@ def test_squashed_gaussian_equals_torch():
 
 def test_squashed_density_integrates_to_one():
     grid = torch.linspace(-1 + 1e-6, 1 - 1e-6, 200_001, dtype=torch.float64)[:, None]
-    density = (
-        SquashedGaussian(torch.tensor([0.5]).double(), torch.tensor([-0.7]).double()).log_prob(grid).exp()
-    )
+    density = SquashedGaussian(torch.tensor([0.5]).double(), torch.tensor([-0.7]).double()).log_prob(grid).exp()
     assert torch.trapezoid(density, grid[:, 0]).item() == pytest.approx(1, abs=1e-4)
 
 
@@ -252,9 +250,7 @@ def test_gradients():
     (ours.entropy() + ours.log_prob(torch.zeros(3).long())).sum().backward()
     assert torch.isfinite(logits.grad).all() and bool((logits.grad[:, [1, 3]] == 0).all())
     # Both policies call the action impossible: the ratio is a number, not NaN.
-    assert torch.isfinite(
-        (ours.log_prob(torch.ones(3).long()) - ours.log_prob(torch.ones(3).long())).exp()
-    ).all()
+    assert torch.isfinite((ours.log_prob(torch.ones(3).long()) - ours.log_prob(torch.ones(3).long())).exp()).all()
 
 
 def test_many_forbidden_choices_at_once():

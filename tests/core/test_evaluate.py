@@ -109,8 +109,7 @@ def test_samples_come_from_the_seed_and_leave_the_generators_alone():
     model = PPO("CartPole-v1", n_steps=8, batch_size=8, seed=0, device="cpu")
     own, shared = model.generator.get_state(), torch.get_rng_state()
     one, two, three = (
-        evaluate(model, "CartPole-v1", episodes=5, seed=seed, deterministic=False).returns
-        for seed in (3, 3, 4)
+        evaluate(model, "CartPole-v1", episodes=5, seed=seed, deterministic=False).returns for seed in (3, 3, 4)
     )
     assert np.array_equal(one, two) and not np.array_equal(one, three)
     assert torch.equal(model.generator.get_state(), own) and torch.equal(torch.get_rng_state(), shared)
@@ -161,13 +160,9 @@ def test_tensor_environments():
 
 
 def test_bad_numbers_are_located():
-    with pytest.raises(
-        FloatingPointError, match="reward is inf at step 2 of the evaluation in environment 0"
-    ):
+    with pytest.raises(FloatingPointError, match="reward is inf at step 2 of the evaluation in environment 0"):
         evaluate(Constant(), vector(3, 3, bad_reward=2), episodes=2)
-    with pytest.raises(
-        FloatingPointError, match=r"observation is nan at step 1 .*environment 0 \(index \[1\]\)"
-    ):
+    with pytest.raises(FloatingPointError, match=r"observation is nan at step 1 .*environment 0 \(index \[1\]\)"):
         evaluate(Constant(), vector(3, 3, bad_obs=1), episodes=2)
     with pytest.raises(FloatingPointError, match="action is nan at step 0"):
         evaluate(Constant(np.nan), vector(3), episodes=1)

@@ -36,9 +36,7 @@ def test_every_space(name, tmp_path):
 
 
 def test_trained_normaliser_and_clipping_are_in_the_file(tmp_path):
-    model = PPO(
-        "Pendulum-v1", num_envs=4, n_steps=64, normalize_obs=True, device="cpu", learning_rate=0.05
-    ).learn(1024)
+    model = PPO("Pendulum-v1", num_envs=4, n_steps=64, normalize_obs=True, device="cpu", learning_rate=0.05).learn(1024)
     path = model.export(tmp_path / "pendulum")
     obs = np.random.default_rng(0).uniform(-8, 8, (64, 3)).astype(np.float32)
     expected, _ = model.predict(obs, deterministic=True)

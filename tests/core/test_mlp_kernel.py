@@ -25,9 +25,7 @@ def twin(space, *, arch=(16, 8), activation="tanh", median=None, seed=0, obs_siz
     pair = []
     for _ in range(2):
         torch.manual_seed(seed)
-        policy = ActorCritic(
-            obs_size, action_spec(space), net_arch=arch, activation=activation, median=median
-        )
+        policy = ActorCritic(obs_size, action_spec(space), net_arch=arch, activation=activation, median=median)
         pair.append((policy, FlatParameters(policy)))
     return pair
 
@@ -61,9 +59,7 @@ def test_heads_and_gradients_equal_autograd(space, masked, activation, median, a
     rng = np.random.default_rng(1)
     weights = [rng.standard_normal(33).astype(np.float32) for _ in range(3)]
     heads = policy.heads(obs, action, mask)
-    total = (heads.log_prob * torch.from_numpy(weights[0])).sum() + (
-        heads.value * torch.from_numpy(weights[1])
-    ).sum()
+    total = (heads.log_prob * torch.from_numpy(weights[0])).sum() + (heads.value * torch.from_numpy(weights[1])).sum()
     total = total - 0.3 * heads.entropy.expand(33).sum()
     if median is not None:
         total = total + (heads.median * torch.from_numpy(weights[2])).sum()
@@ -108,9 +104,7 @@ def test_ten_updates_equal_torch():
     (policy, flat), (other, other_flat) = twin(BOX)
     start = flat.data.clone()
     obs, action, _ = samples(BOX, 64)
-    batch = PolicyBatch(
-        obs, action, torch.full((64,), -4.0), torch.zeros(64), torch.randn(64), torch.randn(64)
-    )
+    batch = PolicyBatch(obs, action, torch.full((64,), -4.0), torch.zeros(64), torch.randn(64), torch.randn(64))
     reference = torch.optim.Adam(policy.parameters(), lr=3e-4, eps=1e-5)
     mine, numpy = (
         FlatAdam(other_flat, numpy=True),

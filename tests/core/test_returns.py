@@ -54,15 +54,11 @@ def test_truncation_identity(seed, steps, envs, gamma, gae_lambda):
     shape = (steps, envs)
     terminated, truncated = torch.zeros(shape, dtype=torch.bool), flags(seed, shape, 0.3)[1]
     value = torch.full(shape, 1 / (1 - gamma))
-    advantage, return_ = gae(
-        torch.ones(shape), value, value, terminated, truncated, gamma=gamma, gae_lambda=gae_lambda
-    )
+    advantage, return_ = gae(torch.ones(shape), value, value, terminated, truncated, gamma=gamma, gae_lambda=gae_lambda)
     torch.testing.assert_close(advantage, torch.zeros(shape), atol=2e-4, rtol=0)
     torch.testing.assert_close(return_, value, atol=2e-4, rtol=0)
     if truncated.any():  # the trap: a time limit taken for a terminal state
-        merged, _ = gae(
-            torch.ones(shape), value, value, truncated, truncated, gamma=gamma, gae_lambda=gae_lambda
-        )
+        merged, _ = gae(torch.ones(shape), value, value, truncated, truncated, gamma=gamma, gae_lambda=gae_lambda)
         torch.testing.assert_close(merged[truncated], (1 - value)[truncated])
 
 
@@ -119,9 +115,7 @@ def test_device_scan_equals_row_scan(seed, steps, envs):
     """Both ways of solving the recursion, against a loop in Python's own doubles."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(steps, envs, generator=generator)
-    decay = torch.rand(steps, envs, generator=generator) * (
-        torch.rand(steps, envs, generator=generator) > 0.2
-    )
+    decay = torch.rand(steps, envs, generator=generator) * (torch.rand(steps, envs, generator=generator) > 0.2)
     expected, last = np.zeros((steps, envs)), np.zeros(envs)
     for t in reversed(range(steps)):
         last = x[t].double().numpy() + decay[t].double().numpy() * last

@@ -90,9 +90,10 @@ def test_nobody_draws_what_another_draws():
     qarl, rarl = QARL("InvertedPendulum-v5", **SMALL), RARL("InvertedPendulum-v5", **SMALL)
     atla = ATLA("InvertedPendulum-v5", **SMALL)
     for mine, theirs in (
-        (qarl.players[0].generator, qarl.players[1].generator), (rarl.generator, rarl.adversary_generator),
+        (qarl.players[0].generator, qarl.players[1].generator),
+        (rarl.generator, rarl.adversary_generator),
         (atla.generator, atla.adversary_generator),
-    ):  # fmt: skip
+    ):
         assert len(set(draws_of(mine, theirs))) == 2
     ppo = PPO("rlsuite/CartPole-v1", **SMALL)
     ppo.start_runner()

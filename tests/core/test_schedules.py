@@ -24,11 +24,7 @@ def test_linear_and_cosine_by_hand():
     assert [parse_schedule("linear:4")(p) for p in (1, 0.5, 0.25, 0)] == [4, 2, 1, 0]
     assert parse_schedule("linear:3e-4:1e-5")(0.0) == 1e-5
     cosine = parse_schedule("cosine:4:2")
-    assert (
-        cosine(1.0) == pytest.approx(4)
-        and cosine(0.0) == pytest.approx(2)
-        and cosine(0.5) == pytest.approx(3)
-    )
+    assert cosine(1.0) == pytest.approx(4) and cosine(0.0) == pytest.approx(2) and cosine(0.5) == pytest.approx(3)
     assert cosine(0.75) == pytest.approx(3 + math.cos(math.pi / 4))
     # Flat at both ends, unlike the line.
     assert 4 - cosine(0.99) < 1e-3 < 4 - parse_schedule("linear:4:2")(0.99)

@@ -96,9 +96,7 @@ def test_memory_is_bounded_without_changing_the_answer(monkeypatch):
     whole = bootstrap_interval(values)
     monkeypatch.setattr(statistics, "_CHUNK", 1000)
     chunked = bootstrap_interval(values)
-    assert chunked.low == pytest.approx(whole.low, abs=0.02) and chunked.high == pytest.approx(
-        whole.high, abs=0.02
-    )
+    assert chunked.low == pytest.approx(whole.low, abs=0.02) and chunked.high == pytest.approx(whole.high, abs=0.02)
 
 
 def test_single_value_and_text():

@@ -136,10 +136,7 @@ def test_a_learned_opponent_is_frozen_and_sees_raw_observations():
     assert adversary.action_space.shape == (2,)
     assert model.obs_norm.count == count and torch.equal(model.obs_norm.mean, mean)
     assert torch.equal(model.parts.flat.data, weights)
-    sides = [
-        Versus(ForcedPool("Hopper-v5", 2), AGENT, who)
-        for who in (None, Learned(adversary, deterministic=True))
-    ]
+    sides = [Versus(ForcedPool("Hopper-v5", 2), AGENT, who) for who in (None, Learned(adversary, deterministic=True))]
     quiet, pushed = (evaluate(model, side, episodes=4).returns for side in sides)
     assert not np.array_equal(quiet, pushed)
 
@@ -147,9 +144,7 @@ def test_a_learned_opponent_is_frozen_and_sees_raw_observations():
 def test_stable_baselines3_trains_either_side_and_sits_on_it():
     model = PPO(Versus(ForcedPool("Hopper-v5", 2), AGENT), **SMALL)
     theirs = Versus(ForcedPool("Hopper-v5", 2), ADVERSARY, Learned(model))
-    adversary = SB3PPO(
-        "MlpPolicy", as_vec_env(theirs), n_steps=32, batch_size=32, device="cpu", seed=0
-    ).learn(128)
+    adversary = SB3PPO("MlpPolicy", as_vec_env(theirs), n_steps=32, batch_size=32, device="cpu", seed=0).learn(128)
     mine = Versus(ForcedPool("Hopper-v5", 2), AGENT, Learned(adversary))
     again = SB3PPO("MlpPolicy", as_vec_env(mine), n_steps=32, batch_size=32, device="cpu", seed=0).learn(128)
     assert again.action_space.shape == (3,) and adversary.action_space.shape == (2,)

@@ -99,9 +99,7 @@ def test_actions(id: str, action: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         env.step(action)
     after = env.state_dict()
-    assert all(
-        np.array_equal(before[name], after[name]) for name in before
-    )  # a refused action changes nothing
+    assert all(np.array_equal(before[name], after[name]) for name in before)  # a refused action changes nothing
 
 
 def test_actions_of_single_environments() -> None:

@@ -188,9 +188,7 @@ def test_pictures_are_gymnasiums(kind: Any) -> None:
 
 
 def test_vector_pictures_show_each_environment() -> None:
-    env = gym.make_vec(
-        "rlsuite/CartPole-v1", num_envs=3, render_mode="rgb_array", init_low=-0.2, init_high=0.2
-    )
+    env = gym.make_vec("rlsuite/CartPole-v1", num_envs=3, render_mode="rgb_array", init_low=-0.2, init_high=0.2)
     env.reset(seed=0)
     pictures = env.render()
     assert pictures is not None
@@ -202,9 +200,7 @@ def test_gradients_of_pendulum_are_right() -> None:
     kernel = Pendulum(dtype=torch.float64)
     state = kernel.initial_state(5, torch.Generator().manual_seed(0))
 
-    def outcome(
-        theta: torch.Tensor, theta_dot: torch.Tensor, action: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
+    def outcome(theta: torch.Tensor, theta_dot: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, ...]:
         next_state, reward, _ = kernel.advance(type(state)(theta, theta_dot, state.torque), action)
         return next_state.theta, next_state.theta_dot, reward
 

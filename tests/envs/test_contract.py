@@ -87,9 +87,7 @@ def test_importing_is_light_and_registers_once() -> None:
 
 
 def test_an_id_can_name_its_module_and_needs_no_import() -> None:
-    code = (
-        "import gymnasium; print(gymnasium.make('rlsuite_envs:rlsuite/CartPole-v1').reset(seed=0)[0].shape)"
-    )
+    code = "import gymnasium; print(gymnasium.make('rlsuite_envs:rlsuite/CartPole-v1').reset(seed=0)[0].shape)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "(4,)"
 
@@ -99,9 +97,7 @@ def test_the_table_agrees_with_the_kernels(entry: Any) -> None:
     env: Any = gym.make_vec(entry.id, num_envs=2)
     assert isinstance(env, TensorVectorEnv)
     assert env.kernel.max_episode_steps == env.max_episode_steps
-    assert entry.max_episode_steps == (
-        None if hasattr(env.kernel.params, "horizon") else env.max_episode_steps
-    )
+    assert entry.max_episode_steps == (None if hasattr(env.kernel.params, "horizon") else env.max_episode_steps)
     assert entry.id.startswith(f"rlsuite/{type(env.kernel).__name__}-")
     assert type(env.kernel).__doc__
 
@@ -114,14 +110,10 @@ def test_registering_keeps_what_is_there() -> None:
 
 def test_pictures_need_no_screen() -> None:
     make = "gym.make('rlsuite/Acrobot-v1', render_mode='rgb_array')"
-    code = (
-        f"import gymnasium as gym, rlsuite_envs; env = {make}; env.reset(seed=0); print(env.render().shape)"
-    )
+    code = f"import gymnasium as gym, rlsuite_envs; env = {make}; env.reset(seed=0); print(env.render().shape)"
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     screenless = {key: value for key, value in os.environ.items() if key not in screens}
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=screenless
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=screenless)
     assert run.stdout.strip().endswith("(500, 500, 3)")
 
 

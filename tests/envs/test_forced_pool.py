@@ -35,9 +35,7 @@ def test_no_force_is_the_plain_task_bit_for_bit(id: str) -> None:
     size = forced.single_action_space[1].shape[0]
     want = play(plain, 60, None)
     assert_equal(want, play(forced, 60, lambda t: np.zeros((3, size)) if t % 2 else None))
-    assert_equal(
-        want, play(ForcedPool(id, 3, num_threads=1, adv_fraction=0.0), 60, lambda t: np.full((3, size), 9.0))
-    )
+    assert_equal(want, play(ForcedPool(id, 3, num_threads=1, adv_fraction=0.0), 60, lambda t: np.full((3, size), 9.0)))
 
 
 @pytest.mark.parametrize("id", PUSHES)

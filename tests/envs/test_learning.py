@@ -16,9 +16,7 @@ from rlsuite_zoo.random_policy import RandomPolicy
 EPISODES = 64
 MOST_STEPS = 150_000
 FAMILIES = ("inventory", "cheap_talk", "coverage", "mazes")
-HARD = (
-    "mazes.billiard:Billiard"  # Curling's dynamics; PPO needs more than MOST_STEPS to hit a hole on purpose
-)
+HARD = "mazes.billiard:Billiard"  # Curling's dynamics; PPO needs more than MOST_STEPS to hit a hole on purpose
 OURS = [e for e in KERNELS if e.kernel.partition(".")[0] in FAMILIES and e.kernel != HARD]
 IDS = list({e.kernel: e.id for e in reversed(OURS)}.values())[::-1]  # one of every kernel
 DENSE: dict[str, dict[str, Any]] = {
@@ -43,9 +41,16 @@ def test_ppo_beats_random_play(id: str) -> None:
     env = make_vector_env(id, 64, env_kwargs=constants)
     random = evaluate(RandomPolicy(env, 0), env, episodes=EPISODES, seed=1).returns
     agent = algorithm("ppo")(
-        id, num_envs=64, n_steps=32, batch_size=256, learning_rate=1e-3, normalize_obs=True,
-        normalize_reward=True, env_kwargs=constants, seed=0,
-    )  # fmt: skip
+        id,
+        num_envs=64,
+        n_steps=32,
+        batch_size=256,
+        learning_rate=1e-3,
+        normalize_obs=True,
+        normalize_reward=True,
+        env_kwargs=constants,
+        seed=0,
+    )
     ahead = False
     while not ahead and agent.num_timesteps < MOST_STEPS:
         agent.learn(24_000, reset_num_timesteps=False, log_interval=None)

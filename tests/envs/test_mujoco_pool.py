@@ -190,9 +190,7 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("id", "arguments", "error", "message"), BAD_ARGUMENTS)
-def test_bad_arguments_are_refused(
-    id: str, arguments: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_bad_arguments_are_refused(id: str, arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         MujocoPool(id, **arguments)
 

@@ -20,9 +20,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [(id, {}) for id in PROBES] + [
 ]
 
 
-def play(
-    id: str, kwargs: dict[str, Any], *, random: bool, gamma: float = 0.9, num: int = 2000
-) -> tuple[Any, ...]:
+def play(id: str, kwargs: dict[str, Any], *, random: bool, gamma: float = 0.9, num: int = 2000) -> tuple[Any, ...]:
     """First observations, discounted and plain returns of one episode of num copies."""
     env: Any = gym.make_vec(id, num_envs=num, device="cpu", **kwargs)
     obs, info = env.reset(seed=0)
@@ -53,13 +51,9 @@ def test_the_best_actions_earn_the_optimal_return_and_the_true_value(id: str, kw
 
 
 @pytest.mark.parametrize(("id", "kwargs"), VARIANTS)
-def test_random_actions_earn_the_random_return_and_never_more_than_the_best(
-    id: str, kwargs: dict[str, Any]
-) -> None:
+def test_random_actions_earn_the_random_return_and_never_more_than_the_best(id: str, kwargs: dict[str, Any]) -> None:
     kernel, first, discounted, plain = play(id, kwargs, random=True)
-    assert plain.mean().item() == pytest.approx(
-        kernel.random_return, abs=5 * plain.std().item() / 2000**0.5 + 1e-5
-    )
+    assert plain.mean().item() == pytest.approx(kernel.random_return, abs=5 * plain.std().item() / 2000**0.5 + 1e-5)
     assert (discounted <= kernel.true_value(first, 0.9) + 1e-5).all()
 
 

@@ -157,9 +157,7 @@ def test_autoreset_equals_gymnasiums_same_step_mode() -> None:
             mask = info["_final_obs"]
             np.testing.assert_array_equal(mask, their_info["_final_obs"])
             np.testing.assert_array_equal(info["_final_info"], their_info["_final_info"])
-            np.testing.assert_array_equal(
-                info["final_obs"][mask], np.stack(list(their_info["final_obs"][mask]))
-            )
+            np.testing.assert_array_equal(info["final_obs"][mask], np.stack(list(their_info["final_obs"][mask])))
         terminations, truncations = terminations + terminated.sum(), truncations + truncated.sum()
         quiet += "final_obs" not in info
     assert terminations > 5

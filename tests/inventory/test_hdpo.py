@@ -37,9 +37,14 @@ def weights(model: HDPO) -> Tensor:
 @pytest.mark.parametrize(("lead_time", "penalty"), [(1, 4), (4, 9)])
 def test_base_stock_level_is_the_quantile_of_demand_over_the_lead_time(lead_time: int, penalty: int) -> None:
     model = HDPO(
-        f"rlsuite/SingleStore-L{lead_time}-p{penalty}-v0", network="base_stock", num_envs=512, n_steps=30,
-        env_kwargs={"actions": "orders"}, device="cpu", learning_rate="cosine:0.1:1e-3",
-    )  # fmt: skip
+        f"rlsuite/SingleStore-L{lead_time}-p{penalty}-v0",
+        network="base_stock",
+        num_envs=512,
+        n_steps=30,
+        env_kwargs={"actions": "orders"},
+        device="cpu",
+        learning_rate="cosine:0.1:1e-3",
+    )
     model.learn(512 * 30 * 200, log_interval=None)
     (parameter,) = model.policy.parameters()
     level = 5 * float(softplus(parameter))
@@ -58,9 +63,7 @@ def test_lost_sales_within_two_percent_of_the_optimum() -> None:
     model = HDPO("rlsuite/LostSales-L4-p4-v0", num_envs=512, seed=1, device="cpu")
     model.learn(512 * 50 * 800, log_interval=None)
     kernel: Any = make_kernel("rlsuite_envs.inventory.stores:LostSales", preset="L4-p4")
-    result = long_run_cost(
-        kernel, lambda rows: model._act(rows, None, True), scenarios=4096, periods=1000, warm_up=100
-    )
+    result = long_run_cost(kernel, lambda rows: model._act(rows, None, True), scenarios=4096, periods=1000, warm_up=100)
     assert 4.729 - 3 * result.standard_error < result.mean < 1.02 * 4.729
 
 
@@ -241,8 +244,16 @@ def test_episodes_that_end_on_a_date_are_simulated_whole() -> None:
 def test_a_network_learns_more_than_the_newsvendor_earns() -> None:
     """Newsvendor with the true mean earns 832.8 a run of 30 periods here (published), perfect information 1023.9."""
     model = HDPO(
-        "rlsuite/SupplyNetwork-serial-stationary-backlog-v0", num_envs=64, seed=0, n_steps=30, restart=1.0,
-        dev_periods=30, dev_warm_up=0, dev_scenarios=512, hidden=(32, 32), learning_rate="cosine:1e-2:1e-4",
-    ).learn(64 * 30 * 250)  # fmt: skip
+        "rlsuite/SupplyNetwork-serial-stationary-backlog-v0",
+        num_envs=64,
+        seed=0,
+        n_steps=30,
+        restart=1.0,
+        dev_periods=30,
+        dev_warm_up=0,
+        dev_scenarios=512,
+        hidden=(32, 32),
+        learning_rate="cosine:1e-2:1e-4",
+    ).learn(64 * 30 * 250)
     profit = -30 * float(model.learner.best_cost)
     assert 870 < profit < 1023.9

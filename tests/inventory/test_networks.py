@@ -111,9 +111,7 @@ def test_gradients_survive_a_trace_of_stock(name: str, policy: str, size: float)
     network = make_policy(policy, layout)
     total = torch.zeros(())
     for _ in range(3):
-        state, reward, _ = kernel.advance(
-            state, network(kernel.observe(state)), torch.ones(64, layout_demands(kernel))
-        )
+        state, reward, _ = kernel.advance(state, network(kernel.observe(state)), torch.ones(64, layout_demands(kernel)))
         total = total - reward.sum()
     total.backward()
     for part, parameter in network.named_parameters():

@@ -177,9 +177,7 @@ def test_planning_beats_the_greedy_rule() -> None:
         state, total, memory = kernel.initial_state(3, rng), np.zeros(3), None
         for _ in range(40):
             action, memory = rule.predict(kernel.observe(state).numpy(), memory)
-            state, reward, _ = kernel.advance(
-                state, torch.tensor(action), kernel.sample_exogenous(state, rng)
-            )
+            state, reward, _ = kernel.advance(state, torch.tensor(action), kernel.sample_exogenous(state, rng))
             total += reward.numpy()
         return total
 

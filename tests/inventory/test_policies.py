@@ -81,9 +81,7 @@ def test_heuristics_earn_their_published_profits(scenario: str, monkeypatch: pyt
     kernel = network(scenario)
     means = [kernel.params.base_demand(t)[0] for t in range(30)]
     # The package draws one Poisson number per period from NumPy's default generator with the episode's seed.
-    paths = torch.tensor(
-        [[float(rng.poisson(mean)) for mean in means] for rng in map(np.random.default_rng, SEEDS)]
-    )
+    paths = torch.tensor([[float(rng.poisson(mean)) for mean in means] for rng in map(np.random.default_rng, SEEDS)])
     demand = paths.double()
     for policy, profit in zip(published(kernel), ANCHORS[scenario], strict=True):
         played = play(kernel, policy, lambda state, t: demand[:, t : t + 1], len(SEEDS))
@@ -102,9 +100,7 @@ def test_predict_earns_them_in_the_package_itself(scenario: str) -> None:
     for policy, profit in zip(published(kernel), ANCHORS[scenario], strict=True):
         profits = []
         for seed in SEEDS:
-            env = package.CoreEnv(
-                scenario=name, demand_config={"effects": effects, "base_mu": 20}, backlog=True
-            )
+            env = package.CoreEnv(scenario=name, demand_config={"effects": effects, "base_mu": 20}, backlog=True)
             obs, _ = env.reset(seed=seed)
             total, memory, truncated = 0.0, None, False
             while not truncated:
@@ -113,9 +109,7 @@ def test_predict_earns_them_in_the_package_itself(scenario: str) -> None:
                 total += reward
             profits.append(total)
         # Observations are float32 here; (s, S) may meet a tie of position and s on the other side.
-        assert np.mean(profits) == pytest.approx(
-            profit, abs=1.0 if isinstance(policy, EconomicOrder) else 0.02
-        )
+        assert np.mean(profits) == pytest.approx(profit, abs=1.0 if isinstance(policy, EconomicOrder) else 0.02)
 
 
 # --- Known optima
@@ -266,9 +260,7 @@ def test_informed_forecasts_see_trend_season_shock_and_sentiment() -> None:
 @pytest.mark.parametrize("forecast", ["informed", "moving", "holt"])
 @pytest.mark.parametrize("options", [{}, {"action": "orders", "observation": "raw"}])
 def test_predict_reads_the_state_back_from_observations(forecast: str, options: dict[str, str]) -> None:
-    kernel = make_kernel(
-        SupplyNetwork, scenario="divergent-shock-goodwill-backlog", dtype="float64", **options
-    )
+    kernel = make_kernel(SupplyNetwork, scenario="divergent-shock-goodwill-backlog", dtype="float64", **options)
     policy, rng = Newsvendor(kernel, forecast), torch.Generator().manual_seed(5)
     state, memory, kept = kernel.initial_state(7, rng), policy.begin(7), None
     for _ in range(12):
@@ -276,9 +268,7 @@ def test_predict_reads_the_state_back_from_observations(forecast: str, options: 
         predicted, kept = policy.predict(kernel.observe(state).numpy(), kept)
         np.testing.assert_allclose(predicted, action.numpy(), rtol=2e-5, atol=2e-4)
         state, _, _ = kernel.advance(state, action, kernel.sample_exogenous(state, rng))
-    single, _ = policy.predict(
-        kernel.observe(state)[0].numpy(), None if kept is None else tuple(x[:1] for x in kept)
-    )
+    single, _ = policy.predict(kernel.observe(state)[0].numpy(), None if kept is None else tuple(x[:1] for x in kept))
     assert single.shape == (11,)
 
 

@@ -81,9 +81,7 @@ def tiny(**changes: Any) -> SupplyNetwork:
     return network("serial-stationary-backlog", topology=Topology(nodes, links), horizon=3, **changes)
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"backlog": False}, {"alpha": 0.8}, {"fixed": 1.5}, {"shortage": 0.0}]
-)
+@pytest.mark.parametrize("changes", [{}, {"backlog": False}, {"alpha": 0.8}, {"fixed": 1.5}, {"shortage": 0.0}])
 @pytest.mark.parametrize("demand", [(1.0, 3.0, 2.0), (4.0, 0.0, 3.0)])
 def test_the_oracle_is_the_best_of_all_orders(changes: dict[str, Any], demand: tuple[float, ...]) -> None:
     kernel, wanted = tiny(**changes), np.reshape(demand, (1, 3, 1))
@@ -210,13 +208,9 @@ def test_samples_are_stratified_and_the_same_every_time() -> None:
     policy = StochasticProgramme(kernel, paths=5, random_periods=2)
     mean = np.full((4, 1), 20.0)
     demand = policy._demand(mean, 3)
-    np.testing.assert_array_equal(
-        demand, StochasticProgramme(kernel, paths=5, random_periods=2)._demand(mean, 3)
-    )
+    np.testing.assert_array_equal(demand, StochasticProgramme(kernel, paths=5, random_periods=2)._demand(mean, 3))
     assert demand.shape == (5, 4, 1)
-    np.testing.assert_array_equal(
-        np.sort(demand[:, 0, 0] // 8.0), np.arange(5.0)
-    )  # uniform on [0, 40]: fifths of it
+    np.testing.assert_array_equal(np.sort(demand[:, 0, 0] // 8.0), np.arange(5.0))  # uniform on [0, 40]: fifths of it
     np.testing.assert_array_equal(demand[:, 2:], 20.0)
 
 

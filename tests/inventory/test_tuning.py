@@ -27,9 +27,7 @@ def one_thread() -> Any:
 
 def test_a_grid_finds_the_best_capped_base_stock() -> None:
     kernel = make_kernel(LostSales, preset="L4-p9", dtype="float64", actions="orders")
-    found = tune(
-        CappedBaseStock, kernel, grid=[range(27, 32), range(4, 8)], episodes=100, periods=700, warm_up=100
-    )
+    found = tune(CappedBaseStock, kernel, grid=[range(27, 32), range(4, 8)], episodes=100, periods=700, warm_up=100)
     assert found.evaluations == 20
     assert found.policy.numbers.tolist() == [[29.0], [5.0]]  # published: best of all
     assert found.held_out == pytest.approx(6.908, rel=0.015)

@@ -52,9 +52,13 @@ def test_frozen_critic_gives_gradient_to_the_action_only():
 
 def test_formulas_by_hand():
     batch = ReplayBatch(
-        torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, 2.0]), torch.zeros(2, 1), torch.tensor([False, True]),
+        torch.zeros(2, 1),
+        torch.zeros(2, 1),
+        torch.tensor([1.0, 2.0]),
+        torch.zeros(2, 1),
+        torch.tensor([False, True]),
         torch.tensor([0.9, 0.9]),
-    )  # fmt: skip
+    )
     assert td_target(batch, torch.tensor([10.0, 10.0])).tolist() == [10.0, 2.0]
     q = torch.tensor([[1.0, 2.0], [3.0, 0.0]])
     assert critic_loss(q, torch.tensor([1.0, 1.0])).item() == pytest.approx(0.5 * ((0 + 1) / 2 + (4 + 1) / 2))
@@ -99,9 +103,7 @@ def test_random_actions_before_learning_starts():
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, 36), (-1, 36 * 2)])
 def test_gradient_steps(steps, expected):
-    model = SAC("Pendulum-v1", num_envs=2, **{**SMALL, "learning_starts": 128}, gradient_steps=steps).learn(
-        200
-    )
+    model = SAC("Pendulum-v1", num_envs=2, **{**SMALL, "learning_starts": 128}, gradient_steps=steps).learn(200)
     assert model.n_updates == expected
 
 

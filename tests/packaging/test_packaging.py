@@ -64,9 +64,7 @@ def test_a_users_own_envs_and_zoo_folders_do_no_harm(kind: str, tmp_path: Path) 
         "print(envs.mine.value, zoo.mine.value)"
     )
     assert python(code, tmp_path) == "my envs my zoo"
-    listed = python(
-        "import sys; from rlsuite_zoo.cli import main; sys.exit(main(['list', 'envs']))", tmp_path
-    )
+    listed = python("import sys; from rlsuite_zoo.cli import main; sys.exit(main(['list', 'envs']))", tmp_path)
     assert "rlsuite/CartPole-v1" in listed
 
 
@@ -78,7 +76,5 @@ def test_importing_the_environments_imports_neither_torch_nor_mujoco(tmp_path: P
 def test_python_m_is_the_console_script(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("rlsuite")
     for command in ([sys.executable, "-m", "rlsuite_zoo"], [str(script)]):
-        done = subprocess.run(
-            [*command, "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
+        done = subprocess.run([*command, "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.stdout.startswith("rlsuite 0."), done.stderr

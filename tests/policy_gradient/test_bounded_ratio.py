@@ -185,14 +185,10 @@ def test_threshold_lies_inside_and_moves_with_the_action_values(state, quantile,
     accuracy = 1e-9 * max(1.0, temperature, float(q_value.abs().max()))
     moved = soft_quantile(prob, q_value * 4, temperature=temperature * 4, quantile=quantile)
     assert float(moved) == pytest.approx(4 * mu, abs=4 * accuracy)
-    residual = (
-        prob * torch.sigmoid((q_value - mu) / temperature + math.log(quantile / (1 - quantile)))
-    ).sum()
+    residual = (prob * torch.sigmoid((q_value - mu) / temperature + math.log(quantile / (1 - quantile)))).sum()
     shifted = q_value + shift
     other = soft_quantile(prob, shifted, temperature=temperature, quantile=quantile) - shift
-    again = (
-        prob * torch.sigmoid((q_value - other) / temperature + math.log(quantile / (1 - quantile)))
-    ).sum()
+    again = (prob * torch.sigmoid((q_value - other) / temperature + math.log(quantile / (1 - quantile)))).sum()
     tolerance = 1e-9 + accuracy / temperature
     assert float(residual) == pytest.approx(quantile, abs=tolerance)
     assert float(again) == pytest.approx(quantile, abs=tolerance)
@@ -268,9 +264,7 @@ def solve_mdp(transition, reward, policy, gamma):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(
-    ("bounds", "temperature"), [(SYMMETRIC, 0.0), (SYMMETRIC, 0.2), (SKEWED, 0.0), (SKEWED, 0.5)]
-)
+@pytest.mark.parametrize(("bounds", "temperature"), [(SYMMETRIC, 0.0), (SYMMETRIC, 0.2), (SKEWED, 0.0), (SKEWED, 0.5)])
 def test_exact_improvement_of_theorem_4_2(seed, bounds, temperature):
     rng = np.random.default_rng(seed)
     states_, actions, gamma = 7, 4, 0.9
@@ -285,9 +279,7 @@ def test_exact_improvement_of_theorem_4_2(seed, bounds, temperature):
     np.testing.assert_allclose(new.sum(1), 1, atol=1e-12)
     value, _, kernel = solve_mdp(transition, reward, new / new.sum(1, keepdims=True), gamma)
     assert (value >= old_value - 1e-12).all()
-    visits = np.linalg.solve(
-        (np.eye(states_) - gamma * kernel).T, start
-    )  # unnormalised discounted visitation
+    visits = np.linalg.solve((np.eye(states_) - gamma * kernel).T, start)  # unnormalised discounted visitation
     centred = q_value - mu[:, None]
     gain = visits @ (old * (ratio - 1) * centred).sum(1)
     assert start @ (value - old_value) == pytest.approx(gain, abs=1e-10)
@@ -310,9 +302,7 @@ def test_target_forms_agree_and_stay_inside():
     zero = torch.zeros(1, dtype=torch.float64)
     for bounds in (SYMMETRIC, SKEWED):
         for temperature in (0.0, 1e-3, 10.0):
-            assert float(ratio_target(zero, bounds=bounds, temperature=temperature)) == pytest.approx(
-                1.0, abs=1e-15
-            )
+            assert float(ratio_target(zero, bounds=bounds, temperature=temperature)) == pytest.approx(1.0, abs=1e-15)
     hard = ratio_target(torch.tensor([-1.0, 0.0, 2.0]), bounds=SKEWED, temperature=0)
     soft = ratio_target(torch.tensor([-1.0, 0.0, 2.0]), bounds=SKEWED, temperature=1e-6)
     np.testing.assert_allclose(hard, [0.2, 1.0, 2.5], atol=1e-6)
@@ -332,9 +322,7 @@ def test_ppo_is_a_one_sided_distance():
         sign = advantage.sign()
         hinge = advantage.abs() * (sign * (1 + epsilon * sign - ratio)).clamp(min=0)
         identity = hinge - advantage - epsilon * advantage.abs()
-        np.testing.assert_allclose(
-            identity, stable_baselines_policy_loss(ratio, advantage, epsilon), atol=1e-12
-        )
+        np.testing.assert_allclose(identity, stable_baselines_policy_loss(ratio, advantage, epsilon), atol=1e-12)
 
 
 def policy_gradients(log_ratio, advantage, epsilon):
@@ -369,9 +357,7 @@ def test_same_gradient_as_ppo_until_the_target_and_opposite_beyond():
 def test_policy_loss_gradient_reaches_only_the_policy():
     generator = torch.Generator().manual_seed(2)
     new, old, return_, value, mu = (torch.randn(64, generator=generator).requires_grad_() for _ in range(5))
-    result = bpo_policy_loss(
-        new, old, return_ - mu, return_ - value, bounds=SYMMETRIC, temperature=0.5, tv_offset=0.1
-    )
+    result = bpo_policy_loss(new, old, return_ - mu, return_ - value, bounds=SYMMETRIC, temperature=0.5, tv_offset=0.1)
     result.loss.backward()
     assert old.grad is None and return_.grad is None and value.grad is None and mu.grad is None
     weight = (return_ - value).detach().abs().numpy() + np.float32(0.1)
@@ -403,9 +389,7 @@ def test_numpy_targets_equal_torch(bounds, temperature):
 
 def test_scaling_all_return_units_keeps_targets_and_scales_the_loss():
     generator = torch.Generator().manual_seed(3)
-    new, old, advantage, weight = (
-        torch.randn(256, generator=generator, dtype=torch.float64) for _ in range(4)
-    )
+    new, old, advantage, weight = (torch.randn(256, generator=generator, dtype=torch.float64) for _ in range(4))
     one = bpo_policy_loss(new, old, advantage, weight, bounds=SKEWED, temperature=0.4)
     eight = bpo_policy_loss(new, old, 8 * advantage, 8 * weight, bounds=SKEWED, temperature=3.2)
     np.testing.assert_allclose(one.target, eight.target, atol=1e-14)
@@ -417,9 +401,7 @@ def test_softmax_bandit_converges_to_the_optimal_policy():
     ratio = optimal_ratio(prob, Q, bounds=SYMMETRIC, temperature=0.2)
     mu, value = soft_quantile(prob, Q, temperature=0.2), (prob * Q).sum()
     logits = prob.log().requires_grad_()
-    for step in range(
-        4000
-    ):  # exact expectation over actions: weights pi0(a) replace sampling; step size decays
+    for step in range(4000):  # exact expectation over actions: weights pi0(a) replace sampling; step size decays
         log_prob = logits.log_softmax(-1)
         result = bpo_policy_loss(
             log_prob, prob.log(), Q - mu, 5 * prob * (Q - value).abs(), bounds=SYMMETRIC, temperature=0.2
@@ -436,9 +418,7 @@ def test_softmax_bandit_converges_to_the_optimal_policy():
 
 def test_median_loss_is_the_papers_formula():
     residual = torch.linspace(-30, 30, 601, dtype=torch.float64)
-    np.testing.assert_allclose(
-        soft_median_loss(residual), torch.log(2 * torch.cosh(residual / 2)), atol=1e-12
-    )
+    np.testing.assert_allclose(soft_median_loss(residual), torch.log(2 * torch.cosh(residual / 2)), atol=1e-12)
     np.testing.assert_allclose(
         soft_median_loss(residual, temperature=4.0), 4 * torch.log(2 * torch.cosh(residual / 8)), atol=1e-12
     )

@@ -146,9 +146,7 @@ def test_first_minibatch_has_ratio_one(backend, mode):
     if mode == "median":
         by_definition = 3.0 * torch.log(2 * torch.cosh(excess / 6.0)).mean()
         assert metrics["median_loss"] == pytest.approx(float(by_definition), rel=1e-4)
-        assert metrics["median_mean_gap"] == pytest.approx(
-            float((threshold - batch.value).mean().detach()), abs=1e-5
-        )
+        assert metrics["median_mean_gap"] == pytest.approx(float((threshold - batch.value).mean().detach()), abs=1e-5)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
@@ -191,9 +189,7 @@ def test_truncation_bootstraps_and_termination_does_not(end):
     agent = BPO(OneStep(end=end), n_steps=32, batch_size=32, gamma=0.9, device="cpu", net_arch=(8,))
     rollout = collect(agent.parts.backend, agent.start_runner(), 32, agent.generator)
     batch = on_policy.targets(rollout, gamma=0.9, gae_lambda=0.95)
-    final_value = agent.parts.backend.values(
-        torch.ones(1, 1)
-    )  # the true last observation is 1, the restart's is 0
+    final_value = agent.parts.backend.values(torch.ones(1, 1))  # the true last observation is 1, the restart's is 0
     expected = 1.0 + (0.9 * float(final_value) if end == "truncated" else 0.0)
     # Every episode is one step long: nothing leaks across the boundaries.
     np.testing.assert_allclose(batch.return_, expected, rtol=1e-5)
@@ -206,9 +202,15 @@ def test_median_critic_finds_median_or_mean_by_scale(scale, tau, median):
     """Rewards scale * Exp(1): the mean is scale, the median scale * ln 2; tau above the spread blurs them."""
     env = OneStep(draw=lambda rng: scale * rng.exponential())
     agent = BPO(
-        env, n_steps=512, batch_size=128, learning_rate="linear:0.1" if scale > 1 else "linear:3e-3",
-        median_temperature=tau, net_arch=(), max_grad_norm=None, device="cpu",
-    )  # fmt: skip
+        env,
+        n_steps=512,
+        batch_size=128,
+        learning_rate="linear:0.1" if scale > 1 else "linear:3e-3",
+        median_temperature=tau,
+        net_arch=(),
+        max_grad_norm=None,
+        device="cpu",
+    )
     agent.learn(15_000, log_interval=None)
     rows = torch.zeros(1, 1)
     heads = agent.policy.heads(rows, torch.zeros(1, dtype=torch.int64))
@@ -328,9 +330,7 @@ def test_same_seed_same_weights(backend):
 def test_back_ends_train_alike():
     runs = []
     for backend in ("numpy", "torch"):
-        agent = BPO(
-            "rlsuite/ProbeBox-v0", num_envs=4, backend=backend, device="cpu", **SMALL | {"temperature": 0.5}
-        )
+        agent = BPO("rlsuite/ProbeBox-v0", num_envs=4, backend=backend, device="cpu", **SMALL | {"temperature": 0.5})
         runs.append(weights(agent.learn(64, log_interval=None)))
     # One rollout and four steps of Adam: equal up to float32 rounding, which Adam's division amplifies.
     np.testing.assert_allclose(*runs, atol=2e-4)
@@ -351,9 +351,7 @@ def test_resumed_training_equals_uninterrupted(tmp_path, env_id, normalize):
     resumed = rlsuite.load(tmp_path / "model", env=env_id, device="cpu")
     assert isinstance(resumed, BPO) and resumed.config == part.config
     obs = np.stack([part.observation_space.sample() for _ in range(5)])
-    assert np.array_equal(
-        resumed.predict(obs, deterministic=True)[0], part.predict(obs, deterministic=True)[0]
-    )
+    assert np.array_equal(resumed.predict(obs, deterministic=True)[0], part.predict(obs, deterministic=True)[0])
     resumed.learn(128, reset_num_timesteps=False, log_interval=None)
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.num_timesteps == whole.num_timesteps == 256
@@ -380,9 +378,14 @@ def test_diverging_training_names_the_loss():
 # ------------------------------------------------------------------------------- learning
 
 PROBE = {
-    "n_steps": 16, "batch_size": 128, "n_epochs": 10, "learning_rate": 3e-3, "net_arch": (32, 32),
-    "gamma": 0.9, "activation": "tanh",
-}  # fmt: skip
+    "n_steps": 16,
+    "batch_size": 128,
+    "n_epochs": 10,
+    "learning_rate": 3e-3,
+    "net_arch": (32, 32),
+    "gamma": 0.9,
+    "activation": "tanh",
+}
 
 
 def probe(name, steps, **options):
@@ -436,9 +439,7 @@ def test_probes_of_the_policy(name, least):
 def test_probes_with_soft_asymmetric_and_mean_targets():
     assert played(probe("PolicyObservation", 10_000, mode="mean", temperature=0.5)) == 1.0
     assert played(probe("PolicyObservation", 10_000, ratio_bounds=(0.5, 2.0), median_temperature=0.1)) == 1.0
-    assert (
-        played(probe("Box", 20_000, online_advantage=False, normalize_obs=True, normalize_reward=True)) > 0.9
-    )
+    assert played(probe("Box", 20_000, online_advantage=False, normalize_obs=True, normalize_reward=True)) > 0.9
 
 
 def returns_of(agent, env_id, episodes=20):
@@ -471,10 +472,16 @@ def test_learns_cartpole():
     scores = []
     for seed in range(3):
         agent = BPO(
-            "CartPole-v1", num_envs=8, n_steps=128, batch_size=128, seed=seed, device="cpu",
+            "CartPole-v1",
+            num_envs=8,
+            n_steps=128,
+            batch_size=128,
+            seed=seed,
+            device="cpu",
             learning_rate=1e-3,
-            net_arch=(64, 64), activation="tanh",
-        ).learn(100_000, log_interval=None)  # fmt: skip
+            net_arch=(64, 64),
+            activation="tanh",
+        ).learn(100_000, log_interval=None)
         scores.append(returns_of(agent, "CartPole-v1"))
     assert statistics.median(scores) >= 475, scores
 
@@ -484,10 +491,19 @@ def test_learns_pendulum():
     scores = []
     for seed in range(3):
         agent = BPO(
-            "Pendulum-v1", num_envs=8, n_steps=256, batch_size=64, seed=seed, device="cpu",
+            "Pendulum-v1",
+            num_envs=8,
+            n_steps=256,
+            batch_size=64,
+            seed=seed,
+            device="cpu",
             learning_rate=1e-3,
-            gamma=0.9, net_arch=(64, 64), activation="tanh", normalize_obs=True, normalize_reward=True,
+            gamma=0.9,
+            net_arch=(64, 64),
+            activation="tanh",
+            normalize_obs=True,
+            normalize_reward=True,
             median_temperature=0.1,
-        ).learn(200_000, log_interval=None)  # fmt: skip
+        ).learn(200_000, log_interval=None)
         scores.append(returns_of(agent, "Pendulum-v1"))
     assert statistics.median(scores) >= -400, scores  # random play: about -1200

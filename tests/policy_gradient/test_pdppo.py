@@ -89,9 +89,12 @@ def test_the_q_advantage_has_no_noise_of_chance():
     noise -= noise.mean()
     done = torch.ones(1, 1000, dtype=torch.bool)
     data = rollout(
-        reward=action + noise, value=torch.full((1, 1000), 0.5), next_value=torch.zeros(1, 1000),
-        terminated=done, truncated=~done,
-    )  # fmt: skip
+        reward=action + noise,
+        value=torch.full((1, 1000), 0.5),
+        next_value=torch.zeros(1, 1000),
+        terminated=done,
+        truncated=~done,
+    )
     of = {
         w: post_decision_targets(data, action, torch.zeros(1, 1000), PDPPOConfig(q_weight=w))[0]
         for w in (0.0, 0.5, 1.0)
@@ -142,9 +145,7 @@ def test_joint_ratios_multiply_the_components():
     model = PDPPO(PLANT, num_envs=8, seed=0, device="cpu", normalize_advantage=False)
     batch = plant_batch(model)
     old = batch.log_prob - np.log(1.1).astype(np.float32)
-    actor, _, metrics = pdppo_losses(
-        model.policy, PDPPOBatch(**{**vars(batch), "log_prob": old}), 0.2, model.config
-    )
+    actor, _, metrics = pdppo_losses(model.policy, PDPPOBatch(**{**vars(batch), "log_prob": old}), 0.2, model.config)
     assert batch.log_prob.shape == (12,)
     assert float(actor.detach()) == pytest.approx(-1.1 * float(batch.advantage.mean()), rel=1e-3)
     assert float(metrics["approx_kl"].detach()) == pytest.approx(0.1 - np.log(1.1), rel=1e-2)

@@ -47,18 +47,12 @@ def copy_weights(baseline, model):
                 mine[f"{target}.{kind}"].copy_(theirs[f"{source}.{kind}"])
         if "log_std" in theirs:
             mine["log_std"].copy_(theirs["log_std"])
-    return {
-        f"{target}.{kind}": f"{source}.{kind}"
-        for source, target in pairs.items()
-        for kind in ("weight", "bias")
-    }
+    return {f"{target}.{kind}": f"{source}.{kind}" for source, target in pairs.items() for kind in ("weight", "bias")}
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
-@pytest.mark.parametrize(
-    "options", [{}, {"ent_coef": 0.01, "clip_range_vf": 0.2, "normalize_advantage": False}]
-)
+@pytest.mark.parametrize("options", [{}, {"ent_coef": 0.01, "clip_range_vf": 0.2, "normalize_advantage": False}])
 def test_update_equals_stable_baselines3(env_id, backend, options):
     """One rollout collected by SB3, one epoch of one minibatch in both: the same weights come out."""
     common = {"n_steps": 64, "batch_size": 128, "n_epochs": 3, "learning_rate": 1e-3, **options}
@@ -80,17 +74,19 @@ def test_update_equals_stable_baselines3(env_id, backend, options):
     flat = lambda x: torch.as_tensor(x.swapaxes(0, 1).reshape(-1, *x.shape[2:])).float()  # noqa: E731
     action = flat(buffer.actions)
     batch = PolicyBatch(
-        flat(buffer.observations), action if "log_std" in order else action[:, 0].long(), flat(buffer.log_probs),
-        flat(buffer.values), flat(buffer.advantages), flat(buffer.returns),
-    )  # fmt: skip
+        flat(buffer.observations),
+        action if "log_std" in order else action[:, 0].long(),
+        flat(buffer.log_probs),
+        flat(buffer.values),
+        flat(buffer.advantages),
+        flat(buffer.returns),
+    )
     before = model.parts.flat.data.clone()
     on_policy.update(model.parts, batch, model.config, model.generator, learning_rate=1e-3, clip_range=0.2)
     baseline.train()
     expected = dict(baseline.policy.named_parameters())
     for mine, theirs in names.items():
-        torch.testing.assert_close(
-            dict(model.policy.named_parameters())[mine], expected[theirs], rtol=1e-4, atol=2e-5
-        )
+        torch.testing.assert_close(dict(model.policy.named_parameters())[mine], expected[theirs], rtol=1e-4, atol=2e-5)
     assert float((model.parts.flat.data - before).abs().max()) > 1e-4
 
 
@@ -183,9 +179,9 @@ def test_resumed_training_equals_uninterrupted(tmp_path, env_id, normalize):
 
 def test_target_kl_stops_the_epochs():
     free = PPO("Pendulum-v1", num_envs=2, n_steps=64, n_epochs=20, learning_rate=0.01, seed=0).learn(128)
-    held = PPO(
-        "Pendulum-v1", num_envs=2, n_steps=64, n_epochs=20, learning_rate=0.01, seed=0, target_kl=1e-3
-    ).learn(128)
+    held = PPO("Pendulum-v1", num_envs=2, n_steps=64, n_epochs=20, learning_rate=0.01, seed=0, target_kl=1e-3).learn(
+        128
+    )
     assert float(held.parts.optimizer.steps) < float(free.parts.optimizer.steps) == 40
 
 

@@ -69,9 +69,7 @@ def all_paths(agent: SubPO) -> Rollout:
     value = agent.parts.backend.values(flat).view(3, -1)
     next_value = torch.cat((value[1:], torch.full_like(value[:1], 1e3)))  # used nowhere: the horizon ends F
     end = torch.stack(ends)
-    return Rollout(
-        rows, actions, torch.stack(rewards), torch.zeros_like(end), end, log_prob, value, next_value
-    )
+    return Rollout(rows, actions, torch.stack(rewards), torch.zeros_like(end), end, log_prob, value, next_value)
 
 
 def expected_return(policy: torch.nn.Module, rollout: Rollout) -> torch.Tensor:
@@ -91,14 +89,10 @@ def exact_gradient(agent: SubPO, rollout: Rollout) -> torch.Tensor:
     """grad J of the actor's parameters, in double precision, confirmed by finite differences."""
     policy = copy.deepcopy(agent.policy).double()
     parameters = list(policy.actor.parameters())
-    gradient = torch.cat(
-        [g.flatten() for g in torch.autograd.grad(expected_return(policy, rollout), parameters)]
-    )
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(expected_return(policy, rollout), parameters)])
     start = torch.nn.utils.parameters_to_vector(parameters).detach()
     for seed in range(3):
-        direction = torch.randn(
-            len(start), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-        )
+        direction = torch.randn(len(start), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         ends = []
         for step in (1e-5, -1e-5):
             torch.nn.utils.vector_to_parameters(start + step * direction, parameters)
@@ -171,11 +165,7 @@ def test_the_baseline_reduces_the_variance():
     spread = {}
     for baseline in ("none", "mean"):
         picks = [
-            list(
-                torch.multinomial(
-                    probability, 16, replacement=True, generator=torch.Generator().manual_seed(seed)
-                )
-            )
+            list(torch.multinomial(probability, 16, replacement=True, generator=torch.Generator().manual_seed(seed)))
             for seed in range(50)
         ]
         advantages = [
@@ -217,9 +207,7 @@ def test_nothing_is_bootstrapped_at_the_horizon_but_unfinished_episodes_are():
     zeros = torch.zeros(2, 2)
     truncated = torch.tensor([[False, False], [True, False]])
     ahead = torch.tensor([[0.0, 0.0], [10.0, 10.0]])
-    rollout = Rollout(
-        torch.zeros(2, 2, 1), zeros, torch.ones(2, 2), zeros.bool(), truncated, zeros, zeros, ahead
-    )
+    rollout = Rollout(torch.zeros(2, 2, 1), zeros, torch.ones(2, 2), zeros.bool(), truncated, zeros, zeros, ahead)
     batch = targets(rollout, credit="to_go", baseline="critic", gae_lambda=1.0, normalize=False)
     assert batch.return_.view(2, 2).tolist() == [[2.0, 12.0], [1.0, 11.0]]
 
@@ -267,9 +255,7 @@ def test_a_batch_is_whole_episodes_and_reports_their_value():
     for reward in ("marginal", "modular"):
         model = SubPO(COVERAGE, env_kwargs={**SMALL, "reward": reward}, seed=0, **QUICK)
         seen = []
-        model.learn(
-            96, on_update=lambda agent, s=seen: s.append(dict(agent.logger.name_to_value)), log_interval=None
-        )
+        model.learn(96, on_update=lambda agent, s=seen: s.append(dict(agent.logger.name_to_value)), log_interval=None)
         assert model.config.n_steps == 6 and model.num_timesteps == 96
         stats = model.runner.stats
         assert list(stats.recent_lengths) == [6.0] * 16
@@ -341,9 +327,7 @@ def test_save_and_load_predict_alike(tmp_path):
     loaded = rlsuite.load(tmp_path / "model", device="cpu")
     assert loaded.config == model.config
     obs = np.stack([model.observation_space.sample() for _ in range(50)])
-    assert np.array_equal(
-        loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0]
-    )
+    assert np.array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
 
 
 def test_a_callback_may_stop_in_the_middle_of_an_episode():
@@ -395,9 +379,7 @@ def test_episodes_that_do_not_fit_are_refused_before_anything_runs(options, mess
 def test_environments_without_a_horizon_are_refused():
     import gymnasium as gym
 
-    env = SyncVectorEnv(
-        [lambda: gym.make("CartPole-v1").unwrapped] * 2, autoreset_mode=AutoresetMode.SAME_STEP
-    )
+    env = SyncVectorEnv([lambda: gym.make("CartPole-v1").unwrapped] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
     env.spec = None
     with pytest.raises(ValueError, match="n_steps is None and the environment has no time limit"):
         SubPO(env, device="cpu")

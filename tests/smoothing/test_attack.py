@@ -70,9 +70,13 @@ class GreedyPolicy:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    seed=st.integers(0, 2**16), budget=st.floats(0, 3), step_size=st.floats(0.005, 2),
-    sigma=st.sampled_from([0.0, 0.3]), frames=st.integers(1, 3), continuous=st.booleans(),
-)  # fmt: skip
+    seed=st.integers(0, 2**16),
+    budget=st.floats(0, 3),
+    step_size=st.floats(0.005, 2),
+    sigma=st.sampled_from([0.0, 0.3]),
+    frames=st.integers(1, 3),
+    continuous=st.booleans(),
+)
 def test_the_budget_of_an_episode_is_never_exceeded(seed, budget, step_size, sigma, frames, continuous):
     """Over 12 steps of changing observations, through the smoothed policy that keeps the account."""
     generator = torch.Generator().manual_seed(seed)
@@ -125,9 +129,7 @@ def test_the_smallest_sufficient_step_is_found():
     normal = torch.as_tensor(weight[0] - weight[1]).float()
     distance = (values[:, 0] - values[:, 1]).abs() / normal.norm()
     budget = 0.8
-    part = ScoreAttack(scores, ScoreAttackConfig(budget, step_size=step))(
-        frame, context(frame), full(frame, budget)
-    )
+    part = ScoreAttack(scores, ScoreAttackConfig(budget, step_size=step))(frame, context(frame), full(frame, budget))
     norm = part.norm(dim=1)
     flipped = scores(frame + part).argmax(1) != values.argmax(1)
     within = distance < budget - 2 * step
@@ -165,9 +167,7 @@ def test_only_the_newest_frame_is_attacked_and_a_first_frame_counts_for_all_its_
     assert float(in_stack) == pytest.approx(0.5, abs=0.02)  # 0.2 + 0.2 + e > 0.9
     assert float(first) == pytest.approx(0.3, abs=0.02)  # 3 e > 0.9
     blind = ScoreAttack(Linear([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]], [0.9, 0.0]), ScoreAttackConfig(1.0))
-    assert (
-        float(blind(frame, context(frame, older, first=False), full(frame, 1.0))) == 0
-    )  # no gradient, no spending
+    assert float(blind(frame, context(frame, older, first=False), full(frame, 1.0))) == 0  # no gradient, no spending
 
 
 def test_smoothed_scores_are_attacked_where_they_are_smoothed():
@@ -223,9 +223,7 @@ def test_the_certificate_is_below_every_attacked_return():
     means = []
     for budget, value in zip(budgets, certificate.value, strict=True):
         attack = ScoreAttack(scores, ScoreAttackConfig(budget, sigma, step_size=0.05, noise_draws=16))
-        run = smoothed_returns(
-            policy, CARTPOLE, sigma=sigma, episodes=300, env_kwargs=kwargs, attack=attack, seed=1
-        )
+        run = smoothed_returns(policy, CARTPOLE, sigma=sigma, episodes=300, env_kwargs=kwargs, attack=attack, seed=1)
         assert value <= run.returns.mean() + 4 * run.returns.std() / math.sqrt(300)
         assert (run.spent <= budget * (1 + 1e-6)).all()
         means.append(run.returns.mean())
@@ -244,9 +242,7 @@ def test_a_linear_action_is_pushed_along_its_gradient():
     np.testing.assert_allclose(part, np.tile([0.3, 0.4], (50, 1)), atol=0.02)
     away = ActionAttack(actions, config)(frame, context(frame), full(frame, 0.5))
     np.testing.assert_allclose(actions(away).abs(), 2.5, atol=0.02)
-    dear = ActionAttack(
-        actions, ActionAttackConfig(0.5, penalty=1e6), harm=lambda frame, action: -action[:, 0]
-    )
+    dear = ActionAttack(actions, ActionAttackConfig(0.5, penalty=1e6), harm=lambda frame, action: -action[:, 0])
     assert (dear(frame, context(frame), full(frame, 0.5)) == 0).all()
 
 
@@ -270,9 +266,7 @@ def test_scores_of_our_ppo():
     model = PPO(CARTPOLE, num_envs=4, n_steps=32, normalize_obs=True, device="cpu").learn(512)
     obs = np.random.default_rng(0).normal(0, 0.3, (200, 4)).astype(np.float32)
     function = scores_of(model)
-    np.testing.assert_array_equal(
-        function(torch.as_tensor(obs)).argmax(1), model.predict(obs, deterministic=True)[0]
-    )
+    np.testing.assert_array_equal(function(torch.as_tensor(obs)).argmax(1), model.predict(obs, deterministic=True)[0])
     _gradient_is_right(function, obs, 2e-3)
     stacked = np.stack([obs[:, :2], obs[:, 2:]], 1)  # [M, 2, 2]: flattened as the agent would
     assert torch.equal(function(torch.as_tensor(stacked)), function(torch.as_tensor(obs)))
@@ -313,10 +307,13 @@ def test_actions_of_models():
 @pytest.mark.parametrize(
     ("words", "kwargs"),
     [
-        ("budget", {"budget": -1.0}), ("budget", {"budget": math.nan}), ("sigma", {"budget": 1.0, "sigma": -0.1}),
-        ("step_size", {"budget": 1.0, "step_size": 0.0}), ("noise_draws", {"budget": 1.0, "noise_draws": 0}),
+        ("budget", {"budget": -1.0}),
+        ("budget", {"budget": math.nan}),
+        ("sigma", {"budget": 1.0, "sigma": -0.1}),
+        ("step_size", {"budget": 1.0, "step_size": 0.0}),
+        ("noise_draws", {"budget": 1.0, "noise_draws": 0}),
     ],
-)  # fmt: skip
+)
 def test_bad_constants(words, kwargs):
     for kind in (ScoreAttackConfig, ActionAttackConfig):
         with pytest.raises(ValueError, match=words):
@@ -329,9 +326,7 @@ def test_an_attack_never_holds_the_noise_to_come():
     assert len(streams) == 100
     frame = torch.zeros(8, 4)
     for seed in range(3):
-        attack = ScoreAttack(
-            Linear(np.eye(2, 4), np.zeros(2)), ScoreAttackConfig(1.0, 0.5, seed=seed, noise_draws=8)
-        )
+        attack = ScoreAttack(Linear(np.eye(2, 4), np.zeros(2)), ScoreAttackConfig(1.0, 0.5, seed=seed, noise_draws=8))
         attack(frame, context(frame), full(frame, 1.0))
         for other in range(5):
             noise = GaussianNoise(0.5, noise_seed(other)).add(frame)

@@ -313,8 +313,10 @@ def test_mistakes_are_named(words):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    bad=st.sampled_from([np.nan, np.inf, -np.inf]), where=st.integers(0, 39), name=st.sampled_from(list(CERTIFIERS)),
-)  # fmt: skip
+    bad=st.sampled_from([np.nan, np.inf, -np.inf]),
+    where=st.integers(0, 39),
+    name=st.sampled_from(list(CERTIFIERS)),
+)
 def test_a_return_that_is_no_number_is_never_certified(bad, where, name):
     returns = np.full(40, 10.0)
     returns[where] = bad
@@ -324,19 +326,13 @@ def test_a_return_that_is_no_number_is_never_certified(bad, where, name):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    rungs=st.lists(
-        st.one_of(st.floats(-1e100, 1e100), st.sampled_from([math.nan, math.inf, -math.inf])), max_size=6
-    )
+    rungs=st.lists(st.one_of(st.floats(-1e100, 1e100), st.sampled_from([math.nan, math.inf, -math.inf])), max_size=6)
 )
 def test_only_increasing_ladders_are_taken(rungs):
-    good = (
-        len(rungs) > 1 and all(map(math.isfinite, rungs)) and all(a < b for a, b in itertools.pairwise(rungs))
-    )
+    good = len(rungs) > 1 and all(map(math.isfinite, rungs)) and all(a < b for a, b in itertools.pairwise(rungs))
     returns = np.full(40, rungs[0] if good else 0.0)
     if good:
-        assert (
-            certify_ladder(returns, 0.1, 0.2, ladder=rungs).value[0] == rungs[0]
-        )  # nothing above v_0 was reached
+        assert certify_ladder(returns, 0.1, 0.2, ladder=rungs).value[0] == rungs[0]  # nothing above v_0 was reached
         return
     with pytest.raises(ValueError, match="ladder"):
         certify_ladder(returns, 0.1, 0.2, ladder=rungs)

@@ -30,9 +30,7 @@ class Untouched:
 def test_it_is_what_one_would_do_by_hand():
     kwargs = {"max_episode_steps": 60}
     seed = 4 + CERTIFYING_SEED  # not the one an agent of seed 4 was trained with
-    returns = smoothed_returns(
-        Lean(), CARTPOLE, sigma=0.2, episodes=300, seed=seed, env_kwargs=kwargs
-    ).returns
+    returns = smoothed_returns(Lean(), CARTPOLE, sigma=0.2, episodes=300, seed=seed, env_kwargs=kwargs).returns
     common = {"sigma": 0.2, "episodes": 300, "seed": 4, "env_kwargs": kwargs}
     for options, expected in (
         ({"method": "ladder", "ladder": 60}, certify_ladder(returns, BUDGETS, 0.2, ladder=60)),
@@ -99,7 +97,12 @@ def test_numbers_that_are_none(words, options):
 
 def test_numpys_numbers_are_numbers():
     certificate = certify_policy(
-        Lean(), CARTPOLE, BUDGETS, sigma=np.float32(0.25), minimum=np.float32(1), episodes=50,
+        Lean(),
+        CARTPOLE,
+        BUDGETS,
+        sigma=np.float32(0.25),
+        minimum=np.float32(1),
+        episodes=50,
         env_kwargs={"max_episode_steps": 20},
-    )  # fmt: skip
+    )
     assert certificate.sigma == 0.25

@@ -169,13 +169,8 @@ def test_stacks_belong_to_who_gets_them():
 
 def test_sac_and_stable_baselines_dqn_train_under_noise():
     venv = NoisyVectorObservation(make_vector_env("rlsuite/Pendulum-v1", 2), 0.1)
-    assert (
-        SAC(venv, learning_starts=20, batch_size=8, device="cpu").learn(60, log_interval=None).num_timesteps
-        >= 60
-    )
-    model = DQN(
-        "MlpPolicy", as_vec_env(noisy_stack(2)), learning_starts=20, batch_size=8, device="cpu"
-    ).learn(60)
+    assert SAC(venv, learning_starts=20, batch_size=8, device="cpu").learn(60, log_interval=None).num_timesteps >= 60
+    model = DQN("MlpPolicy", as_vec_env(noisy_stack(2)), learning_starts=20, batch_size=8, device="cpu").learn(60)
     stored = model.replay_buffer.observations[:20]
     assert stored.dtype == np.float32 and stored.shape[-2:] == (3, 4)
     np.testing.assert_array_equal(stored[0, 0, 0], stored[0, 0, 1])  # the first frame fills the stack

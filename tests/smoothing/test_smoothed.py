@@ -123,9 +123,7 @@ def test_first_observation_below(budget):
     """Reward 1 iff x_1 <= c, attacked by B in step 1: equality in (A1)."""
     sigma, c = 0.2, 0.15
     run = smoothed_returns(FirstBelow(c), recall(N, 3), sigma=sigma, episodes=N, attack=Shift(budget, budget))
-    assert run.returns.mean() == pytest.approx(
-        norm.cdf(norm.ppf(norm.cdf(c / sigma)) - budget / sigma), abs=ERROR
-    )
+    assert run.returns.mean() == pytest.approx(norm.cdf(norm.ppf(norm.cdf(c / sigma)) - budget / sigma), abs=ERROR)
     np.testing.assert_allclose(run.spent, budget, atol=1e-6)
     assert (run.lengths == 3).all()
 
@@ -147,9 +145,7 @@ def test_the_certificate_is_below_the_attacked_success_and_near_it():
     certificate = certify_success(clean.returns, budgets, sigma, alpha=1e-6)
     for budget, value in zip(budgets, certificate.value, strict=True):
         attack = Shift(budget, budget / 2)
-        attacked = smoothed_returns(
-            SumBelow(0.3), recall(N, 4), sigma=sigma, episodes=N, seed=2, attack=attack
-        )
+        attacked = smoothed_returns(SumBelow(0.3), recall(N, 4), sigma=sigma, episodes=N, seed=2, attack=attack)
         assert value < attacked.returns.mean() + ERROR
         assert attacked.returns.mean() - value < 0.02
 
@@ -261,9 +257,7 @@ def test_without_noise_it_is_the_plain_evaluation(agent, count):
 def test_equal_seeds_give_equal_returns(agent):
     for deterministic in (True, False):
         runs = [
-            smoothed_returns(
-                agent, CARTPOLE, sigma=0.3, episodes=50, seed=s, deterministic=deterministic
-            ).returns
+            smoothed_returns(agent, CARTPOLE, sigma=0.3, episodes=50, seed=s, deterministic=deterministic).returns
             for s in (0, 0, 1)
         ]
         np.testing.assert_array_equal(runs[0], runs[1])
@@ -384,9 +378,7 @@ def test_mujocos_pool_and_its_float64_observations():
     plain = evaluate(agent, make_vector_env("InvertedPendulum-v5", 4), episodes=8, seed=2)
     ours = smoothed_returns(agent, make_vector_env("InvertedPendulum-v5", 4), sigma=0.0, episodes=8, seed=2)
     assert sorted(plain.returns) == sorted(ours.returns)
-    noisy = smoothed_returns(
-        agent, "InvertedPendulum-v5", sigma=0.5, episodes=8, seed=2, attack=Shift(0.3, 0.1)
-    )
+    noisy = smoothed_returns(agent, "InvertedPendulum-v5", sigma=0.5, episodes=8, seed=2, attack=Shift(0.3, 0.1))
     assert sorted(noisy.returns) != sorted(ours.returns) and (noisy.spent <= 0.3).all()
 
 
@@ -399,9 +391,7 @@ def test_sampled_evaluation_repeats_and_leaves_the_agent_alone(agent):
 
 def test_layouts_that_would_be_scrambled_are_refused():
     seen = Recorder()
-    seen.observation_space = spaces.Box(
-        -9, 9, (2, 2, 4)
-    )  # four frames of 2 x 2 behind each other, the stack last
+    seen.observation_space = spaces.Box(-9, 9, (2, 2, 4))  # four frames of 2 x 2 behind each other, the stack last
     with pytest.raises(ValueError, match="move its stack axis"):
         SmoothedPolicy(seen, 0.0, frames=4).predict(np.zeros((3, 2, 2), np.float32))
     seen.observation_space = spaces.Box(-9, 9, (5,))

@@ -48,9 +48,7 @@ def fake_run(path: Path, curve: list[tuple[int, float]], **spec: Any) -> RunFold
     folder = RunFolder.create(path, RunSpec(**values))
     rows = [f"{steps},{steps / 1000},{value}" for steps, value in curve]
     folder.progress.write_text("\n".join(["steps,wall_s,rollout/ep_rew_mean", *rows]) + "\n")
-    folder.write_status(
-        state="finished", steps=curve[-1][0], total=curve[-1][0], wall_s=1.0, steps_per_s=1000
-    )
+    folder.write_status(state="finished", steps=curve[-1][0], total=curve[-1][0], wall_s=1.0, steps_per_s=1000)
     return folder
 
 

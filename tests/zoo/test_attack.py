@@ -63,12 +63,14 @@ def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Any, trained: Any
     again = rlsuite(*words)
     assert "0 to play" in again.out
     more = rlsuite(*words[:-4], "--episodes", "3", "--jobs", "1", "--eps", "0:1:0.25")
-    assert (
-        more.code == 0 and "3 to play" in more.out
-    )  # the clean cell is there; the others miss two budgets each
+    assert more.code == 0 and "3 to play" in more.out  # the clean cell is there; the others miss two budgets each
     assert json.loads((folder / "attacks.json").read_text())["returns"]["pgd"].keys() == {
-        "0", "0.25", "0.5", "0.75", "1",
-    }  # fmt: skip
+        "0",
+        "0.25",
+        "0.5",
+        "0.75",
+        "1",
+    }
 
 
 def test_the_page_needs_no_network(rlsuite: Any, trained: Any) -> None:
@@ -88,12 +90,18 @@ def test_the_page_needs_no_network(rlsuite: Any, trained: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--attacks", "pdg"), "did you mean 'pgd'"), (("--attacks", "robust-sarsa"), "needs Box actions"),
-        (("--eps", "-0.1,0.2"), "eps is -0.1"), (("--eps", "0:x:1"), "--eps is '0:x:1'"), (("--norm", "l1"), "norm"),
-        (("--episodes", "0"), "--episodes is 0"), (("--effort", "0"), "--effort is 0"), (("--unit", "cm"), "--unit is"),
-        (("--jobs", "0"), "--jobs is 0"), (("--report-only",), "nothing was played"),
+        (("--attacks", "pdg"), "did you mean 'pgd'"),
+        (("--attacks", "robust-sarsa"), "needs Box actions"),
+        (("--eps", "-0.1,0.2"), "eps is -0.1"),
+        (("--eps", "0:x:1"), "--eps is '0:x:1'"),
+        (("--norm", "l1"), "norm"),
+        (("--episodes", "0"), "--episodes is 0"),
+        (("--effort", "0"), "--effort is 0"),
+        (("--unit", "cm"), "--unit is"),
+        (("--jobs", "0"), "--jobs is 0"),
+        (("--report-only",), "nothing was played"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(rlsuite: Any, trained: Any, words: tuple[str, ...], message: str) -> None:
     trained(ENV, seeds=1)
     ran = rlsuite("attack", RUN, *words)
@@ -130,9 +138,7 @@ def test_a_set_of_policies_has_its_best_members_return(rlsuite: Any) -> None:
     )
     assert ran.code == 0, ran.err
     run = "runs/protected/InvertedPendulum-v5/x/seed0"
-    ran = rlsuite(
-        "attack", run, "--attacks", "random,critic", "--eps", "0.3", "--episodes", "4", "--jobs", "1"
-    )
+    ran = rlsuite("attack", run, "--attacks", "random,critic", "--eps", "0.3", "--episodes", "4", "--jobs", "1")
     assert ran.code == 0, ran.err
     assert "6 to play" in ran.out  # two members, each without attack and under two
     rows = list(csv.DictReader(Path(run, "attacks/attacks.csv").read_text().splitlines()))
@@ -148,9 +154,7 @@ def test_a_set_of_policies_has_its_best_members_return(rlsuite: Any) -> None:
 
 def test_a_probability_ends_at_one(rlsuite: Any, trained: Any) -> None:
     trained(ENV, seeds=1)
-    ran = rlsuite(
-        "attack", RUN, "--attacks", "random,swap", "--eps", "0.5,2", "--episodes", "2", "--jobs", "1"
-    )
+    ran = rlsuite("attack", RUN, "--attacks", "random,swap", "--eps", "0.5,2", "--episodes", "2", "--jobs", "1")
     assert ran.code == 0, ran.err
     assert "swap has no budget above 1; left out: [2.0]" in ran.out
     data = json.loads((Path(RUN) / "attacks/attacks.json").read_text())

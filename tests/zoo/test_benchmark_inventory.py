@@ -109,9 +109,7 @@ def test_learned_policies_become_rows(rlsuite: Command) -> None:
     assert "trained on serial" in ran.err
 
 
-def cells(
-    oracle: list[float], rule: list[float], exact: bool = True
-) -> dict[tuple[str, str], dict[str, Any]]:
+def cells(oracle: list[float], rule: list[float], exact: bool = True) -> dict[tuple[str, str], dict[str, Any]]:
     """Two policies in one scenario; the bound is 100."""
     figures = {name: [1.0, 1.0] for name in FIGURES}
     more = {"seconds": 0.001, "policy": "", **figures}

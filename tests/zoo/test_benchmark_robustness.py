@@ -43,20 +43,22 @@ def test_victims_by_attacks(rlsuite: Any, trained: Any) -> None:
     assert OUT.with_suffix(".png").stat().st_size > 5000
     assert "0 to play" in rlsuite(*words, "--episodes", "3").out
     # The same cells serve `rlsuite attack`.
-    one = rlsuite(
-        "attack", "runs", "--attacks", "random,pgd", "--eps", "0.5", "--episodes", "3", "--jobs", "1"
-    )
+    one = rlsuite("attack", "runs", "--attacks", "random,pgd", "--eps", "0.5", "--episodes", "3", "--jobs", "1")
     assert one.code == 0 and "0 to play" in one.out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "no victims"), (("--runs", "nowhere"), "is no folder"), (("--runs", "runs", "--eps", "0"), "above 0"),
-        (("--runs", "runs", "--eps", "-1"), "eps is -1"), (("--runs", "runs", "--attacks", "q"), "q_value"),
-        (("--runs", "runs", "--report-only"), "nothing was played"), (("--runs", "runs", "--norm", "l3"), "norm"),
+        ((), "no victims"),
+        (("--runs", "nowhere"), "is no folder"),
+        (("--runs", "runs", "--eps", "0"), "above 0"),
+        (("--runs", "runs", "--eps", "-1"), "eps is -1"),
+        (("--runs", "runs", "--attacks", "q"), "q_value"),
+        (("--runs", "runs", "--report-only"), "nothing was played"),
+        (("--runs", "runs", "--norm", "l3"), "norm"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(rlsuite: Any, trained: Any, words: tuple[str, ...], message: str) -> None:
     trained("rlsuite/CartPole-v1", seeds=1)
     ran = rlsuite("benchmark", "robustness", *words)

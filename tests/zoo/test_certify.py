@@ -28,9 +28,7 @@ def test_certificates_come_from_kept_episodes(rlsuite: Any, trained: Any) -> Non
     kept = np.array(json.loads((Path(RUN) / "seed0/certify/sigma0.1.json").read_text())["returns"])
     assert len(kept) == 300 and (first["sigma"], second["sigma"]) == (0.1, 0.2)
     exact = certify_dkw(kept, [0, 0.1, 0.2], 0.1, minimum=0.0)
-    assert first["value"] == pytest.approx(exact.value.tolist()) and first["clean"] == pytest.approx(
-        kept.mean()
-    )
+    assert first["value"] == pytest.approx(exact.value.tolist()) and first["clean"] == pytest.approx(kept.mean())
     assert first["value"] == sorted(first["value"], reverse=True) and first["value"][0] < kept.mean()
     rows = list(csv.DictReader((out / "certify.csv").read_text().splitlines()))
     assert len(rows) == 6 and all(float(row["alpha"]) == 0.05 and row["episodes"] == "300" for row in rows)
@@ -56,12 +54,18 @@ def test_attacked_returns_stand_beside(rlsuite: Any, trained: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--sigma", "0"), "sigma"), (("--budgets=-1,0",), "budgets"), (("--episodes", "3"), "too few"),
-        (("--method", "dwk"), "did you mean 'dkw'"), (("--method", "ladder"), "ladder"), (("--alpha", "2"), "alpha"),
-        (("--q", "0.5"), "q"), (("--attacked", "-1"), "--attacked is -1"), (("--report-only",), "nothing was played"),
+        (("--sigma", "0"), "sigma"),
+        (("--budgets=-1,0",), "budgets"),
+        (("--episodes", "3"), "too few"),
+        (("--method", "dwk"), "did you mean 'dkw'"),
+        (("--method", "ladder"), "ladder"),
+        (("--alpha", "2"), "alpha"),
+        (("--q", "0.5"), "q"),
+        (("--attacked", "-1"), "--attacked is -1"),
+        (("--report-only",), "nothing was played"),
         (("--method", "expectation"), "maximum"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(rlsuite: Any, trained: Any, words: tuple[str, ...], message: str) -> None:
     trained(ENV, seeds=1)
     ran = rlsuite("certify", RUN, *words)

@@ -14,14 +14,20 @@ import pytest
 
 from rlsuite_zoo.html_page import HtmlPage
 
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
+BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--window-size=1200,1400",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--hide-scrollbars",
+    "--window-size=1200,1400",
     "--host-resolver-rules=MAP * ~NOTFOUND",
-)  # fmt: skip
+)
 
 
 def page(folder: Path) -> Path:
@@ -55,9 +61,7 @@ def test_a_browser_without_network_shows_all_of_it(tmp_path: Path) -> None:
     shot = tmp_path / "shot.png"
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     done = browse(profile, f"--screenshot={shot}", "--enable-logging=stderr", file.as_uri())
-    assert (
-        "Refused to" not in done.stderr and "ERR_" not in done.stderr
-    )  # the page's own policy blocks nothing of it
+    assert "Refused to" not in done.stderr and "ERR_" not in done.stderr  # the page's own policy blocks nothing of it
     pixels = (np.asarray(matplotlib.image.imread(shot))[..., :3] * 255).round().astype(int)
     for colour in ((255, 0, 0), (0, 0, 255)):  # both halves of the embedded picture are drawn
         assert (np.abs(pixels - colour).max(-1) < 8).sum() > 10_000

@@ -13,9 +13,7 @@ from rlsuite_zoo.plot import Curve, gather, moving_average
 
 def test_moving_average_keeps_lines_and_equals_the_window_mean() -> None:
     line = np.linspace(3.0, 7.0, 200)
-    np.testing.assert_allclose(
-        moving_average(line, 0.1), line, atol=1e-12
-    )  # symmetric windows: no end is dragged
+    np.testing.assert_allclose(moving_average(line, 0.1), line, atol=1e-12)  # symmetric windows: no end is dragged
     noise = np.random.default_rng(0).normal(size=200)
     smooth = moving_average(noise, 0.1)
     assert smooth[100] == pytest.approx(noise[90:111].mean())

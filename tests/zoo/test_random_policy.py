@@ -25,9 +25,7 @@ def test_only_allowed_actions_and_all_of_them() -> None:
     np.testing.assert_allclose(counts.sum(0) / counts.sum(), expected.mean(0), atol=0.02)
 
 
-@pytest.mark.parametrize(
-    "id", ["rlsuite/ProbeMultiDiscrete-v0", "rlsuite/Pendulum-v1", "rlsuite/ProbeMask-v0"]
-)
+@pytest.mark.parametrize("id", ["rlsuite/ProbeMultiDiscrete-v0", "rlsuite/Pendulum-v1", "rlsuite/ProbeMask-v0"])
 def test_one_environment_gets_one_action(id: str) -> None:
     env = gym.make(id)
     obs, info = env.reset(seed=0)

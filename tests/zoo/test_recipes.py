@@ -25,9 +25,7 @@ ALL = [
 @pytest.mark.parametrize("algorithm, env, found", ALL, ids=[f"{a}-{e}-{r.name}" for a, e, r in ALL])
 def test_every_recipe_is_complete_and_builds_its_configuration(algorithm: str, env: str, found: Any) -> None:
     config = resolve_config(algorithm, found.config)
-    assert {
-        k: list(v) if isinstance(v, tuple) else v for k, v in config.items() if k in found.config
-    } == found.config
+    assert {k: list(v) if isinstance(v, tuple) else v for k, v in config.items() if k in found.config} == found.config
     assert found.description and found.source and found.steps >= 1 and found.num_envs >= 1
     if env != "default":
         assert {env, f"rlsuite/{env}"} & set(gym.registry), env
@@ -98,9 +96,7 @@ def test_overrides_are_yaml_and_typed() -> None:
         "n": 2000.0,
     }
     assert env == {"g": 9.81}
-    built = resolve_config(
-        "ppo", {"n_steps": 2e3, "net_arch": [32], "gamma": 1, "learning_rate": "linear:1e-3"}
-    )
+    built = resolve_config("ppo", {"n_steps": 2e3, "net_arch": [32], "gamma": 1, "learning_rate": "linear:1e-3"})
     assert built["n_steps"] == 2000 and isinstance(built["n_steps"], int)
     assert built["net_arch"] == (32,) and isinstance(built["gamma"], float)
 

@@ -28,9 +28,7 @@ def test_suites_say_what_the_project_promises() -> None:
     assert set(suite.published) == set(suite.environments)
     assert all({"what", "value", "source"} == set(row) for rows in suite.published.values() for row in rows)
     sac = load_suite("sac")
-    assert (sac.steps, sac.seeds) == (200_000, [0, 1, 2]) and "sb3:sac" in {
-        entry.algo for entry in sac.entries
-    }
+    assert (sac.steps, sac.seeds) == (200_000, [0, 1, 2]) and "sb3:sac" in {entry.algo for entry in sac.entries}
 
 
 @pytest.fixture
@@ -126,10 +124,19 @@ def test_a_page_with_more_than_tables_keeps_nothing(rlsuite: Any) -> None:
 def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> None:
     env = "rlsuite/LotSizing-15x5-v0"
     suite = Suite(
-        name="plants", title="Plants", about="A learner and two rules.", steps=256, seeds=[0, 1], environments=[env],
-        entries=[Entry("PPO", "ppo", "plants"), Entry("PDPPO", "pdppo", steps={"all": "128"})], published={},
-        compare=[["PDPPO", "PPO"]], rules=["idle", "keep"], eval_episodes=20, paired=True,
-    )  # fmt: skip
+        name="plants",
+        title="Plants",
+        about="A learner and two rules.",
+        steps=256,
+        seeds=[0, 1],
+        environments=[env],
+        entries=[Entry("PPO", "ppo", "plants"), Entry("PDPPO", "pdppo", steps={"all": "128"})],
+        published={},
+        compare=[["PDPPO", "PPO"]],
+        rules=["idle", "keep"],
+        eval_episodes=20,
+        paired=True,
+    )
     monkeypatch.setattr(results_page, "load_suite", lambda name: suite)
     ran = rlsuite("results", "plants", "--jobs", "2")
     assert ran.code == 0, ran.err

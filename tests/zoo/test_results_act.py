@@ -113,8 +113,7 @@ def test_verdicts_compare_with_random_messages() -> None:
 def test_runs_of_other_settings_are_not_taken_for_these(small: dict[str, Any], monkeypatch: Any) -> None:
     make_results(**{**small, "only": "help", "seeds": "0"})
     other = [
-        dataclasses.replace(task, config=dataclasses.replace(task.config, message_dim=3))
-        for task in results_act.TASKS
+        dataclasses.replace(task, config=dataclasses.replace(task.config, message_dim=3)) for task in results_act.TASKS
     ]
     monkeypatch.setattr(results_act, "TASKS", tuple(other))
     with pytest.raises(UsageError, match="other settings"):

@@ -19,14 +19,18 @@ from rlsuite_zoo.suite import Entry, Suite, load_suite
 
 @pytest.fixture
 def small(monkeypatch: Any) -> None:
-    rows = [
-        {"what": "PPO, published", "value": "500", "pgd": "123 ± 4", "strongest": "99", "source": "nowhere"}
-    ]
+    rows = [{"what": "PPO, published", "value": "500", "pgd": "123 ± 4", "strongest": "99", "source": "nowhere"}]
     suite = Suite(
-        name="attacks", title="Attacks", about="Two victims.", steps=512, seeds=[0, 1], environments=["CartPole-v1"],
-        entries=[Entry("PPO", "ppo"), Entry("ATLA", "atla", seeds="0")], published={"CartPole-v1": rows},
+        name="attacks",
+        title="Attacks",
+        about="Two victims.",
+        steps=512,
+        seeds=[0, 1],
+        environments=["CartPole-v1"],
+        entries=[Entry("PPO", "ppo"), Entry("ATLA", "atla", seeds="0")],
+        published={"CartPole-v1": rows},
         eval_episodes=2,
-    )  # fmt: skip
+    )
     monkeypatch.setattr(results_page, "load_suite", lambda name: suite)
     monkeypatch.setattr(results_attacks, "STANDARD_EPS", {"CartPole-v1": 0.5})
     monkeypatch.setattr(results_attacks, "PLAYED", "random,pgd,sa-rl")
@@ -37,8 +41,10 @@ def small(monkeypatch: Any) -> None:
 def test_the_suite_has_the_papers_tasks_and_budgets() -> None:
     suite = load_suite("attacks")
     assert {env: STANDARD_EPS[env] for env in suite.environments} == {
-        "Hopper-v5": 0.075, "Walker2d-v5": 0.05, "HalfCheetah-v5": 0.15,
-    }  # fmt: skip
+        "Hopper-v5": 0.075,
+        "Walker2d-v5": 0.05,
+        "HalfCheetah-v5": 0.15,
+    }
     for env in suite.environments:
         published = {row["what"]: row for row in suite.published[env]}
         assert {"PPO, published", "ATLA-PPO, published", "PROTECTED, published"} <= set(published)

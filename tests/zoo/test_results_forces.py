@@ -20,12 +20,20 @@ ENVS = ["InvertedPendulum-v5", "rlsuite/WindyPoint-v0"]
 @pytest.fixture
 def small(monkeypatch: Any) -> None:
     suite = Suite(
-        name="forces", title="Forces", about="Two protagonists.", steps=600, seeds=[0], environments=ENVS,
+        name="forces",
+        title="Forces",
+        about="Two protagonists.",
+        steps=600,
+        seeds=[0],
+        environments=ENVS,
         entries=[
-            Entry("SAC", "qarl", "fast-none", {ENVS[1]: "none"}), Entry("QARL", "qarl", "fast", {ENVS[1]: "default"}),
+            Entry("SAC", "qarl", "fast-none", {ENVS[1]: "none"}),
+            Entry("QARL", "qarl", "fast", {ENVS[1]: "default"}),
         ],
-        published={}, compare=[["QARL", "SAC"]], eval_episodes=2,
-    )  # fmt: skip
+        published={},
+        compare=[["QARL", "SAC"]],
+        eval_episodes=2,
+    )
     monkeypatch.setattr(results_page, "load_suite", lambda name: suite)
     monkeypatch.setattr(results_forces, "SCALES", (0.5, 1.0))
     monkeypatch.setattr(results_forces, "EPISODES", 3)
@@ -60,8 +68,14 @@ def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None)
     folders = find_runs(["runs/results/forces/600-steps/InvertedPendulum-v5/qarl-fast"])
     records = [json.loads((folder.path / "forces.json").read_text())["returns"] for folder in folders]
     assert set(records[0]) == {
-        "none", "random", "steps", "random steps", "known", "new adversary 0", "new adversary 1",
-    }  # fmt: skip
+        "none",
+        "random",
+        "steps",
+        "random steps",
+        "known",
+        "new adversary 0",
+        "new adversary 1",
+    }
     hand = np.mean([min(np.mean(r["new adversary 0"]), np.mean(r["new adversary 1"])) for r in records])
     table = page[page.index("## Under forces") :]
     row = next(line for line in table.splitlines() if line.startswith("| **QARL** |"))

@@ -57,8 +57,13 @@ def test_nothing_to_report_and_unknown_names(tmp_path: Path) -> None:
 def test_groups_hold_the_instances_of_the_goals() -> None:
     count = {group.name: len(group.ids) for group in results_hdpo.GROUPS}
     assert count == {
-        "backlog": 24, "lost": 16, "chain": 4, "transshipment": 24, "stores": 6, "warehouses": 1,
-    }  # fmt: skip
+        "backlog": 24,
+        "lost": 16,
+        "chain": 4,
+        "transshipment": 24,
+        "stores": 6,
+        "warehouses": 1,
+    }
     assert {f.name for f in dataclasses.fields(Group)} >= {"learned", "classical", "goal"}
     chosen = results_hdpo.choose(f"chain,{LOST}")
     assert [ids if len(ids) == 1 else len(ids) for ids in chosen.values()] == [[LOST], 4]

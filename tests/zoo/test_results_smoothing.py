@@ -22,15 +22,18 @@ SMALL = {"n_steps": 64, "batch_size": 64, "n_epochs": 2}
 def _tiny(monkeypatch, tmp_path):
     tasks = [
         replace(
-            task, sigmas=(0.0, 0.3), budgets=(0.3, 1.0), thresholds=task.thresholds[:2], limit=20, num_envs=4,
+            task,
+            sigmas=(0.0, 0.3),
+            budgets=(0.3, 1.0),
+            thresholds=task.thresholds[:2],
+            limit=20,
+            num_envs=4,
             config=SMALL,
         )
         for task in TASKS[1:]
-    ]  # fmt: skip
+    ]
     monkeypatch.setattr(results_smoothing, "TASKS", tuple(tasks))
-    monkeypatch.setattr(
-        results_smoothing, "SIZES", Sizes(choosing=20, certifying=60, attacking=20, noise_draws=4)
-    )
+    monkeypatch.setattr(results_smoothing, "SIZES", Sizes(choosing=20, certifying=60, attacking=20, noise_draws=4))
     monkeypatch.chdir(tmp_path)
 
 
@@ -86,9 +89,12 @@ def test_mistakes(monkeypatch):
 
 def test_a_violated_certificate_would_be_reported(tmp_path):
     line = results_smoothing.Line(
-        Cell(TASKS[0], 0.2, tmp_path), np.ones(3), np.array([0.0, 0.5, 1.0]), np.array([150.0, 100.0, 50.0]),
+        Cell(TASKS[0], 0.2, tmp_path),
+        np.ones(3),
+        np.array([0.0, 0.5, 1.0]),
+        np.array([150.0, 100.0, 50.0]),
         [{"budget": 0.5, "mean": 90.0, "standard_error": 1.0}, {"budget": 1.0, "mean": 49.0, "standard_error": 1.0}],
-    )  # fmt: skip
+    )
     assert line.at(0.5) == 100.0 and line.violations() == [0.5]
 
 

@@ -45,9 +45,7 @@ def test_the_page_and_its_runs_are_kept(rlsuite: Callable[..., Any]) -> None:
     run = Path("runs/results/subpo/tiny/3584-steps/modular/seed3")
     # What the run is worth is F, not the modular reward that it learned from.
     worth = json.loads((run / "set_values.json").read_text())["sampled"]
-    assert worth == pytest.approx(
-        float(next(r["set_value"] for r in rows if r["method"] == "ModPO")), rel=1e-5
-    )
+    assert worth == pytest.approx(float(next(r["set_value"] for r in rows if r["method"] == "ModPO")), rel=1e-5)
     assert json.loads((run / "evaluation.json").read_text())["mean"] > worth
     again = rlsuite(*words)
     assert again.code == 0 and "0 runs to do" in again.out

@@ -52,11 +52,15 @@ def test_maps_are_kept_and_averaged_over_seeds(rlsuite: Any, trained: Any) -> No
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--body", "pol"), "did you mean 'pole'"), (("--mass", "0,1"), "mass scales"),
-        (("--friction", "x"), "--friction"), (("--force=-1,2",), "--force begins"),
-        (("--episodes", "0"), "episodes is 0"), (("--jobs", "0"), "--jobs"), (("--report-only",), "no map was played"),
+        (("--body", "pol"), "did you mean 'pole'"),
+        (("--mass", "0,1"), "mass scales"),
+        (("--friction", "x"), "--friction"),
+        (("--force=-1,2",), "--force begins"),
+        (("--episodes", "0"), "episodes is 0"),
+        (("--jobs", "0"), "--jobs"),
+        (("--report-only",), "no map was played"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(rlsuite: Any, trained: Any, words: tuple[str, ...], message: str) -> None:
     trained(ENV)
     ran = rlsuite("robustness", RUN, *words)

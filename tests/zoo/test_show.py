@@ -39,9 +39,7 @@ def test_a_trained_policy_plays(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "3 steps (stopped), return 0." in capsys.readouterr().out
 
 
-def test_constants_of_the_environment_are_settings(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_constants_of_the_environment_are_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["show", "rlsuite/HardMaze-v0", "--out", str(tmp_path / "a.png")]
     assert main([*words, "horizon=20"]) == 0
     assert "20 steps" in capsys.readouterr().out

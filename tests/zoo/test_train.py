@@ -44,13 +44,10 @@ def assert_same_run(one: RunFolder, two: RunFolder) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
     timing = {"wall_s", "time/fps", "time/time_elapsed", "time/iterations"}
     rows, others = (
-        [{k: v for k, v in row.items() if k not in timing} for row in read_csv(f.progress)]
-        for f in (one, two)
+        [{k: v for k, v in row.items() if k not in timing} for row in read_csv(f.progress)] for f in (one, two)
     )
     assert rows == others and len(rows) == 16
-    assert (
-        json.loads(one.evaluation.read_text())["returns"] == json.loads(two.evaluation.read_text())["returns"]
-    )
+    assert json.loads(one.evaluation.read_text())["returns"] == json.loads(two.evaluation.read_text())["returns"]
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +66,10 @@ def test_one_command_fills_a_run_folder(rlsuite: Any) -> None:
     assert "finished" in ran.out and "runs/ppo/rlsuite-CartPole-v1/a" in ran.out
     config = yaml.safe_load(folder.config.read_text())
     assert (config["seed"], config["steps"], config["num_envs"], config["recipe"]) == (3, 1000, 4, "default")
-    assert (
-        config["config"]["n_steps"] == 32 and config["config"]["gamma"] == 0.98
-    )  # the recipe's, and all defaults
+    assert config["config"]["n_steps"] == 32 and config["config"]["gamma"] == 0.98  # the recipe's, and all defaults
     assert len(config["config"]) > 15
     versions = json.loads((folder.path / "versions.json").read_text())
-    assert versions["torch"] == torch.__version__ and {"gymnasium", "mujoco", "numpy", "python"} <= set(
-        versions
-    )
+    assert versions["torch"] == torch.__version__ and {"gymnasium", "mujoco", "numpy", "python"} <= set(versions)
     assert (folder.path / "command.txt").read_text().startswith("rlsuite train ppo rlsuite/CartPole-v1 ")
     rows = read_csv(folder.progress)
     assert [int(row["steps"]) for row in rows] == list(range(128, 1025, 128))
@@ -85,10 +78,7 @@ def test_one_command_fills_a_run_folder(rlsuite: Any) -> None:
     assert library.load(folder.last, device="cpu").num_timesteps == 1024 and folder.best.exists()
     assert any(folder.path.glob("events.out.tfevents.*"))
     record = json.loads(folder.evaluation.read_text())
-    assert (
-        record["episodes"] == 4 == len(record["returns"])
-        and record["low"] <= record["mean"] <= record["high"]
-    )
+    assert record["episodes"] == 4 == len(record["returns"]) and record["low"] <= record["mean"] <= record["high"]
     assert record["mean"] == pytest.approx(np.mean(record["returns"]))
 
 
@@ -103,9 +93,7 @@ def test_a_git_checkout_is_named(tmp_path: Path, monkeypatch: Any) -> None:
 
     def git(*words: str) -> str:
         identity = ["-c", "user.name=n", "-c", "user.email=e@e"]
-        done = subprocess.run(
-            ["git", *identity, *words], cwd=package, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(["git", *identity, *words], cwd=package, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     git("init", "-q"), git("add", "."), git("commit", "-qm", "one")
@@ -125,9 +113,7 @@ def test_evaluations_that_sample_change_nothing(tmp_path: Path, reference: RunFo
     # The run's own way is the default of `evaluate`; --stochastic asks for it in others.
     assert rlsuite("evaluate", str(folder.path), "--episodes", "4").code == 0
     assert json.loads(folder.evaluation.read_text())["returns"] == record["returns"]
-    assert (
-        rlsuite("train", "ppo", ENV, "--steps", "256", *SMALL, "--eval-stochastic", "--name", "s").code == 0
-    )
+    assert rlsuite("train", "ppo", ENV, "--steps", "256", *SMALL, "--eval-stochastic", "--name", "s").code == 0
     assert RunFolder("runs/ppo/rlsuite-CartPole-v1/s/seed0").spec().eval_stochastic
 
 
@@ -165,9 +151,7 @@ def test_resume_after_a_stop_is_exact(tmp_path: Path, reference: RunFolder, monk
     assert_same_run(folder, reference)
 
 
-def test_resume_drops_rows_after_the_checkpoint(
-    tmp_path: Path, reference: RunFolder, monkeypatch: Any
-) -> None:
+def test_resume_drops_rows_after_the_checkpoint(tmp_path: Path, reference: RunFolder, monkeypatch: Any) -> None:
     folder = RunFolder.create(tmp_path / "run", spec(checkpoint_every=1024))
     save = AgentModel.save
 
@@ -180,11 +164,7 @@ def test_resume_drops_rows_after_the_checkpoint(
     with pytest.raises(OSError, match="No space"):
         training.run(folder)
     status = folder.status()
-    assert (
-        status["state"] == "failed"
-        and "No space" in status["error"]
-        and status["checkpoint"] == str(folder.last)
-    )
+    assert status["state"] == "failed" and "No space" in status["error"] and status["checkpoint"] == str(folder.last)
     assert library.load(folder.last, device="cpu").num_timesteps == 1024  # the previous checkpoint is intact
     assert len(read_csv(folder.progress)) == 16
     monkeypatch.setattr(AgentModel, "save", save)
@@ -217,9 +197,7 @@ def test_nan_stops_the_run_and_names_the_last_good_checkpoint(rlsuite: Any, monk
     assert ran.code == 1 and "reward" in ran.err.lower() and "nan" in ran.err.lower(), ran.err
     assert str(folder.last) in ran.err and "--resume" in ran.err and "Traceback" not in ran.err
     assert folder.status()["state"] == "failed"
-    assert (
-        library.load(folder.last, device="cpu").num_timesteps == 576
-    )  # 300 good steps in each of two environments
+    assert library.load(folder.last, device="cpu").num_timesteps == 576  # 300 good steps in each of two environments
 
 
 def test_a_run_that_cannot_start_says_why(rlsuite: Any) -> None:

@@ -39,9 +39,7 @@ def test_train_from_the_command_line(tmp_path: Path, algorithm: str, env: str, f
         assert picture.stat().st_size > 5000
 
 
-def test_tasks_without_a_second_player_end_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tasks_without_a_second_player_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["train", "rarl", "CartPole-v1", "--steps", "100", "--out", str(tmp_path), "--name", "one"])
     assert code != 0
     told = "".join(capsys.readouterr())

@@ -63,9 +63,12 @@ def make_attack(
     check_options(episodes, effort, jobs, unit, grid, norm)
     folders = find_trained([run])
     common: dict[str, Any] = {
-        "norm": norm, "unit": unit, "seed": seed,
-        "episodes": min(episodes, QUICK_EPISODES) if quick else episodes, "effort": QUICK_EFFORT if quick else effort,
-    }  # fmt: skip
+        "norm": norm,
+        "unit": unit,
+        "seed": seed,
+        "episodes": min(episodes, QUICK_EPISODES) if quick else episodes,
+        "effort": QUICK_EFFORT if quick else effort,
+    }
     above = tuple(value for value in grid if value > 0)
     wanted: list[AttackCell] = []
     for folder in folders:
@@ -91,9 +94,7 @@ def make_attack(
     write(outcome, Path(out) if out else Path(run) / "attacks")
 
 
-def check_options(
-    episodes: int, effort: float, jobs: int | None, unit: str, grid: list[float], norm: str
-) -> None:
+def check_options(episodes: int, effort: float, jobs: int | None, unit: str, grid: list[float], norm: str) -> None:
     """Raise unless the numbers make sense.
 
     Raises:

@@ -123,9 +123,7 @@ def unmeasured_victim(cell: AttackCell) -> Victim:
         return as_victim(model, unit=cell.unit)
     assert isinstance(model, PROTECTED)  # by members_of
     victim = model.victims()[cell.member]
-    return (
-        replace(victim, unit=torch.ones_like(victim.unit), unit_name="raw") if cell.unit == "raw" else victim
-    )
+    return replace(victim, unit=torch.ones_like(victim.unit), unit_name="raw") if cell.unit == "raw" else victim
 
 
 def cells_of(run: str, attacks: str, eps: tuple[float, ...], **common: Any) -> list[AttackCell]:

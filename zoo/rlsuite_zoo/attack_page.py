@@ -33,9 +33,7 @@ def write(outcome: Outcome, out: Path) -> None:
     write_json(out / "attacks.json", {"settings": settings, "returns": table})
     _page(outcome, settings, out)
     worst = outcome.strongest(outcome.eps[-1]) if outcome.eps else None
-    text = (
-        f"; at eps {outcome.eps[-1]:g} the strongest attack, {worst[1]}, leaves {worst[0]}" if worst else ""
-    )
+    text = f"; at eps {outcome.eps[-1]:g} the strongest attack, {worst[1]}, leaves {worst[0]}" if worst else ""
     out_console().print(f"wrote {out / 'attacks.html'}{text}")
 
 
@@ -95,8 +93,7 @@ def _csv(outcome: Outcome) -> str:
 def _draw(outcome: Outcome, path: Path) -> None:
     """Return against eps, one line an attack."""
     halves = [
-        [name for name in outcome.attacks if ATTACKS[name].on_actions == on_actions]
-        for on_actions in (False, True)
+        [name for name in outcome.attacks if ATTACKS[name].on_actions == on_actions] for on_actions in (False, True)
     ]
     halves = [half for half in halves if half]
     picture, axes = figure(1, len(halves), width=6.5 * len(halves), height=4.2)
@@ -112,12 +109,8 @@ def _draw(outcome: Outcome, path: Path) -> None:
 
 
 def _line(ax: Axes, outcome: Outcome, name: str, i: int) -> None:
-    points = [
-        (eps, found) for eps in (0.0, *outcome.eps) if (found := outcome.interval(name, eps)) is not None
-    ]
+    points = [(eps, found) for eps in (0.0, *outcome.eps) if (found := outcome.interval(name, eps)) is not None]
     x = [eps for eps, _ in points]
     colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
     ax.plot(x, [p.estimate for _, p in points], style, color=colour, marker="o", ms=3, label=name)
-    ax.fill_between(
-        x, [p.low for _, p in points], [p.high for _, p in points], color=colour, alpha=0.12, lw=0
-    )
+    ax.fill_between(x, [p.low for _, p in points], [p.high for _, p in points], color=colour, alpha=0.12, lw=0)

@@ -115,9 +115,7 @@ class BaselineModel:
         extra: dict[str, Any] = {"num_timesteps": self.model.num_timesteps}
         if isinstance(self.env, VecNormalize):
             if not isinstance(self.env.obs_rms, RunningMeanStd):
-                raise UsageError(
-                    "normalize=true supports Box observations only; leave it out for Dict observations"
-                )
+                raise UsageError("normalize=true supports Box observations only; leave it out for Dict observations")
             for name, rms in (("obs", self.env.obs_rms), ("return", self.env.ret_rms)):
                 statistics = {"mean": rms.mean.tolist(), "var": rms.var.tolist(), "count": float(rms.count)}
                 extra[name] = statistics
@@ -156,9 +154,7 @@ def _arguments(settings: dict[str, Any], env: Any) -> dict[str, Any]:
     if "policy_kwargs" in arguments:
         arguments["policy_kwargs"] = dict(arguments["policy_kwargs"])
         if "activation_fn" in arguments["policy_kwargs"]:
-            arguments["policy_kwargs"]["activation_fn"] = ACTIVATIONS[
-                arguments["policy_kwargs"]["activation_fn"]
-            ]
+            arguments["policy_kwargs"]["activation_fn"] = ACTIVATIONS[arguments["policy_kwargs"]["activation_fn"]]
     if (std := arguments.pop("noise_std", None)) is not None:
         size = env.action_space.shape[-1]
         arguments["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, float(std)))

@@ -57,15 +57,33 @@ def benchmark(
         from rlsuite_zoo.benchmark_robustness import make_benchmark as make_robustness
 
         make_robustness(
-            list(runs), attacks=attacks, eps=eps, norm=norm, unit=unit, episodes=episodes or 20, seed=seed,
-            effort=effort, jobs=jobs, quick=quick, report_only=report_only, out=out,
-        )  # fmt: skip
+            list(runs),
+            attacks=attacks,
+            eps=eps,
+            norm=norm,
+            unit=unit,
+            episodes=episodes or 20,
+            seed=seed,
+            effort=effort,
+            jobs=jobs,
+            quick=quick,
+            report_only=report_only,
+            out=out,
+        )
         return
     if suite != "inventory":
         raise unknown("benchmark suite", suite, ["inventory", "robustness"])
     from rlsuite_zoo.benchmark_inventory import make_benchmark
 
     make_benchmark(
-        scenarios=scenarios, policies=policies, agents=list(agents), episodes=episodes, seed=seed, jobs=jobs,
-        quick=quick, report_only=report_only, cells=cells, out=out,
-    )  # fmt: skip
+        scenarios=scenarios,
+        policies=policies,
+        agents=list(agents),
+        episodes=episodes,
+        seed=seed,
+        jobs=jobs,
+        quick=quick,
+        report_only=report_only,
+        cells=cells,
+        out=out,
+    )

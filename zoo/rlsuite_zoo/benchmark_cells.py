@@ -100,9 +100,13 @@ def _pathwise(cell: Cell) -> tuple[SupplyNetwork, Predicted]:
     env = f"rlsuite/SupplyNetwork-{cell.scenario}-v0"
     recipe = find_recipe("hdpo", env, "episodes")
     model = rlsuite.HDPO(
-        env, build_config(rlsuite.HDPO.config_class, recipe.config),
-        env_kwargs=recipe.env, num_envs=recipe.num_envs, seed=cell.seed + TUNING_SEED, device="cpu",
-    ).learn(cell.tuning * TRAINING, log_interval=None)  # fmt: skip
+        env,
+        build_config(rlsuite.HDPO.config_class, recipe.config),
+        env_kwargs=recipe.env,
+        num_envs=recipe.num_envs,
+        seed=cell.seed + TUNING_SEED,
+        device="cpu",
+    ).learn(cell.tuning * TRAINING, log_interval=None)
     return _acting_kernel(cell.scenario, model.kernel.params, model)
 
 
@@ -170,8 +174,7 @@ def play_cell(cell: Cell) -> dict[str, Any]:
         pairs = [build(cell)]
     prepared = time.perf_counter() - started
     runs = [
-        play(kernel, policy, draw_noise(kernel, cell.episodes, cell.seed), cell.episodes)
-        for kernel, policy in pairs
+        play(kernel, policy, draw_noise(kernel, cell.episodes, cell.seed), cell.episodes) for kernel, policy in pairs
     ]
     text = "" if cell.checkpoints else repr(pairs[0][1]) if hasattr(pairs[0][1], "numbers") else ""
     seconds = float(np.mean([run.seconds for run in runs]))
@@ -180,10 +183,7 @@ def play_cell(cell: Cell) -> dict[str, Any]:
 
 def _record(runs: list[Played]) -> dict[str, Any]:
     """Profit and key figures per episode, averaged over runs on the same demands."""
-    found = {
-        name: np.mean([run.info[name].numpy(force=True) for run in runs], axis=0)
-        for name in ("profit", *FIGURES)
-    }
+    found = {name: np.mean([run.info[name].numpy(force=True) for run in runs], axis=0) for name in ("profit", *FIGURES)}
     return {name: [float(x) for x in values] for name, values in found.items()}
 
 

@@ -78,13 +78,9 @@ def make_benchmark(
     root = Path(cells)
     if not report_only:
         todo = [cell for cell in wanted if _read(root, cell) is None]
-        print(
-            f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play, kept in {root}"
-        )
+        print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play, kept in {root}")
         run_cells(partial(_play_one, str(root)), sorted(todo, key=_urgency), jobs or cores(), _name)
-    done = {
-        (cell.scenario, cell.policy): record for cell in wanted if (record := _read(root, cell)) is not None
-    }
+    done = {(cell.scenario, cell.policy): record for cell in wanted if (record := _read(root, cell)) is not None}
     if not done:
         raise UsageError(f"no cell in {root} to report; leave --report-only out to play them")
     labels = [*names, *dict.fromkeys(cell.policy for cell in wanted if cell.checkpoints)]
@@ -107,14 +103,10 @@ def _scenarios(text: str) -> list[str]:
             names = [s for s in SCENARIO_GROUPS["all"] if s == word]
             names = names or [s for s in SCENARIO_GROUPS["core"] if s.split("-")[0] == word]
         if not names:
-            raise unknown(
-                "scenario", word, [*SCENARIO_GROUPS, *SCENARIO_GROUPS["all"], "divergent", "serial"]
-            )
+            raise unknown("scenario", word, [*SCENARIO_GROUPS, *SCENARIO_GROUPS["all"], "divergent", "serial"])
         found |= dict.fromkeys(names)
     if not found:
-        raise UsageError(
-            "--scenarios names none; give core, marl, networks, all, or names separated by commas"
-        )
+        raise UsageError("--scenarios names none; give core, marl, networks, all, or names separated by commas")
     return list(found)
 
 
@@ -188,9 +180,7 @@ def _play_one(root: str, cell: Cell) -> None:
     try:
         record = play_cell(cell)
     except Exception as error:
-        raise RuntimeError(
-            f"{cell.policy} in {cell.scenario} failed: {type(error).__name__}: {error}"
-        ) from error
+        raise RuntimeError(f"{cell.policy} in {cell.scenario} failed: {type(error).__name__}: {error}") from error
     took = time.perf_counter() - started
     path = _path(Path(root), cell)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -117,9 +117,7 @@ def ranking(cells: Cells, scenarios: list[str], names: list[str]) -> list[Line]:
         ideal = float(_profits(cells, both, ORACLE).mean()) if both else np.nan
         share = float(_profits(cells, both, name).mean()) / ideal if both else np.nan
         rival = _profits(cells, mine, best).mean(0) if best is not None else profit
-        figures = {
-            figure: float(np.mean([np.mean(cells[s, name][figure]) for s in mine])) for figure in FIGURES
-        }
+        figures = {figure: float(np.mean([np.mean(cells[s, name][figure]) for s in mine])) for figure in FIGURES}
         lines.append(
             Line(
                 name,
@@ -149,9 +147,7 @@ def _winner(cells: Cells, scenario: str, names: list[str]) -> str | None:
 # --- Markdown
 
 
-def _page(
-    cells: Cells, scenarios: list[str], names: list[str], lines: list[Line], settings: dict[str, Any]
-) -> str:
+def _page(cells: Cells, scenarios: list[str], names: list[str], lines: list[Line], settings: dict[str, Any]) -> str:
     parts = ["# Inventory control: classical and learned policies on supply networks"]
     parts.append(
         f"{len(scenarios)} scenarios of gym-invmgmt, {settings['episodes']} episodes each, on the same demands for "
@@ -304,9 +300,7 @@ def _draw(lines: list[Line], path: Path) -> None:
     for spot, line in zip(spots, lines, strict=True):
         color = "#555555" if line.name == ORACLE else "#1f77b4" if line.name in POLICIES else "#d62728"
         low, high = line.profit.estimate - line.profit.low, line.profit.high - line.profit.estimate
-        left.errorbar(
-            line.profit.estimate, spot, xerr=[[low], [high]], fmt="o", color=color, capsize=3, markersize=5
-        )
+        left.errorbar(line.profit.estimate, spot, xerr=[[low], [high]], fmt="o", color=color, capsize=3, markersize=5)
         right.barh(spot, line.milliseconds, color=color, height=0.6)
     most = max(line.scenarios for line in lines)
     labels = [line.name if line.scenarios == most else f"{line.name} *" for line in lines]

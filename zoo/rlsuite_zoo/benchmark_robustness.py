@@ -47,8 +47,11 @@ __all__ = [
 ]
 
 STANDARD_EPS: Mapping[str, float] = {
-    "Hopper-v5": 0.075, "Walker2d-v5": 0.05, "HalfCheetah-v5": 0.15, "Ant-v5": 0.15,
-}  # fmt: skip
+    "Hopper-v5": 0.075,
+    "Walker2d-v5": 0.05,
+    "HalfCheetah-v5": 0.15,
+    "Ant-v5": 0.15,
+}
 """Budgets of the SA-MDP papers, l-infinity on normalised observations."""
 OTHER_EPS = 0.1
 
@@ -111,9 +114,12 @@ def make_benchmark(
     if eps == 0:
         raise UsageError("--eps is 0; a benchmark of attacks needs a budget above 0")
     common: dict[str, Any] = {
-        "norm": norm, "unit": unit, "seed": seed, "episodes": min(episodes, QUICK_EPISODES) if quick else episodes,
+        "norm": norm,
+        "unit": unit,
+        "seed": seed,
+        "episodes": min(episodes, QUICK_EPISODES) if quick else episodes,
         "effort": QUICK_EFFORT if quick else effort,
-    }  # fmt: skip
+    }
     wanted: dict[tuple[str, str, float], list[AttackCell]] = {}
     folders = find_trained(runs)
     for name, folder in zip(group_names(folders), folders, strict=True):
@@ -133,10 +139,11 @@ def make_benchmark(
         raise UsageError("nothing was played; leave --report-only out")
     settings = {
         "budget": f"{norm} per step in standard deviations of each observation entry"
-        if unit == "auto" else f"{norm} per step in raw units",
+        if unit == "auto"
+        else f"{norm} per step in raw units",
         "episodes": f"{common['episodes']} per run and attack, the same for all attacks; effort {common['effort']:g}",
         **provenance_of(),
-    }  # fmt: skip
+    }
     _write(victims, settings, Path(out))
 
 
@@ -144,9 +151,7 @@ def victim_of(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victi
     """What was played of the runs in `cells`, at the budget `eps` and without an attack."""
     played: dict[tuple[str, str], list[np.ndarray | None]] = {}
     for cell in cells:
-        played.setdefault((cell.run, cell.attack), []).append(
-            played_returns(cell, 0 if cell.attack == CLEAN else eps)
-        )
+        played.setdefault((cell.run, cell.attack), []).append(played_returns(cell, 0 if cell.attack == CLEAN else eps))
     returns = {key: found for key, members in played.items() if (found := best_of(members)) is not None}
     return Victim(name, env, eps, list(dict.fromkeys(cell.run for cell in cells)), returns)
 
@@ -173,21 +178,22 @@ def _write(victims: list[Victim], settings: dict[str, str], out: Path) -> None:
         header = ["victim", "runs", "eps", "natural", *attacks, "strongest", "by", "median run"]
         page.table(header, [_row(victim, attacks) for victim in mine])
     draw_shares(victims, attacks, out / "robustness-benchmark.png")
-    page.picture(
-        out / "robustness-benchmark.png", "share of the natural return that is left under each attack"
-    )
+    page.picture(out / "robustness-benchmark.png", "share of the natural return that is left under each attack")
     page.heading("Settings")
     page.settings(settings)
     page.write(out / "robustness-benchmark.html")
     write_text(out / "robustness-benchmark.csv", csv_of(victims))
     data = [
         {
-            "victim": victim.name, "env": victim.env, "eps": victim.eps, "runs": victim.runs,
+            "victim": victim.name,
+            "env": victim.env,
+            "eps": victim.eps,
+            "runs": victim.runs,
             "median_run": victim.median_run(),
             "returns": {attack: numbers_of(victim.interval(attack)) for attack in (CLEAN, *attacks)},
         }
         for victim in victims
-    ]  # fmt: skip
+    ]
     write_json(out / "robustness-benchmark.json", {"settings": settings, "victims": data})
     print(f"wrote {out / 'robustness-benchmark.html'}: {len(victims)} victims, {len(attacks)} attacks")
 

@@ -34,9 +34,7 @@ LINE_SECONDS = 30.0
 Cell = TypeVar("Cell")
 
 
-def run_cells(
-    play: Callable[[Cell], object], cells: Sequence[Cell], jobs: int, name: Callable[[Cell], str]
-) -> None:
+def run_cells(play: Callable[[Cell], object], cells: Sequence[Cell], jobs: int, name: Callable[[Cell], str]) -> None:
     """Play cells, `jobs` at a time; each is on the disk when it is done.
 
     Args:
@@ -58,9 +56,7 @@ def run_cells(
         before = {variable: os.environ.get(variable) for variable in ONE_THREAD}
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # the workers' arithmetic; read when they start
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(
-            min(jobs, len(cells)), mp_context=context, initializer=_leave_stopping_to_parent
-        )
+        pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_leave_stopping_to_parent)
         try:
             futures: dict[Future[float], Cell] = {pool.submit(_timed, play, cell): cell for cell in cells}
             for future in as_completed(futures):
@@ -79,9 +75,7 @@ def run_cells(
 
 def _timed(play: Callable[[Cell], object], cell: Cell) -> float:
     """Seconds that a cell took."""
-    torch.set_num_threads(
-        1
-    )  # two are slower with small networks, and the other cores have cells of their own
+    torch.set_num_threads(1)  # two are slower with small networks, and the other cores have cells of their own
     begun = time.perf_counter()
     play(cell)
     return time.perf_counter() - begun
@@ -116,6 +110,4 @@ class _Progress:
         due = time.monotonic() - self.said > LINE_SECONDS or self.done == self.total
         if not self.console.is_terminal and due:
             self.said = time.monotonic()
-            self.console.print(
-                f"{self.done}/{self.total} cells, last {name} ({seconds:.1f} s)", highlight=False
-            )
+            self.console.print(f"{self.done}/{self.total} cells, last {name} ({seconds:.1f} s)", highlight=False)

@@ -95,9 +95,14 @@ def play_cell(cell: Played) -> None:
             )
     quiet_mujoco(spec.env)
     found = smoothed_returns(
-        policy, spec.env, sigma=cell.sigma, episodes=cell.episodes, seed=cell.seed, attack=attack,
+        policy,
+        spec.env,
+        sigma=cell.sigma,
+        episodes=cell.episodes,
+        seed=cell.seed,
+        attack=attack,
         env_kwargs=dict(spec.env_kwargs),
-    )  # fmt: skip
+    )
     cell.path.parent.mkdir(parents=True, exist_ok=True)
     write_json(cell.path, {"cell": key, "returns": found.returns.tolist()})
 
@@ -150,9 +155,7 @@ def make_certificates(
             found = certify_returns(returns, method, grid, cell.sigma, alpha=alpha, above=above, **options)
         except ValueError as error:
             raise UsageError(f"{cell.path}: {error}") from error
-        hurt = {
-            c.budget: r for c, r in played.items() if (c.run, c.sigma) == (cell.run, cell.sigma) and c.budget
-        }
+        hurt = {c.budget: r for c, r in played.items() if (c.run, c.sigma) == (cell.run, cell.sigma) and c.budget}
         lines.append((cell, found, _scores(hurt, method, above, options.get("q", 0.5))))
     if not lines:
         raise UsageError(f"nothing was played for {run}; leave --report-only out")
@@ -245,9 +248,7 @@ def _write(lines: list[Line], out: Path) -> None:
     rows = []
     for cell, found, hurt in lines:
         name = f"{Path(cell.run).name}, sigma {cell.sigma:g}"
-        rows.append(
-            [f"{name}: certified", f"{found.clean:,.4g}", *(_bound(float(v), found) for v in found.value)]
-        )
+        rows.append([f"{name}: certified", f"{found.clean:,.4g}", *(_bound(float(v), found) for v in found.value)])
         if hurt:
             rows.append([f"{name}: attacked", "", *(cell_text(hurt.get(float(b))) for b in found.budget)])
     page.table(["", "clean estimate", *grid], rows)
@@ -270,9 +271,7 @@ def _write(lines: list[Line], out: Path) -> None:
 
 def _record(line: Line) -> dict[str, Any]:
     cell, found, hurt = line
-    attacked = {
-        f"{b:g}": {"estimate": v.estimate, "low": v.low, "high": v.high, "n": v.n} for b, v in hurt.items()
-    }
+    attacked = {f"{b:g}": {"estimate": v.estimate, "low": v.low, "high": v.high, "n": v.n} for b, v in hurt.items()}
     return {"run": cell.run, **found.to_dict(), "attacked": attacked}
 
 

@@ -82,20 +82,28 @@ def train(
 
     if resume:
         if algo or env or settings:
-            raise UsageError(
-                "--resume goes on with the run as it is; leave algorithm, environment and settings out"
-            )
+            raise UsageError("--resume goes on with the run as it is; leave algorithm, environment and settings out")
         commands.resume(resume, steps=steps, jobs=jobs)
         return
     if not algo or not env:
-        raise UsageError(
-            "give an algorithm and an environment: rlsuite train bpo Hopper-v5 (or --resume RUN)"
-        )
+        raise UsageError("give an algorithm and an environment: rlsuite train bpo Hopper-v5 (or --resume RUN)")
     commands.train(
-        algo, env, settings, steps=steps, seeds=seeds, num_envs=num_envs, device=device, recipe=recipe,
-        jobs=jobs, out=out, name=name, checkpoint_every=checkpoint_every, eval_every=eval_every,
-        eval_episodes=eval_episodes, eval_stochastic=eval_stochastic,
-    )  # fmt: skip
+        algo,
+        env,
+        settings,
+        steps=steps,
+        seeds=seeds,
+        num_envs=num_envs,
+        device=device,
+        recipe=recipe,
+        jobs=jobs,
+        out=out,
+        name=name,
+        checkpoint_every=checkpoint_every,
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
+        eval_stochastic=eval_stochastic,
+    )
 
 
 def evaluate(
@@ -119,9 +127,7 @@ def evaluate(
     """
     from rlsuite_zoo import commands
 
-    commands.evaluate(
-        run, episodes=episodes, render=render, stochastic=stochastic, seed=seed, checkpoint=checkpoint
-    )
+    commands.evaluate(run, episodes=episodes, render=render, stochastic=stochastic, seed=seed, checkpoint=checkpoint)
 
 
 def plot(
@@ -207,19 +213,13 @@ def parse_and_call(function: Callable[..., None], words: list[str], prog: str) -
     options = {name.replace("_", "-") for name in inspect.signature(function).parameters}
     for word in words:
         option = word.removeprefix("--").partition("=")[0].replace("_", "-")
-        if (
-            word.startswith("--")
-            and option not in {*options, "help"}
-            and option.removeprefix("no-") not in options
-        ):
+        if word.startswith("--") and option not in {*options, "help"} and option.removeprefix("no-") not in options:
             close = difflib.get_close_matches(option, options, n=1)
             hint = f"did you mean --{close[0]}?" if close else f"`{prog} --help` lists them"
             raise UsageError(f"{prog} has no option --{option}: {hint}")
     # Words such as learning_rate=1e-4 go to the end: the parser wants them in one piece.
     loose = [w for i, w in enumerate(words) if SETTING.match(w) and not (i and words[i - 1].startswith("--"))]
-    rest = [
-        w for i, w in enumerate(words) if not (SETTING.match(w) and not (i and words[i - 1].startswith("--")))
-    ]
+    rest = [w for i, w in enumerate(words) if not (SETTING.match(w) and not (i and words[i - 1].startswith("--")))]
     if loose:
         first_option = next((i for i, w in enumerate(rest) if w.startswith("-")), len(rest))
         rest = rest[:first_option] + loose + rest[first_option:]
@@ -281,9 +281,7 @@ def main(argv: list[str] | None = None) -> int:
         print("rlsuite: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # `rlsuite list | head`: no complaint at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `rlsuite list | head`: no complaint at exit
         return 0
     except UsageError as error:
         if debug:
@@ -301,9 +299,7 @@ def main(argv: list[str] | None = None) -> int:
 def describe(error: Exception) -> str:
     """One line for an error that is not the command line's."""
     text = str(error) or "no message"
-    plain = isinstance(error, ValueError | OSError | FloatingPointError) or type(error).__module__.startswith(
-        "rlsuite"
-    )
+    plain = isinstance(error, ValueError | OSError | FloatingPointError) or type(error).__module__.startswith("rlsuite")
     return text if plain else f"{type(error).__name__}: {text} (RLSUITE_DEBUG=1 shows where)"
 
 

@@ -122,9 +122,7 @@ def resume(path: str, *, steps: str = "", jobs: int | None = None) -> None:
         if steps:
             total = parse_count(steps, "--steps")
             if total < int(folder.status().get("steps", 0)):
-                raise UsageError(
-                    f"{folder.path} has done more than {total} steps already; give a larger --steps"
-                )
+                raise UsageError(f"{folder.path} has done more than {total} steps already; give a larger --steps")
             if total != spec.steps:
                 folder.write_spec(replace(spec, steps=total))
                 todo.append(folder)
@@ -185,9 +183,7 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
     return record
 
 
-def evaluate(
-    run: str, *, episodes: int, render: str, stochastic: bool, seed: int | None, checkpoint: str
-) -> None:
+def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: int | None, checkpoint: str) -> None:
     """Evaluate each run in a folder, print the returns, write evaluation.json, and a video of the first.
 
     Raises:

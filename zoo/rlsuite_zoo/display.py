@@ -43,9 +43,7 @@ class Display:
             self.bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.bars is not None:
             self.bars.stop()
 
@@ -58,9 +56,7 @@ class Display:
             return
         if name not in self.tasks:
             self.tasks[name] = self.bars.add_task(name, total=total, steps="", note="")
-        self.bars.update(
-            self.tasks[name], completed=min(steps, total), total=total, steps=f"{steps:,}", note=note
-        )
+        self.bars.update(self.tasks[name], completed=min(steps, total), total=total, steps=f"{steps:,}", note=note)
 
     def _note(self, status: dict[str, Any]) -> str:
         words = []

@@ -50,18 +50,14 @@ class HtmlPage:
         """Plain text."""
         self._parts.append(f"<p>{html.escape(text)}</p>")
 
-    def table(
-        self, header: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()
-    ) -> None:
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()) -> None:
         """A table; the rows numbered in `strong` stand out."""
         words = [all(_is_text(row[i]) for row in rows) for i in range(len(header))]
         left = [" class=left" if is_text else "" for is_text in words]
         head = "".join(f"<th{kind}>{html.escape(cell)}</th>" for cell, kind in zip(header, left, strict=True))
         lines = []
         for i, row in enumerate(rows):
-            cells = "".join(
-                f"<td{kind}>{html.escape(cell)}</td>" for cell, kind in zip(row, left, strict=True)
-            )
+            cells = "".join(f"<td{kind}>{html.escape(cell)}</td>" for cell, kind in zip(row, left, strict=True))
             lines.append(f"<tr{' class=strong' if i in strong else ''}>{cells}</tr>")
         body = "\n".join(lines)
         self._parts.append(

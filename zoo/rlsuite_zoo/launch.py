@@ -123,9 +123,7 @@ def _forwarded_signals(active: dict[str, tuple[RunFolder, subprocess.Popen[bytes
         if len(stop) == 1:
             os.write(2, b"\nstopping: every run writes a checkpoint first (again: stop at once)\n")
 
-    before: dict[Any, Any] = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before: dict[Any, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -25,9 +25,7 @@ class Table:
 
     def __init__(self, path: Path, up_to_steps: int) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = [
-            dict(r) for r in read_csv(path) if float(r["steps"]) <= up_to_steps
-        ]
+        self.rows: list[dict[str, Any]] = [dict(r) for r in read_csv(path) if float(r["steps"]) <= up_to_steps]
         self.columns: list[str] = list(dict.fromkeys(key for row in self.rows for key in row))
         self._rewrite()
 
@@ -69,14 +67,10 @@ class ProgressCSV(KVWriter):
         """Seconds of training so far."""
         return self.wall_before + time.perf_counter() - self.started
 
-    def write(
-        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
-    ) -> None:
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Append the scalars of one dump; a second dump at the same step adds nothing."""
         values = {
-            key: float(value)
-            for key, value in sorted(key_values.items())
-            if isinstance(value, int | float | np.number)
+            key: float(value) for key, value in sorted(key_values.items()) if isinstance(value, int | float | np.number)
         }
         self.latest |= values
         if self.table.rows and float(self.table.rows[-1]["steps"]) >= step:

@@ -192,9 +192,7 @@ def load_policy(folder: RunFolder, checkpoint: Path) -> Predictor:
         raise UsageError(f"{folder.path} has no {checkpoint.name} yet; train it with --resume {folder.path}")
     spec = folder.spec()
     if spec.algo.startswith("sb3:"):
-        return make_model(
-            RunSpec(**{**vars(spec), "num_envs": 1, "device": "cpu"}), checkpoint=checkpoint
-        ).policy()
+        return make_model(RunSpec(**{**vars(spec), "num_envs": 1, "device": "cpu"}), checkpoint=checkpoint).policy()
     return rlsuite.algorithm(spec.algo).load(checkpoint, device="cpu")
 
 

@@ -45,9 +45,7 @@ class Curve:
         """95 % percentile bootstrap of the mean over seeds, pointwise; [P] each."""
         rng = np.random.default_rng(0)
         draws = rng.integers(len(self.values), size=(RESAMPLES, len(self.values)))
-        weights = np.stack([(draws == i).sum(axis=1) for i in range(len(self.values))], axis=1) / len(
-            self.values
-        )
+        weights = np.stack([(draws == i).sum(axis=1) for i in range(len(self.values))], axis=1) / len(self.values)
         means = weights @ self.values
         low, high = np.percentile(means, [2.5, 97.5], axis=0)
         return low, high
@@ -98,9 +96,7 @@ def moving_average(values: np.ndarray, share: float) -> np.ndarray:
         return values
     total = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
-    reach = np.minimum(
-        half, np.minimum(index, len(values) - 1 - index)
-    )  # symmetric, so that no end is dragged
+    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))  # symmetric, so that no end is dragged
     return (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)
 
 
@@ -134,9 +130,7 @@ def plot_runs(
         raise UsageError(f"--out is {out.name!r}; give a .png, .pdf or .svg file")
     curves = gather(find_runs(paths), metric, smooth)
     named = labels or {}  # groups of one name are one line of the legend
-    curves = {
-        env: [replace(c, label=named.get(c.label, c.label)) for c in group] for env, group in curves.items()
-    }
+    curves = {env: [replace(c, label=named.get(c.label, c.label)) for c in group] for env, group in curves.items()}
     figure = draw(curves, metric, smooth, title)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)
@@ -178,9 +172,7 @@ def draw(curves: dict[str, list[Curve]], metric: str, smooth: float, title: str)
             title=title or None,  # a figure title would stand in the legend's place
             title_fontsize=12,
         )
-        footnote = textwrap.fill(
-            _footnote(curves, metric, smooth), 100 if columns == 1 else 50 * columns + 40
-        )
+        footnote = textwrap.fill(_footnote(curves, metric, smooth), 100 if columns == 1 else 50 * columns + 40)
         figure.supxlabel(footnote, fontsize=8, color="#555555")
     return figure
 
@@ -218,7 +210,5 @@ def _footnote(curves: dict[str, list[Curve]], metric: str, smooth: float) -> str
     seeds = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     words = ["return: mean of the last 100 episodes"] if metric == "rollout/ep_rew_mean" else []
     words.append(f"mean over {seeds} seeds, band: 95 % bootstrap interval" if counts[-1] > 1 else "one seed")
-    words.append(
-        f"moving average over {smooth:.0%} of the curve" if round(smooth * POINTS / 2) else "not smoothed"
-    )
+    words.append(f"moving average over {smooth:.0%} of the curve" if round(smooth * POINTS / 2) else "not smoothed")
     return "; ".join(words)

@@ -37,9 +37,7 @@ class Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value]
         for i, key in enumerate(keys):
             if key in keys[:i]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -108,9 +106,7 @@ def _variants(data: Any, where: str) -> dict[str, Recipe]:
     recipes = {}
     for name, values in data.items():
         if not isinstance(values, dict):
-            raise UsageError(
-                f"{where}: variant {name!r} must be a mapping with the keys {', '.join(RECIPE_KEYS)}"
-            )
+            raise UsageError(f"{where}: variant {name!r} must be a mapping with the keys {', '.join(RECIPE_KEYS)}")
         for key in values:
             if key not in RECIPE_KEYS:
                 raise UsageError(
@@ -172,9 +168,7 @@ def parse_grid(text: str, what: str) -> list[float]:
     except (ValueError, OverflowError):
         grid = []
     if not grid or not all(abs(x) < float("inf") for x in grid) or grid != sorted(set(grid)):
-        raise UsageError(
-            f"{what} is {text!r}; give increasing numbers as 0,0.1,0.3 or as first:last:step, 0:0.3:0.05"
-        )
+        raise UsageError(f"{what} is {text!r}; give increasing numbers as 0,0.1,0.3 or as first:last:step, 0:0.3:0.05")
     return grid
 
 
@@ -208,9 +202,7 @@ def parse_overrides(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UsageError(
-                f"{word!r} is no setting; write key=value, such as learning_rate=1e-4 or env.key=value"
-            )
+            raise UsageError(f"{word!r} is no setting; write key=value, such as learning_rate=1e-4 or env.key=value")
         target = env if key.startswith("env.") else config
         key = key.removeprefix("env.").removeprefix("config.")
         if key in target:

@@ -13,9 +13,7 @@ from rlsuite.core.statistics import Interval
 from rlsuite_zoo.run_folder import COMMAND, git_state, portable, versions
 
 
-def evaluation_record(
-    result: Evaluation, checkpoint: Path, *, deterministic: bool, seed: int | None
-) -> dict[str, Any]:
+def evaluation_record(result: Evaluation, checkpoint: Path, *, deterministic: bool, seed: int | None) -> dict[str, Any]:
     """What evaluation.json holds.
 
     Args:

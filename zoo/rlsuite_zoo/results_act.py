@@ -33,15 +33,32 @@ RANDOM_NETWORKS = 16
 SAVE_EVERY = 5
 
 CPU_MESSAGES: dict[str, Any] = {
-    "population": 64, "end_only": False, "message_dim": 8, "message_hidden": (8,), "sigma": 0.4, "sigma_limit": 0.1,
-    "sigma_decay": 0.99, "learning_rate": 0.1, "learning_rate_decay": 0.99, "beta1": 0.9,
-}  # fmt: skip
+    "population": 64,
+    "end_only": False,
+    "message_dim": 8,
+    "message_hidden": (8,),
+    "sigma": 0.4,
+    "sigma_limit": 0.1,
+    "sigma_decay": 0.99,
+    "learning_rate": 0.1,
+    "learning_rate_decay": 0.99,
+    "beta1": 0.9,
+}
 """What 64 candidates can find: eight words instead of two, and a network of a hundred numbers instead of thousands."""
 STEERING: dict[str, Any] = {
-    "population": 64, "num_seeds": 1, "episodes": 32, "message_dim": 8, "message_hidden": (), "steering_hidden": (),
-    "sigma": 0.5, "sigma_limit": 0.1, "sigma_decay": 0.98, "learning_rate": 0.2, "learning_rate_decay": 0.98,
+    "population": 64,
+    "num_seeds": 1,
+    "episodes": 32,
+    "message_dim": 8,
+    "message_hidden": (),
+    "steering_hidden": (),
+    "sigma": 0.5,
+    "sigma_limit": 0.1,
+    "sigma_decay": 0.98,
+    "learning_rate": 0.2,
+    "learning_rate_decay": 0.98,
     "beta1": 0.9,
-}  # fmt: skip
+}
 """As above, f and g linear: with the experiments' g of 1,512 numbers nothing was learnt in 40 generations."""
 SHORT = dataclasses.replace(VICTIMS["CartPole"], n_updates=8)
 TASKS = (
@@ -125,12 +142,9 @@ def evolve(run: ActRun) -> None:
 def judge(act: ACT) -> dict[str, Any]:
     """What fresh victims make of an adversary's words, and of others; returns are lists [victims][updates]."""
     seeds = range(TEST_SEED, TEST_SEED + TEST_VICTIMS)
-    each = (
-        TEST_VICTIMS // RANDOM_NETWORKS
-    )  # victims of a random network; all together the seeds of the others
+    each = TEST_VICTIMS // RANDOM_NETWORKS  # victims of a random network; all together the seeds of the others
     random = [
-        act.evaluate(seeds[i * each : (i + 1) * each], "random", message_seed=i)[:, 0]
-        for i in range(RANDOM_NETWORKS)
+        act.evaluate(seeds[i * each : (i + 1) * each], "random", message_seed=i)[:, 0] for i in range(RANDOM_NETWORKS)
     ]
     evolved = act.es.mean[None]
     victims = Victims(act.speech.talking(evolved), act.victim, seeds)

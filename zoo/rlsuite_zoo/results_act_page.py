@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from rlsuite_zoo.results_act_runs import ActRun
 
 COLOURS = {
-    "harmful": "#D55E00", "helpful": "#009E73", "steering": "#CC79A7", "random": "#7F7F7F", "none": "#0072B2",
-}  # fmt: skip
+    "harmful": "#D55E00",
+    "helpful": "#009E73",
+    "steering": "#CC79A7",
+    "random": "#7F7F7F",
+    "none": "#0072B2",
+}
 ABOUT = """Adversarial cheap talk (Lu et al., arXiv 2211.11030): a PPO learner sees its state and a message about it, a
 fixed function of that state. The function was evolved to make the learner worse (harmful), better (helpful), or
 steerable after its training (steering: the cart's position). Everything below is about victims that no generation
@@ -112,16 +116,13 @@ def steering_table(records: list[dict[str, Any]]) -> str:
 
 def csv_text(runs: Sequence[ActRun], records: dict[int, dict[str, Any]]) -> str:
     """One line per adversary."""
-    lines = [
-        "objective,seed,generations,victims_evolved,mean_return,margin,last_return,goal_return,misled,left_alone"
-    ]
+    lines = ["objective,seed,generations,victims_evolved,mean_return,margin,last_return,goal_return,misled,left_alone"]
     for run in runs:
         record = records[id(run)]
         returns = np.asarray(record["evolved"])
         count = run.task.generations * run.task.config.population * run.task.config.seeds_each
         goal = [
-            f"{np.mean(record[name]):.3f}" if name in record else ""
-            for name in ("steered", "misled", "left_alone")
+            f"{np.mean(record[name]):.3f}" if name in record else "" for name in ("steered", "misled", "left_alone")
         ]
         numbers = f"{returns.mean():.3f},{margin(returns.mean(1)):.3f},{returns[:, -1].mean():.3f}"
         lines.append(f"{run.task.key},{run.seed},{run.task.generations},{count},{numbers},{','.join(goal)}")
@@ -173,17 +174,13 @@ def _draw(
         learning.fill_between(
             steps, returns.mean(0) - half, returns.mean(0) + half, color=COLOURS[kind], alpha=0.18, lw=0
         )
-    learning.set(
-        xlabel="a victim's environment steps", ylabel="return", title="Victims that are new to the words"
-    )
+    learning.set(xlabel="a victim's environment steps", ylabel="return", title="Victims that are new to the words")
     for run in runs:
         if not run.task.config.controls:
             _line(evolution, run, "act/return_mean")
     for kind in ("random", "none"):
         evolution.axhline(kinds[kind].mean(), color=COLOURS[kind], ls="--", lw=1, label=kind)
-    evolution.set(
-        xlabel="generation", ylabel="mean return while learning", title="Harm and help: the population"
-    )
+    evolution.set(xlabel="generation", ylabel="mean return while learning", title="Harm and help: the population")
     for run in steering:
         _line(axes[0, 2], run, "act/fitness_mean")
     if steering:
@@ -204,6 +201,4 @@ def _line(axis: Any, run: ActRun, name: str) -> None:
     axis.plot(np.arange(1, len(values) + 1), values, color=colour, alpha=0.25, lw=1)
     window = max(1, min(10, len(values) // 3))
     smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-    axis.plot(
-        np.arange(window, len(values) + 1), smooth, color=colour, label=f"{run.task.title}, seed {run.seed}"
-    )
+    axis.plot(np.arange(window, len(values) + 1), smooth, color=colour, label=f"{run.task.title}, seed {run.seed}")

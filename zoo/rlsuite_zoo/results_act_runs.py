@@ -64,13 +64,8 @@ class ActRun:
         Raises:
             UsageError: it does.
         """
-        if (
-            self.origin.exists()
-            and json.loads(self.origin.read_text(encoding="utf-8")).get("setting") != self.setting
-        ):
-            raise UsageError(
-                f"{self.path} holds a run with other settings; move it away, or give another --runs"
-            )
+        if self.origin.exists() and json.loads(self.origin.read_text(encoding="utf-8")).get("setting") != self.setting:
+            raise UsageError(f"{self.path} holds a run with other settings; move it away, or give another --runs")
 
     @property
     def finished(self) -> bool:

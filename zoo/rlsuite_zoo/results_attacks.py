@@ -60,9 +60,7 @@ def make_results(
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed. Interrupted: stopped by the user.
     """
-    found = trained_suite(
-        "attacks", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
-    )
+    found = trained_suite("attacks", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs)
     wanted = {
         (env, entry): [cell for folder in folders for cell in _cells(str(folder.path), env)]
         for (env, entry), folders in found.cells.items()
@@ -139,16 +137,12 @@ def _joined(found: Trained, victims: list[Victim], lines: list[list[str]]) -> li
     for env in found.environments:
         for entry in found.suite.entries:
             mine = by_name.get((env, entry.name), Victim(entry.name, env, STANDARD_EPS[env], [], {}))
-            returns = {
-                (run.removeprefix(f"{found.root}/"), attack): r for (run, attack), r in mine.returns.items()
-            }
+            returns = {(run.removeprefix(f"{found.root}/"), attack): r for (run, attack), r in mine.returns.items()}
             for name, task, run, attack, _, mean, *_ in lines:
                 if (task, name) == (env, entry.name):
                     returns[run, attack] = np.array([float(mean)])
             if returns:
-                returns = dict(
-                    sorted(returns.items(), key=lambda item: item[0][0])
-                )  # by run, attacks as they were
+                returns = dict(sorted(returns.items(), key=lambda item: item[0][0]))  # by run, attacks as they were
                 runs = list(dict.fromkeys(run for run, _ in returns))
                 joined.append(replace(mine, runs=runs, returns=returns))
     return joined

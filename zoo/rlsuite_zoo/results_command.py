@@ -44,13 +44,16 @@ def results(
     from rlsuite_zoo import results_page
 
     options: dict[str, Any] = {
-        "seeds": seeds, "steps": steps, "jobs": jobs, "only": only, "report_only": report_only,
-        "runs": runs, "out": out,
-    }  # fmt: skip
+        "seeds": seeds,
+        "steps": steps,
+        "jobs": jobs,
+        "only": only,
+        "report_only": report_only,
+        "runs": runs,
+        "out": out,
+    }
     if keep and suite in OWN_RESULTS and suite != "attacks":
-        raise UsageError(
-            f"--keep: the page of {suite} has more in it than its tables; it is made from runs alone"
-        )
+        raise UsageError(f"--keep: the page of {suite} has more in it than its tables; it is made from runs alone")
     if keep or suite not in OWN_RESULTS:
         options["keep"] = keep
     if suite in OWN_RESULTS:

@@ -144,9 +144,7 @@ def make_results(
         if finished:
             rows[id] = _row(id, finished, root)
     if rows:
-        _write(
-            families, rows, [f for group in folders.values() for f in group if f.finished], total, Path(out)
-        )
+        _write(families, rows, [f for group in folders.values() for f in group if f.finished], total, Path(out))
     elif failure is None:
         raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
     if failure is not None:
@@ -158,9 +156,7 @@ def _prepare(folders: dict[str, list[RunFolder]], seeds: list[int], steps: int) 
     for id, group in folders.items():
         for folder, seed in zip(group, seeds, strict=True):
             if not folder.config.exists():
-                spec = make_spec(
-                    "ppo", id, seed=seed, steps=str(steps), recipe=RECIPE, eval_episodes=EPISODES
-                )
+                spec = make_spec("ppo", id, seed=seed, steps=str(steps), recipe=RECIPE, eval_episodes=EPISODES)
                 RunFolder.create(folder.path, spec)
             if not folder.finished:
                 todo.append(folder)
@@ -169,9 +165,7 @@ def _prepare(folders: dict[str, list[RunFolder]], seeds: list[int], steps: int) 
 
 def _row(id: str, folders: list[RunFolder], root: Path) -> Row:
     modes = [record["returns"] for folder in folders if (record := read_evaluation(folder))]
-    sampled = [
-        _returns(id, folder.path / "sampled.json", partial(_trained_policy, folder)) for folder in folders
-    ]
+    sampled = [_returns(id, folder.path / "sampled.json", partial(_trained_policy, folder)) for folder in folders]
     random = _returns(id, root / safe_name(id) / "random.json", _random_policy)
     return Row(id, random, np.concatenate(sampled), np.concatenate(modes))
 
@@ -227,12 +221,8 @@ def _write(
                 continue
             row = rows[id]
             name = id.removeprefix("rlsuite/")
-            lines.append(
-                f"| {name} | {_cell(row.random)} | {_cell(row.sampled)} | {_cell(row.mode)} | {row.verdict} |"
-            )
-            csv.append(
-                f"{id},{row.random.mean():.6g},{row.sampled.mean():.6g},{row.mode.mean():.6g},{row.verdict}"
-            )
+            lines.append(f"| {name} | {_cell(row.random)} | {_cell(row.sampled)} | {_cell(row.mode)} | {row.verdict} |")
+            csv.append(f"{id},{row.random.mean():.6g},{row.sampled.mean():.6g},{row.mode.mean():.6g},{row.verdict}")
         parts.append("\n".join(lines))
         parts += [f"{id}:\n\n![an episode of {id}]({pictures[id]})" for id in ids if id in pictures]
     write_text(out / "envs.md", "\n\n".join(parts) + "\n")

@@ -42,9 +42,14 @@ FORMAT = 3
 """Of the files; a change of what a trial does raises it."""
 NUM_ENVS = 16
 ADVERSARY: dict[str, Any] = {
-    "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:1e-3", "normalize_obs": True,
-    "normalize_reward": True, "device": "cpu",
-}  # fmt: skip
+    "n_steps": 128,
+    "batch_size": 256,
+    "n_epochs": 10,
+    "learning_rate": "linear:1e-3",
+    "normalize_obs": True,
+    "normalize_reward": True,
+    "device": "cpu",
+}
 """PPO that learns to push."""
 FIRST_STD = 0.4
 """Its first standard deviation, in half widths of its box."""
@@ -110,12 +115,12 @@ def play_trial(trial: Trial) -> None:
         training = game(NUM_ENVS)
         box: Any = Versus(training, AGENT).opponent_space
         settings = {
-            **ADVERSARY, "gamma": gamma, "log_std_init": float(np.log(FIRST_STD * box.high.max())),
+            **ADVERSARY,
+            "gamma": gamma,
+            "log_std_init": float(np.log(FIRST_STD * box.high.max())),
             "seed": own_seed(trial.seed + number, OPPONENT),
-        }  # fmt: skip
-        opponents[f"{NEW} {number}"] = worst_case_adversary(
-            policy, training, PPO, trial.adversary_steps, **settings
-        )
+        }
+        opponents[f"{NEW} {number}"] = worst_case_adversary(policy, training, PPO, trial.adversary_steps, **settings)
         training.close()
     common: dict[str, Any] = {"episodes": trial.episodes, "seed": trial.seed}
     judged = judge(policy, match, opponents, **common)
@@ -152,9 +157,7 @@ def make_results(
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed. Interrupted: stopped by the user.
     """
-    found = trained_suite(
-        "forces", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
-    )
+    found = trained_suite("forces", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs)
     everyone = [folder for group in found.cells.values() for folder in group]
     trials = {str(folder.path): _trial(folder, everyone) for folder in everyone}
     sweeps = {str(folder.path): sweep for folder in everyone if (sweep := _sweep(folder)) is not None}
@@ -167,14 +170,10 @@ def make_results(
     played = {run: returns for run, trial in trials.items() if (returns := read_trial(trial)) is not None}
     if not played:
         raise UsageError("no protagonist was tried; leave --report-only out")
-    swept = {
-        run: (sweep, outcome) for run, sweep in sweeps.items() if (outcome := read_sweep(sweep)) is not None
-    }
+    swept = {run: (sweep, outcome) for run, sweep in sweeps.items() if (outcome := read_sweep(sweep)) is not None}
     missing = len(trials) - len(played), len(sweeps) - len(swept)
     if any(missing):
-        print(
-            f"left out of the tables: {missing[0]} protagonists that were not tried, {missing[1]} maps not played"
-        )
+        print(f"left out of the tables: {missing[0]} protagonists that were not tried, {missing[1]} maps not played")
     write_forces(found, played, swept, ADVERSARY_STEPS, Path(out))
     if found.failure is not None:
         raise found.failure

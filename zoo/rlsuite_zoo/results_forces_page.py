@@ -25,18 +25,21 @@ Returns = Mapping[str, Mapping[str, np.ndarray]]
 Swept = Mapping[str, tuple[Sweep, Found]]
 NEW, RIVAL = "new adversary", "rival"
 OPPONENTS = {
-    "none": "nobody", "random": "random forces", "steps": "pulses", "random steps": "random pulses",
-    "known": "its own adversary", NEW: "a new adversary", RIVAL: "another run's adversary",
-}  # fmt: skip
+    "none": "nobody",
+    "random": "random forces",
+    "steps": "pulses",
+    "random steps": "random pulses",
+    "known": "its own adversary",
+    NEW: "a new adversary",
+    RIVAL: "another run's adversary",
+}
 TRAINED = (NEW, RIVAL)
 """Opponents that have learned to push and that everyone meets: SAC has no adversary of its own."""
 
 
 def against(returns: Mapping[str, np.ndarray], *opponents: str) -> float | None:
     """Mean return of a run against an opponent (of several of its kinds, the strongest), or None."""
-    found = [
-        float(values.mean()) for name, values in returns.items() if name.rstrip(" 0123456789") in opponents
-    ]
+    found = [float(values.mean()) for name, values in returns.items() if name.rstrip(" 0123456789") in opponents]
     return min(found) if found else None
 
 
@@ -61,11 +64,7 @@ def write_forces(found: Trained, played: Returns, swept: Swept, adversary_steps:
 
 
 def _groups(found: Trained, env: str) -> dict[str, list[RunFolder]]:
-    return {
-        entry.name: found.cells[env, entry.name]
-        for entry in found.suite.entries
-        if found.cells[env, entry.name]
-    }
+    return {entry.name: found.cells[env, entry.name] for entry in found.suite.entries if found.cells[env, entry.name]}
 
 
 def _values(runs: list[RunFolder], value: Callable[[str], float | None]) -> list[float]:

@@ -36,30 +36,55 @@ TEST = {"scenarios": 4096, "periods": 2000, "warm_up": 300}
 
 GROUPS = (
     Group(
-        "backlog", "One store, backlog: base-stock levels against the closed form", "SingleStore",
-        ("base_stock",), (), 0.1,
+        "backlog",
+        "One store, backlog: base-stock levels against the closed form",
+        "SingleStore",
+        ("base_stock",),
+        (),
+        0.1,
     ),
     Group(
-        "lost", "One store, lost sales: neural policies against dynamic programming", "LostSales",
-        ("vanilla",), ("base_stock", "capped_base_stock"), 0.5,
+        "lost",
+        "One store, lost sales: neural policies against dynamic programming",
+        "LostSales",
+        ("vanilla",),
+        ("base_stock", "capped_base_stock"),
+        0.5,
     ),
     Group(
-        "chain", "Four stages, backlog: neural policies against Clark and Scarf", "SerialSystem",
-        ("vanilla",), ("echelon_stock",), 1.0, tuple(f"L4-p{p}" for p in (4, 9, 19, 39)),
+        "chain",
+        "Four stages, backlog: neural policies against Clark and Scarf",
+        "SerialSystem",
+        ("vanilla",),
+        ("echelon_stock",),
+        1.0,
+        tuple(f"L4-p{p}" for p in (4, 9, 19, 39)),
     ),
     Group(
-        "transshipment", "A warehouse that keeps nothing: neural policies against the lower bound", "Transshipment",
-        ("symmetric",), ("base_stock",), 1.0,
+        "transshipment",
+        "A warehouse that keeps nothing: neural policies against the lower bound",
+        "Transshipment",
+        ("symmetric",),
+        ("base_stock",),
+        1.0,
     ),
     Group(
-        "stores", "One warehouse and its stores, lost sales", "ManyStores",
-        ("symmetric",), ("base_stock", "capped_base_stock"), None,
+        "stores",
+        "One warehouse and its stores, lost sales",
+        "ManyStores",
+        ("symmetric",),
+        ("base_stock", "capped_base_stock"),
+        None,
     ),
     Group(
-        "warehouses", "Two warehouses and ten stores, lost sales", "ManyWarehouses",
-        ("symmetric",), ("base_stock", "capped_base_stock"), None,
+        "warehouses",
+        "Two warehouses and ten stores, lost sales",
+        "ManyWarehouses",
+        ("symmetric",),
+        ("base_stock", "capped_base_stock"),
+        None,
     ),
-)  # fmt: skip
+)
 
 
 def make_results(
@@ -120,9 +145,7 @@ def choose(only: str) -> dict[Group, list[str]]:
     return {g: ids for g, ids in chosen.items() if ids}
 
 
-def _prepare(
-    folders: dict[tuple[str, str], list[RunFolder]], seeds: list[int], steps: str
-) -> list[RunFolder]:
+def _prepare(folders: dict[tuple[str, str], list[RunFolder]], seeds: list[int], steps: str) -> list[RunFolder]:
     todo = []
     for (id, recipe), group in folders.items():
         for folder, seed in zip(group, seeds, strict=True):
@@ -161,9 +184,7 @@ def simulate_run(path: str) -> None:
 def kernel_of(id: str) -> Kernel[Any, Any, Any]:
     """The kernel behind an id, with raw orders."""
     entry = next(entry for entry in KERNELS if entry.id == id)
-    made: Kernel[Any, Any, Any] = make_kernel(
-        f"rlsuite_envs.{entry.kernel}", preset=entry.preset, actions="orders"
-    )
+    made: Kernel[Any, Any, Any] = make_kernel(f"rlsuite_envs.{entry.kernel}", preset=entry.preset, actions="orders")
     return made
 
 

@@ -142,9 +142,7 @@ def rows_of(
     return rows
 
 
-def write_page(
-    rows: Rows, folders: list[RunFolder], tested: Mapping[tuple[str, str], Trial], out: Path
-) -> None:
+def write_page(rows: Rows, folders: list[RunFolder], tested: Mapping[tuple[str, str], Trial], out: Path) -> None:
     """`hdpo.md`, the numbers of every run in `hdpo.csv`, and `hdpo.png`."""
     out.mkdir(parents=True, exist_ok=True)
     parts = ["# HDPO: learned ordering policies, optima and classical rules", _origin(folders), summary(rows)]
@@ -247,8 +245,6 @@ def draw(rows: Rows, path: Path) -> None:
     axes[0][1].set_yticks(range(len(names)), [""] * len(names))
     axes[0][0].set_xlabel("gap to the optimum or bound, % (lines: goals)")
     axes[0][1].set_xlabel("saving over the best classical rule, %")
-    handles: list[Any] = [
-        axes[0][1].plot([], [], "o", color=f"C{i}", label=g.name)[0] for i, g in enumerate(rows)
-    ]
+    handles: list[Any] = [axes[0][1].plot([], [], "o", color=f"C{i}", label=g.name)[0] for i, g in enumerate(rows)]
     axes[0][1].legend(handles=handles, fontsize=7)
     drawn.savefig(path, dpi=120)

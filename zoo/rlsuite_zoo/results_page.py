@@ -116,23 +116,17 @@ def make_results(
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed.
     """
-    found = trained_suite(
-        name, seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs
-    )
+    found = trained_suite(name, seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs)
     write_page(found, Path(out), keep=keep)
     if found.failure is not None:
         raise found.failure
 
 
 def _folder(root: Path, env: str, entry: Entry, seed: int) -> RunFolder:
-    return RunFolder(
-        root / safe_name(env) / f"{safe_name(entry.algo)}-{entry.recipe_on(env)}" / f"seed{seed}"
-    )
+    return RunFolder(root / safe_name(env) / f"{safe_name(entry.algo)}-{entry.recipe_on(env)}" / f"seed{seed}")
 
 
-def _prepare(
-    suite: Suite, environments: list[str], seeds: list[int], steps: int, root: Path
-) -> list[RunFolder]:
+def _prepare(suite: Suite, environments: list[str], seeds: list[int], steps: int, root: Path) -> list[RunFolder]:
     """All run folders, seed by seed, so that an interrupted suite has comparable entries."""
     folders = []
     for seed in seeds:
@@ -151,9 +145,13 @@ def _prepare(
 
 def _spec(suite: Suite, env: str, entry: Entry, seed: int, steps: int) -> RunSpec:
     return make_spec(
-        entry.algo, env, seed=seed, steps=str(entry.budget(env, steps)), recipe=entry.recipe_on(env),
+        entry.algo,
+        env,
+        seed=seed,
+        steps=str(entry.budget(env, steps)),
+        recipe=entry.recipe_on(env),
         eval_episodes=suite.eval_episodes,
-    )  # fmt: skip
+    )
 
 
 def check_same(folder: RunFolder, wanted: RunSpec) -> None:
@@ -163,12 +161,8 @@ def check_same(folder: RunFolder, wanted: RunSpec) -> None:
         UsageError: names the first setting that differs, and the remedy.
     """
     made = folder.spec()
-    pairs = [
-        (name, getattr(made, name), getattr(wanted, name)) for name in ("steps", "num_envs", "env_kwargs")
-    ]
-    pairs += [
-        (name, made.config[name], value) for name, value in wanted.config.items() if name in made.config
-    ]
+    pairs = [(name, getattr(made, name), getattr(wanted, name)) for name in ("steps", "num_envs", "env_kwargs")]
+    pairs += [(name, made.config[name], value) for name, value in wanted.config.items() if name in made.config]
     for name, old, new in pairs:
         if json.dumps(old) != json.dumps(new):
             raise UsageError(
@@ -199,9 +193,7 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
     suite, environments, cells = found.suite, found.environments, found.cells
     rows, table = rows_of(cells), out / f"{suite.name}.csv"
     kept = kept_rows(table, rows, found.budget) if keep else {}
-    every = {
-        key: sorted([*rows.get(key, []), *kept.get(key, [])], key=lambda r: r.seed) for key in rows | kept
-    }
+    every = {key: sorted([*rows.get(key, []), *kept.get(key, [])], key=lambda r: r.seed) for key in rows | kept}
     rows = {key: every[key] for key in rows}  # those of the environments on the page
     first = {(f.spec().env, f.spec().seed): f.spec() for group in cells.values() for f in group}
     played = play_rules(suite.rules, [first[key] for key in sorted(first)], found.root / "rules")
@@ -216,8 +208,7 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
     parts += [_returns(found, env, rows, played) for env in environments]
     if suite.rules:
         by_entry = {
-            env: {e.name: group for e in suite.entries if (group := cells[env, e.name])}
-            for env in environments
+            env: {e.name: group for e in suite.entries if (group := cells[env, e.name])} for env in environments
         }
         parts += ["## Beside simple rules", *tables_beside_rules(suite.rules, by_entry, played, trained)]
     if suite.compare:
@@ -245,11 +236,7 @@ def _of_kept(kept: list[Row]) -> str:
 
 def _differences(suite: Suite, environments: list[str], rows: Rows) -> list[str]:
     """For each pair to compare, the difference of the mean returns over seeds with its 95 % interval."""
-    how = (
-        "Student's 95 % interval over seeds, paired (the same episodes)"
-        if suite.paired
-        else "Welch's 95 % interval"
-    )
+    how = "Student's 95 % interval over seeds, paired (the same episodes)" if suite.paired else "Welch's 95 % interval"
     note = (
         f"Difference of the mean returns over seeds, trained policy with {how} and the end of training with Welch's; "
         "ahead or behind only where the interval leaves 0 out."
@@ -276,15 +263,11 @@ def _differences(suite: Suite, environments: list[str], rows: Rows) -> list[str]
 def provenance(folders: list[RunFolder], steps: int) -> str:
     """What produced the runs, as a list: commands, steps, seeds, versions, commit and dates."""
     seeds = sorted({folder.spec().seed for folder in folders})
-    commands = sorted(
-        {portable(shlex.split((f.path / "command.txt").read_text(encoding="utf-8"))) for f in folders}
-    )
+    commands = sorted({portable(shlex.split((f.path / "command.txt").read_text(encoding="utf-8"))) for f in folders})
     where = [json.loads((f.path / "versions.json").read_text(encoding="utf-8")) for f in folders]
     found = [", ".join(f"{k} {v}" for k, v in versions.items() if k != "platform") for versions in where]
     commits = {commit for f in folders if (commit := commit_of(f))}
-    budgets = " or ".join(
-        f"{n:,}" for n in sorted({f.spec().steps for f in folders} or {steps}, reverse=True)
-    )
+    budgets = " or ".join(f"{n:,}" for n in sorted({f.spec().steps for f in folders} or {steps}, reverse=True))
     dates = {record["date"][:10] for f in folders if (record := read_evaluation(f))}
     lines = [
         f"- Command: {' ; '.join(f'`{command}`' for command in commands)}",
@@ -302,11 +285,7 @@ def _note_evaluated(suite: Suite, cells: Cells) -> str:
     records = [r for group in cells.values() for f in group if (r := read_evaluation(f))]
     episodes = max((record["episodes"] for record in records), default=0)
     training = "the mean return of training episodes, actions sampled, in the last tenth of the steps"
-    plain = (
-        "simple rules, with intervals over episodes, and published numbers"
-        if suite.rules
-        else "published numbers"
-    )
+    plain = "simple rules, with intervals over episodes, and published numbers" if suite.rules else "published numbers"
     how = "the mode of the policy"
     if any(not record["deterministic"] for record in records):
         how += " (by samples where the row says so)"

@@ -67,9 +67,7 @@ def csv_of_rows(rows: Mapping[tuple[str, str], list[Row]]) -> str:
     lines = [HEADER]
     for (env, name), group in rows.items():
         for row in sorted(group, key=lambda row: row.seed):
-            lines.append(
-                f"{env},{name},{row.seed},{row.steps},{row.evaluated:.2f},{row.training:.2f},{row.commit}"
-            )
+            lines.append(f"{env},{name},{row.seed},{row.steps},{row.evaluated:.2f},{row.training:.2f},{row.commit}")
     return "\n".join(lines) + "\n"
 
 

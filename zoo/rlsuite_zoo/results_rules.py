@@ -95,9 +95,7 @@ def rule_rows(names: list[str], env: str, played: RuleReturns) -> list[str]:
         returns = np.concatenate([r for (e, n, _), r in played.items() if (e, n) == (env, name)])
         mean, half = returns.mean(), margin(returns)
         source = f"{len(returns)} of the learners' evaluation episodes"
-        rows.append(
-            f"| {RULES[name].what} | {mean:,.0f} [{mean - half:,.0f}, {mean + half:,.0f}] | | {source} |"
-        )
+        rows.append(f"| {RULES[name].what} | {mean:,.0f} [{mean - half:,.0f}, {mean + half:,.0f}] | | {source} |")
     return rows
 
 

@@ -181,9 +181,7 @@ def _provenance(lines: list[Line], sizes: Sizes) -> str:
     about = machine()
     steps = ", ".join(dict.fromkeys(f"{line.cell.task.key} {line.cell.task.steps:,}" for line in lines))
     seeds = sorted({int(seed) for line in lines for seed in line.cell.read()["choosing"]})
-    versions = ", ".join(
-        f"{name} {about['versions'][name]}" for name in ("rlsuite", "torch", "numpy", "gymnasium")
-    )
+    versions = ", ".join(f"{name} {about['versions'][name]}" for name in ("rlsuite", "torch", "numpy", "gymnasium"))
     return "\n".join(
         [
             f"- Command: `{portable(run_folder.COMMAND)}`; {about['date']}; {versions}",

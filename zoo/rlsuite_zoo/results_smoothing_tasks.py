@@ -87,15 +87,25 @@ TASKS = (
     Task("cartpole-1", "CartPole, one frame", **CARTPOLE),
     Task("cartpole-5", "CartPole, five frames", frames=5, **CARTPOLE),
     Task(
-        "mountain-car", "Mountain car with a throttle, five frames", "rlsuite/MountainCarContinuous-v1",
-        (0.0, 0.2, 0.4), frames=5, limit=999, success=True, budgets=(0.2, 0.5, 1.0, 2.0, 4.0),
+        "mountain-car",
+        "Mountain car with a throttle, five frames",
+        "rlsuite/MountainCarContinuous-v1",
+        (0.0, 0.2, 0.4),
+        frames=5,
+        limit=999,
+        success=True,
+        budgets=(0.2, 0.5, 1.0, 2.0, 4.0),
         thresholds=(1.0, 10.0, 100.0),
         config={
-            "n_steps": 512, "batch_size": 1024, "learning_rate": "linear:1e-3", "gamma": 0.99, "normalize_obs": True,
+            "n_steps": 512,
+            "batch_size": 1024,
+            "learning_rate": "linear:1e-3",
+            "gamma": 0.99,
+            "normalize_obs": True,
             "normalize_reward": True,
         },
     ),
-)  # fmt: skip
+)
 
 
 class EnergyShaping(VectorWrapper[Any, Any, Any, Any, Any]):
@@ -123,9 +133,7 @@ class EnergyShaping(VectorWrapper[Any, Any, Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """The environment's step with the shaped reward."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
-        last = (
-            obs if info.get("final_obs") is None else _where(terminated | truncated, info["final_obs"], obs)
-        )
+        last = obs if info.get("final_obs") is None else _where(terminated | truncated, info["final_obs"], obs)
         reward = reward + self.SCALE * (self._energies(last) - self._energy)
         self._energy = self._energies(obs)
         return obs, reward, terminated, truncated, info
@@ -159,9 +167,15 @@ def episodes(
 ) -> SmoothedReturns:
     """Episodes of a trained policy behind noise."""
     return smoothed_returns(
-        agent, task.env, sigma=sigma, episodes=count, seed=seed, frames=task.frames, attack=attack,
+        agent,
+        task.env,
+        sigma=sigma,
+        episodes=count,
+        seed=seed,
+        frames=task.frames,
+        attack=attack,
         env_kwargs={"max_episode_steps": task.limit},
-    )  # fmt: skip
+    )
 
 
 def attack_of(task: Task, agent: Any, sigma: float, budget: float, threshold: float, draws: int) -> Attack:
@@ -246,9 +260,14 @@ def measure(job: tuple[Cell, list[int], Sizes]) -> None:
             scores = task.score(run.returns)
             error = float(scores.std() / np.sqrt(len(scores)))
             attacked.append(
-                {"budget": budget, "threshold": threshold, "mean": float(scores.mean()), "standard_error": error,
-                 "most_spent": float(run.spent.max())}
-            )  # fmt: skip
+                {
+                    "budget": budget,
+                    "threshold": threshold,
+                    "mean": float(scores.mean()),
+                    "standard_error": error,
+                    "most_spent": float(run.spent.max()),
+                }
+            )
     result = {
         "settings": _settings(task, seeds, sizes),
         "seed": seed,

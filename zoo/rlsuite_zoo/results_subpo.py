@@ -86,9 +86,14 @@ def _prepare(tasks: list[Task], seeds: list[int], root: Path) -> list[RunFolder]
                 folder = _folder(root, task, entry, seed)
                 if not folder.config.exists():
                     spec = make_spec(
-                        "subpo", task.env, seed=seed, steps=str(task.steps), recipe=entry.recipe,
-                        num_envs=task.num_envs, device="cpu",
-                    )  # fmt: skip
+                        "subpo",
+                        task.env,
+                        seed=seed,
+                        steps=str(task.steps),
+                        recipe=entry.recipe,
+                        num_envs=task.num_envs,
+                        device="cpu",
+                    )
                     kwargs = {**spec.env_kwargs, **task.kwargs(seed)}
                     RunFolder.create(folder.path, replace(spec, env_kwargs=kwargs))
                 if not folder.finished:

@@ -92,9 +92,7 @@ def _table(results: Results, task: Task) -> str:
         raw = np.mean([value * results.divisor(task, seed) for seed, value in sampled.items()])
         modes = f"{np.mean(list(mode.values())):.3f}" if mode else ""
         label = f"**{name}**" if mode else name
-        lines.append(
-            f"| {label} | {_interval(list(sampled.values()))} | {modes} | {raw:.1f} | {len(sampled)} |"
-        )
+        lines.append(f"| {label} | {_interval(list(sampled.values()))} | {modes} | {raw:.1f} | {len(sampled)} |")
     return "\n".join(lines)
 
 
@@ -153,9 +151,7 @@ def _curves(results: Results, path: Path) -> None:
         for name in ("greedy, one step", "random"):
             level = float(np.mean(list(results.planned(task, name).values())))
             ax.axhline(level, color="0.35", linewidth=1, linestyle=":")
-            ax.annotate(
-                name, (1.0, level), xycoords=("axes fraction", "data"), fontsize=8, ha="right", va="bottom"
-            )
+            ax.annotate(name, (1.0, level), xycoords=("axes fraction", "data"), fontsize=8, ha="right", va="bottom")
     drawn.savefig(path, dpi=110)
     plt.close(drawn)
 

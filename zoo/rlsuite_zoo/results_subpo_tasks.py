@@ -67,29 +67,52 @@ def _best(references: dict[str, Any]) -> float:
 
 TASKS = (
     Task(
-        "coverage", "Grid coverage (30x30, constant, 79 moves)", "rlsuite/GridCoverage-v0", 1_000_000,
-        lambda _: 162.0, "4 + 2 * 79 = 162, what any path can see at most",
+        "coverage",
+        "Grid coverage (30x30, constant, 79 moves)",
+        "rlsuite/GridCoverage-v0",
+        1_000_000,
+        lambda _: 162.0,
+        "4 + 2 * 79 = 162, what any path can see at most",
     ),
     Task(
-        "rooms", "Two rooms (39 moves)", "rlsuite/TwoRooms-v0", 1_000_000,
-        lambda _: 68.0, "68, the open cells",
+        "rooms",
+        "Two rooms (39 moves)",
+        "rlsuite/TwoRooms-v0",
+        1_000_000,
+        lambda _: 68.0,
+        "68, the open cells",
     ),
     Task(
-        "items", "Item collection (7x15, 39 moves)", "rlsuite/ItemCollection-v0", 1_000_000,
-        lambda _: 21.0, "21, the items that count", instances=True,
-    ),
-    Task(
-        "design", "D-optimal design (30x30, 39 moves)", "rlsuite/GPDesign-v0", 1_000_000,
-        _beam, f"the best path known, by beam search of width {BEAM_WIDTH} (no bound: it may be exceeded)",
+        "items",
+        "Item collection (7x15, 39 moves)",
+        "rlsuite/ItemCollection-v0",
+        1_000_000,
+        lambda _: 21.0,
+        "21, the items that count",
         instances=True,
     ),
     Task(
-        "tiny", "Tiny weighted coverage (5x5, 7 moves)", "rlsuite/GridCoverage-v0", 300_000,
-        _best, "the optimum, by brute force over all walks",
-        {"rows": 5, "cols": 5, "start": 12, "horizon": 7, "density": "gp"}, instances=True, tiny=True,
+        "design",
+        "D-optimal design (30x30, 39 moves)",
+        "rlsuite/GPDesign-v0",
+        1_000_000,
+        _beam,
+        f"the best path known, by beam search of width {BEAM_WIDTH} (no bound: it may be exceeded)",
+        instances=True,
+    ),
+    Task(
+        "tiny",
+        "Tiny weighted coverage (5x5, 7 moves)",
+        "rlsuite/GridCoverage-v0",
+        300_000,
+        _best,
+        "the optimum, by brute force over all walks",
+        {"rows": 5, "cols": 5, "start": 12, "horizon": 7, "density": "gp"},
+        instances=True,
+        tiny=True,
         num_envs="512",  # so short episodes are few samples
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -153,8 +176,11 @@ def references(task: Task, seed: int, root: Path) -> dict[str, Any]:
         for name, make in (("greedy", GreedyPolicy), ("random", RandomPolicy)):
             values, _ = play(
                 lambda env, make=make: make(env, seed),  # type: ignore[misc]
-                task, seed, "state_time", 10 * EPISODES,
-            )  # fmt: skip
+                task,
+                seed,
+                "state_time",
+                10 * EPISODES,
+            )
             found[name] = float(values.mean())
         if task.tiny:
             found["best"] = _brute_force(kernel_of(task, seed))
@@ -179,9 +205,13 @@ def set_values(folder: RunFolder, task: Task) -> dict[str, Any]:
         found = {}
         for name, episodes in (("sampled", EPISODES), ("mode", 1)):
             values, _ = play(
-                lambda env: load_policy(folder, folder.last), task, spec.seed, observation, episodes,
+                lambda env: load_policy(folder, folder.last),
+                task,
+                spec.seed,
+                observation,
+                episodes,
                 deterministic=name == "mode",
-            )  # fmt: skip
+            )
             found[name] = float(values.mean())
         write_json(file, found)
     loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

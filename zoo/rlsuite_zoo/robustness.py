@@ -98,13 +98,13 @@ def play_sweep(sweep: Sweep) -> None:
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     quiet_mujoco(spec.env)
     common: dict[str, Any] = {
-        "episodes": sweep.episodes, "seed": sweep.seed, "deterministic": not spec.eval_stochastic,
+        "episodes": sweep.episodes,
+        "seed": sweep.seed,
+        "deterministic": not spec.eval_stochastic,
         "env_kwargs": spec.env_kwargs,
-    }  # fmt: skip
+    }
     pushed = force_sweep(policy, spec.env, sweep.forces, **common) if sweep.forces else {}
-    returns = model_sweep(
-        policy, spec.env, mass=sweep.mass, friction=sweep.friction, body=sweep.body, **common
-    )  # fmt: skip
+    returns = model_sweep(policy, spec.env, mass=sweep.mass, friction=sweep.friction, body=sweep.body, **common)
     sweep.path.parent.mkdir(parents=True, exist_ok=True)
     write_json(
         sweep.path,
@@ -205,17 +205,12 @@ def _write(played: dict[Sweep, Found], groups: Groups, out: Path) -> None:
     }
     write_text(out / "robustness.csv", _csv(played))
     numbers = {
-        name: {
-            what: {"mean": v.estimate, "low": v.low, "high": v.high, "runs": v.n} for what, v in table.items()
-        }
+        name: {what: {"mean": v.estimate, "low": v.low, "high": v.high, "runs": v.n} for what, v in table.items()}
         for name, table in tables.items()
     }
     pushes = {
         name: {
-            kind: {
-                f"{force:g}": _pushed(members, kind, i).estimate
-                for i, force in enumerate(members[0][0].forces)
-            }
+            kind: {f"{force:g}": _pushed(members, kind, i).estimate for i, force in enumerate(members[0][0].forces)}
             for kind in members[0][1].pushed
         }
         for name, members in groups.items()
@@ -265,10 +260,7 @@ def _csv(played: dict[Sweep, Found]) -> str:
 
 def draw_maps(groups: Groups, path: Path) -> None:
     """One heat map a group, on a common scale of colours."""
-    maps = {
-        name: np.mean([f.returns.mean(axis=-1) for _, f in members], axis=0)
-        for name, members in groups.items()
-    }
+    maps = {name: np.mean([f.returns.mean(axis=-1) for _, f in members], axis=0) for name, members in groups.items()}
     low, high = min(m.min() for m in maps.values()), max(m.max() for m in maps.values())
     cols = min(3, len(maps))
     rows = -(-len(maps) // cols)
@@ -304,9 +296,7 @@ def _draw_pushes(groups: Groups, path: Path) -> None:
             points = [_pushed(members, kind, k) for k in range(len(x))]
             colour = COLOURS[i % len(COLOURS)]
             ax.plot(x, [v.estimate for v in points], color=colour, marker="o", ms=3, label=name)
-            ax.fill_between(
-                x, [v.low for v in points], [v.high for v in points], color=colour, alpha=0.15, lw=0
-            )
+            ax.fill_between(x, [v.low for v in points], [v.high for v in points], color=colour, alpha=0.15, lw=0)
         ax.set_title(kind, loc="left")
         ax.set_xlabel("largest force, N")
         ax.spines[["top", "right"]].set_visible(False)

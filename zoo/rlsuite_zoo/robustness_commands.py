@@ -41,9 +41,19 @@ def attack(
     from rlsuite_zoo.attack import make_attack
 
     make_attack(
-        run, attacks=attacks, eps=eps, norm=norm, unit=unit, episodes=episodes, seed=seed, effort=effort, jobs=jobs,
-        quick=quick, report_only=report_only, out=out,
-    )  # fmt: skip
+        run,
+        attacks=attacks,
+        eps=eps,
+        norm=norm,
+        unit=unit,
+        episodes=episodes,
+        seed=seed,
+        effort=effort,
+        jobs=jobs,
+        quick=quick,
+        report_only=report_only,
+        out=out,
+    )
 
 
 def certify(
@@ -94,9 +104,21 @@ def certify(
     if method in ("dkw", "expectation"):
         options.setdefault("minimum", 0.0)
     make_certificates(
-        run, sigma=sigma, budgets=budgets, method=method, episodes=episodes, alpha=alpha, options=options, above=above,
-        attacked=attacked, seed=seed, jobs=jobs, quick=quick, report_only=report_only, out=out,
-    )  # fmt: skip
+        run,
+        sigma=sigma,
+        budgets=budgets,
+        method=method,
+        episodes=episodes,
+        alpha=alpha,
+        options=options,
+        above=above,
+        attacked=attacked,
+        seed=seed,
+        jobs=jobs,
+        quick=quick,
+        report_only=report_only,
+        out=out,
+    )
 
 
 def robustness(
@@ -131,6 +153,15 @@ def robustness(
     from rlsuite_zoo.robustness import make_robustness
 
     make_robustness(
-        runs, body=body, mass=mass, friction=friction, force=force, episodes=episodes, seed=seed, jobs=jobs,
-        quick=quick, report_only=report_only, out=out,
-    )  # fmt: skip
+        runs,
+        body=body,
+        mass=mass,
+        friction=friction,
+        force=force,
+        episodes=episodes,
+        seed=seed,
+        jobs=jobs,
+        quick=quick,
+        report_only=report_only,
+        out=out,
+    )

@@ -97,9 +97,7 @@ class RunFolder:
         """
         folder = cls(path)
         if folder.config.exists():
-            raise UsageError(
-                f"{path} holds a run already; choose another --name, or go on with --resume {path}"
-            )
+            raise UsageError(f"{path} holds a run already; choose another --name, or go on with --resume {path}")
         folder.last.parent.mkdir(parents=True, exist_ok=True)
         write_json(path / "versions.json", versions())
         git = git_state()
@@ -122,13 +120,8 @@ class RunFolder:
             raise UsageError(f"{self.path} is no run folder: it has no config.yaml") from None
         data = parse_yaml(text, str(self.config))
         known = {f.name for f in fields(RunSpec)}
-        if (
-            not isinstance(data, dict)
-            or not {"algo", "env", "seed", "steps", "num_envs"} <= set(data) <= known
-        ):
-            raise UsageError(
-                f"{self.config} does not describe a run; its keys must be {', '.join(sorted(known))}"
-            )
+        if not isinstance(data, dict) or not {"algo", "env", "seed", "steps", "num_envs"} <= set(data) <= known:
+            raise UsageError(f"{self.config} does not describe a run; its keys must be {', '.join(sorted(known))}")
         return RunSpec(**data)
 
     def write_spec(self, spec: RunSpec) -> None:

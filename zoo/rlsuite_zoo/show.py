@@ -52,9 +52,7 @@ class Played:
     """ "terminated", "truncated", or "stopped" at the last step asked for."""
 
 
-def show(
-    env: str, settings: Sequence[str], *, policy: str, out: str, seed: int, steps: int, stochastic: bool
-) -> None:
+def show(env: str, settings: Sequence[str], *, policy: str, out: str, seed: int, steps: int, stochastic: bool) -> None:
     """Play one episode and draw it.
 
     Raises:
@@ -107,9 +105,7 @@ def _make(env: str, env_kwargs: dict[str, Any], film: bool) -> tuple[gym.Env[Any
         raise UsageError(f"{env} cannot be made: {error}") from error
     inner = made.unwrapped
     # Our other environments, MuJoCo's ants, draw the episode they are in.
-    whole = (
-        _draws_episodes(inner.kernel) if isinstance(inner, TensorEnv) else hasattr(inner, "render_episode")
-    )
+    whole = _draws_episodes(inner.kernel) if isinstance(inner, TensorEnv) else hasattr(inner, "render_episode")
     if whole and not film:
         return made, True
     if isinstance(inner, TensorEnv) and not inner.kernel.can_render():

@@ -104,10 +104,7 @@ def _note_versions(folder: RunFolder) -> None:
         raise CheckpointError(f"{path} cannot be read ({error}); restore it or train again") from error
     changed = [f"{k} {before.get(k)} -> {v}" for k, v in versions().items() if before.get(k) != v]
     if changed:
-        print(
-            f"note: {folder.path} was begun with other versions and goes on, not bit for bit: "
-            + "; ".join(changed)
-        )
+        print(f"note: {folder.path} was begun with other versions and goes on, not bit for bit: " + "; ".join(changed))
 
 
 def checkpoint_hint(folder: RunFolder) -> str:

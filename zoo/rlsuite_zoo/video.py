@@ -43,9 +43,7 @@ def check_video(path: Path, option: str = "--render") -> None:
     try:
         import imageio_ffmpeg  # type: ignore[import-untyped]  # noqa: F401
     except ImportError:
-        raise UsageError(
-            f'{option} needs an encoder: pip install "rlsuite[video]" (imageio[ffmpeg])'
-        ) from None
+        raise UsageError(f'{option} needs an encoder: pip install "rlsuite[video]" (imageio[ffmpeg])') from None
 
 
 def write_video(policy: Predictor, spec: RunSpec, path: Path, deterministic: bool) -> str:

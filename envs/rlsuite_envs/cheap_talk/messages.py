@@ -272,9 +272,7 @@ def unflatten_weights(
     return tuple(part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
 
 
-def _check_weights(
-    given: Any, observation_dim: int, message_dim: int, device: torch.device
-) -> tuple[Tensor, ...]:
+def _check_weights(given: Any, observation_dim: int, message_dim: int, device: torch.device) -> tuple[Tensor, ...]:
     """The weights of stacked networks, checked."""
     remedy = f"W1 [P, h, {observation_dim}], b1 [P, h], ..., W [P, {message_dim}, h], b [P, {message_dim}]"
     listed = isinstance(given, list | tuple)
@@ -303,9 +301,7 @@ def _check_module(module: nn.Module, observation_dim: int, message_dim: int, dev
     """Raise ValueError unless the module maps rows to rows, deterministically and on this device."""
     for tensor in module.parameters():
         if not _same(tensor.device, device):
-            raise ValueError(
-                f"network is on {tensor.device} but the environment is on {device}; move one of them."
-            )
+            raise ValueError(f"network is on {tensor.device} but the environment is on {device}; move one of them.")
     probe = torch.linspace(-1, 1, 3 * observation_dim, device=device).reshape(3, observation_dim)
     try:
         with torch.no_grad():

@@ -125,9 +125,7 @@ class TanhPendulum(Kernel[TanhPendulumState, TanhPendulumState, None]):
         after = TanhPendulumState(state.theta + p.dt * state.theta_dot, state.theta_dot + p.dt * acceleration)
         return after, (torch.cos(state.theta) + 1) / 2
 
-    def transition(
-        self, post_state: TanhPendulumState, noise: None
-    ) -> tuple[TanhPendulumState, None, Tensor]:
+    def transition(self, post_state: TanhPendulumState, noise: None) -> tuple[TanhPendulumState, None, Tensor]:
         """The state itself; the episode never terminates."""
         return post_state, None, torch.zeros_like(post_state.theta, dtype=torch.bool)
 

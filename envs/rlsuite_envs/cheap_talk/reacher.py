@@ -128,9 +128,7 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         radius, direction = REACH * draws[4].sqrt(), 2 * math.pi * draws[5]
         goal = torch.stack((radius * direction.cos(), radius * direction.sin()), dim=-1)
         spread = (2 * draws[:4] - 1).T
-        return TwoLinkReacherState(
-            spread[:, :2] * self.params.angle_init, spread[:, 2:] * self.params.speed_init, goal
-        )
+        return TwoLinkReacherState(spread[:, :2] * self.params.angle_init, spread[:, 2:] * self.params.speed_init, goal)
 
     def post_decision(self, state: TwoLinkReacherState, action: Tensor) -> tuple[TwoLinkReacherState, Tensor]:
         """The next state and the reward: nothing here is random."""
@@ -144,9 +142,7 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         )
         return after, -distance - torque.square().sum(-1)
 
-    def transition(
-        self, post_state: TwoLinkReacherState, noise: None
-    ) -> tuple[TwoLinkReacherState, None, Tensor]:
+    def transition(self, post_state: TwoLinkReacherState, noise: None) -> tuple[TwoLinkReacherState, None, Tensor]:
         """The state itself, and whether the goal is reached."""
         distance = (hand(post_state.angles) - post_state.goal).square().sum(-1)
         return post_state, None, distance < self.params.goal_radius**2

@@ -176,9 +176,7 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
         """The environment's: a message draws nothing."""
         return self.inner.sample_exogenous(state.inner, rng)
 
-    def transition(
-        self, post_state: CheapTalkState, noise: Any
-    ) -> tuple[CheapTalkState, Tensor | None, Tensor]:
+    def transition(self, post_state: CheapTalkState, noise: Any) -> tuple[CheapTalkState, Tensor | None, Tensor]:
         """The environment's."""
         state, reward, terminated = self.inner.transition(post_state.inner, noise)
         return CheapTalkState(state, post_state.channel), reward, terminated
@@ -256,11 +254,7 @@ class CheapTalkWrapper(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordCo
         if self.params.network is not None and isinstance(self.params.network.value, nn.Module):
             device = next((p.device for p in self.params.network.value.parameters()), device)
         self.speak = MessageFunction(self.params, math.prod(box.shape), device)
-        if (
-            isinstance(channel, bool)
-            or not isinstance(channel, int)
-            or not 0 <= channel < self.speak.networks
-        ):
+        if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel < self.speak.networks:
             raise ValueError(f"channel={channel!r} must be an integer in 0..{self.speak.networks - 1}.")
         self._channel = torch.tensor([channel], device=device)
         self._device = device

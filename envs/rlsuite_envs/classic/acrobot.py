@@ -150,8 +150,7 @@ class Acrobot(Kernel[AcrobotState, AcrobotState, None]):
         k3 = self._slope(ahead(k2, p.dt / 2), torque)
         k4 = self._slope(ahead(k3, p.dt), torque)
         theta_1, theta_2, theta_1_dot, theta_2_dot = (
-            y + p.dt / 6.0 * (a + 2 * b + 2 * c + d)
-            for y, a, b, c, d in zip(start, k1, k2, k3, k4, strict=True)
+            y + p.dt / 6.0 * (a + 2 * b + 2 * c + d) for y, a, b, c, d in zip(start, k1, k2, k3, k4, strict=True)
         )
         next_state = AcrobotState(
             _wrap(theta_1),

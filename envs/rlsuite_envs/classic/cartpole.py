@@ -143,14 +143,10 @@ class CartPole(Kernel[CartPoleState, CartPoleState, None]):
         p = self.params
         total_mass = p.masspole + p.masscart
         polemass_length = p.masspole * p.length
-        force = (
-            action.to(self.dtype).mul_(2 * p.force_mag).sub_(p.force_mag)
-        )  # 0 -> -force_mag, 1 -> +force_mag
+        force = action.to(self.dtype).mul_(2 * p.force_mag).sub_(p.force_mag)  # 0 -> -force_mag, 1 -> +force_mag
         cos, sin = torch.cos(state.theta), torch.sin(state.theta)
         temp = (force + polemass_length * state.theta_dot.square() * sin) / total_mass
-        theta_acc = (p.gravity * sin - cos * temp) / (
-            p.length * (4.0 / 3.0 - p.masspole * cos.square() / total_mass)
-        )
+        theta_acc = (p.gravity * sin - cos * temp) / (p.length * (4.0 / 3.0 - p.masspole * cos.square() / total_mass))
         x_acc = temp - polemass_length * theta_acc * cos / total_mass
         next_state = CartPoleState(
             state.x + p.tau * state.x_dot,
@@ -180,6 +176,4 @@ class CartPole(Kernel[CartPoleState, CartPoleState, None]):
         """Gymnasium's picture."""
         state = torch.cat((state_row.x, state_row.x_dot, state_row.theta, state_row.theta_dot))
         p = self.params
-        return draw(
-            "CartPole-v1", state=state.double().cpu().numpy(), length=p.length, x_threshold=p.x_threshold
-        )
+        return draw("CartPole-v1", state=state.double().cpu().numpy(), length=p.length, x_threshold=p.x_threshold)

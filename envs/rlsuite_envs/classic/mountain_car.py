@@ -171,9 +171,7 @@ class MountainCar(_Track):
         push = (action - 1).to(self.dtype) * p.force - p.gravity * torch.cos(3 * state.position)
         return self._roll(state.position, state.velocity + push), None
 
-    def transition(
-        self, post_state: MountainCarState, noise: None
-    ) -> tuple[MountainCarState, Tensor, Tensor]:
+    def transition(self, post_state: MountainCarState, noise: None) -> tuple[MountainCarState, Tensor, Tensor]:
         """The state itself, -1, and whether the car is at the flag."""
         return post_state, torch.full_like(post_state.position, -1.0), self._arrived(post_state)
 
@@ -238,9 +236,7 @@ class MountainCarContinuous(_Track):
         cost = -0.1 * throttle.to(self.dtype).square()
         return self._roll(state.position, state.velocity + push), cost
 
-    def transition(
-        self, post_state: MountainCarState, noise: None
-    ) -> tuple[MountainCarState, Tensor, Tensor]:
+    def transition(self, post_state: MountainCarState, noise: None) -> tuple[MountainCarState, Tensor, Tensor]:
         """The state itself, 100 on arrival, and whether the car is at the flag."""
         arrived = self._arrived(post_state)
         return post_state, arrived.to(self.dtype) * 100.0, arrived

@@ -34,9 +34,7 @@ def draw(id: str, **attributes: Any) -> np.ndarray:
 @cache
 def _artist(id: str) -> gym.Env[Any, Any]:
     # pygame.display.init() fails on a machine without a screen, although nothing is to be shown there.
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     env = gym.make(id, render_mode="rgb_array").unwrapped
     env.reset(seed=0)

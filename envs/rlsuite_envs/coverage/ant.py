@@ -225,9 +225,7 @@ class AntCoverageVectorEnv(VectorEnv[Any, Any, Any]):
         for name, target in targets.items():
             found = np.shape(state[name]) if name in state else "nothing"
             if found != target.shape:
-                raise ValueError(
-                    f"AntCoverage: the saved state has {found} for {name!r}, not {target.shape}."
-                )
+                raise ValueError(f"AntCoverage: the saved state has {found} for {name!r}, not {target.shape}.")
         self.pool.load_state_dict({name: v for name, v in state.items() if name not in targets})
         for name, target in targets.items():
             target[...] = state[name]

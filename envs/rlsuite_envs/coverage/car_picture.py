@@ -31,9 +31,7 @@ def draw_car(track: Track, s: float, d: float, mu: float, speed: float) -> np.nd
     both = np.concatenate([left, right])
     low, high = both.min(0) - 0.25, both.max(0) + 0.25
     width = 480
-    canvas = Canvas(
-        width, round(width * (high[1] - low[1]) / (high[0] - low[0])), (low[0], high[0]), (low[1], high[1])
-    )
+    canvas = Canvas(width, round(width * (high[1] - low[1]) / (high[0] - low[0])), (low[0], high[0]), (low[1], high[1]))
     canvas.polygon(np.concatenate([left, right[::-1]]), "#d9d9d9")
     canvas.line(left, "#404040", 2)
     canvas.line(right, "#404040", 2)
@@ -41,9 +39,7 @@ def draw_car(track: Track, s: float, d: float, mu: float, speed: float) -> np.nd
     place = to_world(track, np.array([s]), np.array([d]))[0]
     heading = np.interp(s % track.length, np.linspace(0, track.length, len(track.x)), track.heading) + mu
     ahead, aside = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
-    corners = [
-        place + i * ahead * _CAR[0] / 2 + j * aside * _CAR[1] / 2 for i, j in ((1, 0), (-1, 1), (-1, -1))
-    ]
+    corners = [place + i * ahead * _CAR[0] / 2 + j * aside * _CAR[1] / 2 for i, j in ((1, 0), (-1, 1), (-1, -1))]
     canvas.polygon(corners, "#1f78b4", "black")
     canvas.text(low[0] + 0.1, high[1] - 0.15, f"s = {s:.2f} m, {speed:.2f} m/s", size=14)
     return canvas.array()
@@ -67,12 +63,8 @@ def draw_lap(
     x, y = to_world(track, s, d).T
     path = plane.scatter(x, y, c=speed, s=6, cmap="viridis", vmin=0)
     drawn.colorbar(path, ax=plane, label="speed [m/s]", shrink=0.8)
-    plane.plot(
-        *to_world(track, np.zeros(2), track.half_width[0] * np.array([-1, 1])).T, color="#e31a1c", lw=2
-    )
-    plane.set(
-        aspect="equal", xlabel="x [m]", ylabel="y [m]", title=f"return {earned:.2f}; red: start and finish"
-    )
+    plane.plot(*to_world(track, np.zeros(2), track.half_width[0] * np.array([-1, 1])).T, color="#e31a1c", lw=2)
+    plane.set(aspect="equal", xlabel="x [m]", ylabel="y [m]", title=f"return {earned:.2f}; red: start and finish")
     time = np.arange(len(s)) * dt
     axes[0, 1].plot(time, reached, label="F(S)")
     axes[0, 1].axhline(track.length, color="0.6", ls="--", lw=1, label="full lap")

@@ -80,9 +80,7 @@ class CarRacingParams:
         for name, size in (("motor", 2), ("drag", 2), ("rear_tyre", 3), ("front_tyre", 3)):
             values = getattr(self, name)
             right = isinstance(values, tuple | list) and len(values) == size
-            if not right or not all(
-                isinstance(x, int | float) and math.isfinite(x) and x >= 0 for x in values
-            ):
+            if not right or not all(isinstance(x, int | float) and math.isfinite(x) and x >= 0 for x in values):
                 raise ValueError(f"{name}={values!r} must be {size} finite numbers of at least 0.")
             object.__setattr__(self, name, tuple(float(x) for x in values))
         for name, high in (
@@ -326,9 +324,7 @@ class CarRacing(Kernel[CarRacingState, CarRacingState, None]):
 
     def render(self, state_row: CarRacingState) -> np.ndarray:
         """The whole track and the car on it, three times as large as it is."""
-        return draw_car(
-            self.track, *(x.item() for x in (state_row.s, state_row.d, state_row.mu, state_row.vx))
-        )
+        return draw_car(self.track, *(x.item() for x in (state_row.s, state_row.d, state_row.mu, state_row.vx)))
 
     def render_episode(self, states: CarRacingState, actions: Any, rewards: Tensor) -> np.ndarray:
         """The path coloured by speed, F(S) over time, and the controls."""

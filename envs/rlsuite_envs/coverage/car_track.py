@@ -62,9 +62,7 @@ def synthetic_track() -> Track:
     at = np.interp(wanted, s, np.append(angle, 2 * np.pi))
     bend = np.interp(at, angle, curvature, period=2 * np.pi)
     radius = scale * np.interp(at, angle, r, period=2 * np.pi)
-    tangent = np.arctan2(
-        np.interp(at, angle, r, period=2 * np.pi), np.interp(at, angle, dr, period=2 * np.pi)
-    )
+    tangent = np.arctan2(np.interp(at, angle, r, period=2 * np.pi), np.interp(at, angle, dr, period=2 * np.pi))
     sharpness = _smoothed(np.abs(bend[:-1]))
     width = WIDE - (WIDE - NARROW) * np.append(sharpness, sharpness[0]) / sharpness.max()
     heading = np.unwrap(at + tangent)

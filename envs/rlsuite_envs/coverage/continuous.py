@@ -261,9 +261,7 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
     def _percent(self, cells: Tensor) -> Tensor:
         return cells.to(self.dtype) * (100.0 / self.params.cells**2)
 
-    def post_decision(
-        self, state: ContinuousCoverageState, action: Tensor
-    ) -> tuple[ContinuousCoverageState, Tensor]:
+    def post_decision(self, state: ContinuousCoverageState, action: Tensor) -> tuple[ContinuousCoverageState, Tensor]:
         """The next state and the reward: nothing here is random."""
         p = self.params
         push = action.clamp(-1.0, 1.0).to(self.dtype)

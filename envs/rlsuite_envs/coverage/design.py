@@ -58,9 +58,7 @@ class DesignParams(WalkParams):
 
     def _check_points(self, points: Any) -> None:
         if not isinstance(points, tuple) or len(points) != self.nodes:
-            raise ValueError(
-                f"points must be a tuple of {self.nodes} (rows * cols) points (x, y); got {points!r}."
-            )
+            raise ValueError(f"points must be a tuple of {self.nodes} (rows * cols) points (x, y); got {points!r}.")
         for node, point in enumerate(points):
             pair = isinstance(point, tuple) and len(point) == 2
             if not pair or not all(isinstance(x, int | float) and math.isfinite(x) for x in point):
@@ -69,9 +67,7 @@ class DesignParams(WalkParams):
     @property
     def covariance(self) -> np.ndarray:
         """Covariance of the process at the nodes, given the measurements made before, [N, N] float64."""
-        points = (
-            grid_points(self.rows, self.cols) if self.points is None else np.array(self.points, dtype=float)
-        )
+        points = grid_points(self.rows, self.cols) if self.points is None else np.array(self.points, dtype=float)
         before = random_points(self.observed, np.random.default_rng([SEED, self.instance]))
         return condition(points, before, self.noise_std**2, self.length_scale, self.variance)
 

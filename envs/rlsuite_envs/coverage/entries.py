@@ -41,9 +41,7 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Cover a grid with a 3 x 3 sensor.",
         preset="large",
     ),
-    KernelEntry(
-        "rlsuite/TwoRooms-v0", "coverage.two_rooms:TwoRooms", None, "Cover two rooms joined by a corridor."
-    ),
+    KernelEntry("rlsuite/TwoRooms-v0", "coverage.two_rooms:TwoRooms", None, "Cover two rooms joined by a corridor."),
     KernelEntry(
         "rlsuite/ItemCollection-v0",
         "coverage.item_collection:ItemCollection",

@@ -42,9 +42,7 @@ def grid_moves(rows: int, cols: int, walls: tuple[tuple[int, int], ...] = ()) ->
     closed = frozenset(walls)
     return tuple(
         tuple(
-            (row + dr) * cols + col + dc
-            if _open(rows, cols, closed, row + dr, col + dc)
-            else row * cols + col
+            (row + dr) * cols + col + dc if _open(rows, cols, closed, row + dr, col + dc) else row * cols + col
             for dr, dc in _STEPS
         )
         for row in range(rows)
@@ -75,9 +73,7 @@ def twice(footprints: Graph) -> Graph:
     return tuple(tuple(sorted({far for near in cells for far in footprints[near]})) for cells in footprints)
 
 
-def disc_footprints(
-    rows: int, cols: int, walls: tuple[tuple[int, int], ...] = (), *, radius: float = 1.0
-) -> Graph:
+def disc_footprints(rows: int, cols: int, walls: tuple[tuple[int, int], ...] = (), *, radius: float = 1.0) -> Graph:
     """Sensing graph of a disc around the node's cell: centres within radius (in cells).
 
     Walls cut it: a cell belongs to it if steps between open neighbours inside the disc lead there.
@@ -150,9 +146,7 @@ def check_graph(name: str, graph: Any, nodes: int, *, least: int, distinct: bool
     """
     if not isinstance(graph, tuple) or len(graph) != nodes:
         size = len(graph) if isinstance(graph, tuple | list) else type(graph).__name__
-        raise ValueError(
-            f"{name} has size {size} but must be a tuple of {nodes} (rows * cols) tuples of nodes."
-        )
+        raise ValueError(f"{name} has size {size} but must be a tuple of {nodes} (rows * cols) tuples of nodes.")
     for node, row in enumerate(graph):
         valid = isinstance(row, tuple) and len(row) >= least
         if not valid or any(not isinstance(k, int) or isinstance(k, bool) or not 0 <= k < nodes for k in row):
@@ -178,9 +172,7 @@ def check_walls(params: Any) -> None:
     if len(set(walls)) == params.rows * params.cols:
         raise ValueError(f"walls covers all {params.rows} x {params.cols} cells; leave some open.")
     if divmod(params.start, params.cols) in walls:
-        raise ValueError(
-            f"start={params.start!r} is the wall {divmod(params.start, params.cols)}; use an open cell."
-        )
+        raise ValueError(f"start={params.start!r} is the wall {divmod(params.start, params.cols)}; use an open cell.")
 
 
 def distances(graph: Graph, start: int) -> list[float]:

@@ -93,12 +93,8 @@ def _map(drawn: Any, ax: Any, p: Any, layers: Layers) -> None:
             nodes = np.flatnonzero(layers.items == group)
             color, taken = GROUPS[group % len(GROUPS)], layers.taken[nodes]
             ax.scatter(*_xy(nodes[~taken], p), c=color, s=35, marker="s", label=f"group {group}")
-            ax.scatter(
-                *_xy(nodes[taken], p), s=70, marker="s", facecolors="none", edgecolors=color, linewidths=2
-            )
-        ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.28), ncol=6, fontsize=7, title="open: collected"
-        )
+            ax.scatter(*_xy(nodes[taken], p), s=70, marker="s", facecolors="none", edgecolors=color, linewidths=2)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncol=6, fontsize=7, title="open: collected")
     ax.set(xlabel="column", ylabel="row")
 
 
@@ -127,9 +123,7 @@ def _curves(ax: Any, kernel: Any, states: Any) -> None:
     moves = np.arange(len(value))
     ax.plot(moves, modular, color="0.6", linestyle="--", label="modular sum (each visit alone)")
     ax.plot(moves, value, color="#1f77b4", linewidth=2, label="F(S)")
-    ax.annotate(
-        f"{value[-1]:.4g}", (moves[-1], value[-1]), textcoords="offset points", xytext=(-4, 6), ha="right"
-    )
+    ax.annotate(f"{value[-1]:.4g}", (moves[-1], value[-1]), textcoords="offset points", xytext=(-4, 6), ha="right")
     ax.set(xlabel="move", ylabel=str(kernel.value_label), title=f"{type(kernel).__name__}: value of the path")
     ax.set_ylim(bottom=0)
     ax.legend(loc="upper left", fontsize=8)

@@ -72,14 +72,10 @@ class ItemParams(WalkParams):
     def _check_items(self, items: Any) -> None:
         groups = len(self.needed)
         if not isinstance(items, tuple) or len(items) != self.nodes:
-            raise ValueError(
-                f"items must be a tuple of {self.nodes} (rows * cols) group numbers; got {items!r}."
-            )
+            raise ValueError(f"items must be a tuple of {self.nodes} (rows * cols) group numbers; got {items!r}.")
         for cell, group in enumerate(items):
             if not isinstance(group, int) or isinstance(group, bool) or not -1 <= group < groups:
-                raise ValueError(
-                    f"items[{cell}]={group!r} must be a group in 0..{groups - 1}, or -1 for none."
-                )
+                raise ValueError(f"items[{cell}]={group!r} must be a group in 0..{groups - 1}, or -1 for none.")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -202,9 +198,7 @@ class ItemCollection(GraphWalk):
     def empty_set(self, num: int, rng: torch.Generator) -> ItemSet:
         """Nothing collected."""
         taken = torch.zeros((num, self.params.nodes), dtype=torch.bool, device=self.device)
-        return ItemSet(
-            taken, torch.zeros((num, len(self.params.needed)), dtype=torch.int64, device=self.device)
-        )
+        return ItemSet(taken, torch.zeros((num, len(self.params.needed)), dtype=torch.int64, device=self.device))
 
     def _found(self, seen: ItemSet, node: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Cells of the footprint [B, K], which hold a new item [B, K], and the new counts [B, G]."""

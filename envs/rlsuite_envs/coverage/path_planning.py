@@ -35,13 +35,9 @@ class PathParams(CoverageParams):
         check_integer(self, "instances", 1)
         check_choice(self, "density", ("gp", "gorilla"))
         if self.weights is not None:
-            raise ValueError(
-                "weights must be None: the maps are drawn; use GridCoverage for a map of your own."
-            )
+            raise ValueError("weights must be None: the maps are drawn; use GridCoverage for a map of your own.")
         if self.instance:
-            raise ValueError(
-                f"instance={self.instance!r} must be 0: maps 0..instances - 1 are drawn per episode."
-            )
+            raise ValueError(f"instance={self.instance!r} must be 0: maps 0..instances - 1 are drawn per episode.")
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,7 @@ def coverage_function(footprints: Graph, weights: Sequence[float]) -> SetFunctio
     return value
 
 
-def item_function(
-    items: Sequence[int], needed: Sequence[int], footprints: Graph | None = None
-) -> SetFunction:
+def item_function(items: Sequence[int], needed: Sequence[int], footprints: Graph | None = None) -> SetFunction:
     """F(S) = sum over groups g of min(items of g in the union of the footprints, needed[g]).
 
     Args:
@@ -104,9 +102,7 @@ def best_set(function: SetFunction, ground: Sequence[int], size: int) -> tuple[l
     return list(best), function(best)
 
 
-def greedy_trajectory(
-    moves: Graph, start: int, horizon: int, function: SetFunction
-) -> tuple[list[int], float]:
+def greedy_trajectory(moves: Graph, start: int, horizon: int, function: SetFunction) -> tuple[list[int], float]:
     """The walk that moves to the successor of the largest gain (the first of equals), and its value.
 
     Args:
@@ -121,9 +117,7 @@ def greedy_trajectory(
     return nodes, function(nodes)
 
 
-def brute_force_trajectory(
-    moves: Graph, start: int, horizon: int, function: SetFunction
-) -> tuple[list[int], float]:
+def brute_force_trajectory(moves: Graph, start: int, horizon: int, function: SetFunction) -> tuple[list[int], float]:
     """A best walk of horizon moves, and its value, by trying all: for tiny graphs.
 
     Args:
@@ -151,6 +145,4 @@ def brute_force_trajectory(
 
 def _check_size(count: int, what: str) -> None:
     if count > LIMIT:
-        raise ValueError(
-            f"There are {count} {what}, more than {LIMIT}: use a smaller problem, or greedy search."
-        )
+        raise ValueError(f"There are {count} {what}, more than {LIMIT}: use a smaller problem, or greedy search.")

@@ -47,9 +47,7 @@ def count_table(distribution: str, parameters: Any, num_items: int) -> np.ndarra
         raise ValueError(f"demand={distribution!r} must be one of {known}.")
     names, build = DISTRIBUTIONS[distribution]
     if not isinstance(parameters, tuple) or len(parameters) != len(names):
-        raise ValueError(
-            f"demand_parameters={parameters!r} must be ({', '.join(names)}) for {distribution!r}."
-        )
+        raise ValueError(f"demand_parameters={parameters!r} must be ({', '.join(names)}) for {distribution!r}.")
     if distribution == "pmf":
         return _pmf(parameters[0], parameters[1], num_items)
     columns = [_numbers(name, value, num_items) for name, value in zip(names, parameters, strict=True)]
@@ -119,15 +117,11 @@ def _pmf(values: Any, weights: Any, num_items: int) -> np.ndarray:
     per_item = isinstance(weights, tuple) and bool(weights) and isinstance(weights[0], tuple)
     rows = weights if per_item else (weights,)
     if per_item and len(rows) != num_items:
-        raise ValueError(
-            f"demand_parameters: weights has {len(rows)} rows but must have {num_items}, one per item."
-        )
+        raise ValueError(f"demand_parameters: weights has {len(rows)} rows but must have {num_items}, one per item.")
     table = np.zeros((len(rows), max(demands) + 1))
     for i, row in enumerate(rows):
         if not isinstance(row, tuple) or len(row) != len(demands):
-            raise ValueError(
-                f"demand_parameters: weights={row!r} must be {len(demands)} numbers, one per demand."
-            )
+            raise ValueError(f"demand_parameters: weights={row!r} must be {len(demands)} numbers, one per demand.")
         table[i, demands] = _numbers("weights", row, len(demands))
         if not table[i].sum() > 0:
             raise ValueError(f"demand_parameters: weights={row!r} must not all be 0.")
@@ -156,9 +150,7 @@ class CountDemand:
     Source: M. D. Vose, "A linear algorithm for generating random numbers with a given distribution", 1991.
     """
 
-    def __init__(
-        self, table: np.ndarray, num_items: int, *, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, table: np.ndarray, num_items: int, *, device: torch.device, dtype: torch.dtype) -> None:
         self.num_items = num_items
         self._values = table.shape[1]
         cells = [_alias_cells(row) for row in table]

@@ -25,15 +25,11 @@ def _hdpo() -> Iterator[KernelEntry]:
     yield entry("LostSales", "stores", f"{line}.")
     for lead, p in product((1, 2, 3, 4), (4, 9, 19, 39)):
         yield entry("LostSales", "stores", f"{line}: lead time {lead}, penalty {p}.", f"L{lead}-p{p}")
-    yield entry(
-        "TracedStore", "traced_store", "Order for one store whose demand is read from recorded series (HDPO)."
-    )
+    yield entry("TracedStore", "traced_store", "Order for one store whose demand is read from recorded series (HDPO).")
     line = "Order at every stage of a chain (Clark-Scarf, HDPO)"
     yield entry("SerialSystem", "serial", f"{line}.")
     for lead, p in product((1, 2, 3, 4), (4, 9, 19, 39)):
-        yield entry(
-            "SerialSystem", "serial", f"{line}: store lead time {lead}, penalty {p}.", f"L{lead}-p{p}"
-        )
+        yield entry("SerialSystem", "serial", f"{line}: store lead time {lead}, penalty {p}.", f"L{lead}-p{p}")
     line = "Order for a warehouse and its stores, lost sales (HDPO)"
     yield entry("ManyStores", "warehouse", f"{line}.")
     for stores in (3, 5, 10, 20, 30, 50):

@@ -212,9 +212,7 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         machines, items = productive.nonzero()
         self._choices = torch.tensor(items + 1, device=self.device)
         self._num_choices = torch.tensor(productive.sum(1), device=self.device)
-        self._first_choice = torch.tensor(
-            np.searchsorted(machines, range(len(productive))), device=self.device
-        )
+        self._first_choice = torch.tensor(np.searchsorted(machines, range(len(productive))), device=self.device)
         self._lost_sales_costs = self._numbers(p.lost_sales_costs)
         self._holding_costs = self._numbers(p.holding_costs).expand(self.num_items)
         allowed = torch.tensor(np.insert(productive, 0, True, axis=1).ravel(), device=self.device)
@@ -282,9 +280,7 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         """Demand [B, I], whole units."""
         return self._demand.sample(len(state.inventory), rng)
 
-    def transition(
-        self, post_state: LotSizingState, noise: Tensor | None
-    ) -> tuple[LotSizingState, Tensor, Tensor]:
+    def transition(self, post_state: LotSizingState, noise: Tensor | None) -> tuple[LotSizingState, Tensor, Tensor]:
         """Demand comes; what is missing is lost, what is too much is thrown away."""
         assert noise is not None, "The noise of a plant is its demand; see sample_exogenous."
         left = post_state.inventory - noise
@@ -326,9 +322,7 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
     def render(self, state_row: LotSizingState) -> np.ndarray:
         """Machines with their items, and the stock of every item."""
         costs = {name: float(value[0]) for name, value in self.info(state_row).items()}
-        stock, setups, lost = (
-            x[0].cpu().numpy() for x in (state_row.inventory, state_row.setups, state_row.lost)
-        )
+        stock, setups, lost = (x[0].cpu().numpy() for x in (state_row.inventory, state_row.setups, state_row.lost))
         return draw_plant(stock, setups, lost, self.params.capacity, costs)
 
     def render_episode(self, states: LotSizingState, actions: Tensor, rewards: Tensor) -> np.ndarray:

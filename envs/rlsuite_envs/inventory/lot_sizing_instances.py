@@ -36,9 +36,7 @@ class LotSizingInstance:
     """[M] item (1..I) each machine is set up for then, 0 for none."""
 
 
-def _instance(
-    *, setups: str, stock: str, dear: str, production: str, costs: str, losses: str
-) -> LotSizingInstance:
+def _instance(*, setups: str, stock: str, dear: str, production: str, costs: str, losses: str) -> LotSizingInstance:
     """An instance from lines of numbers; dear are the items (counted from 1) with the high cost of lost sales."""
     inventory = _row(stock)
     high = _row(dear)

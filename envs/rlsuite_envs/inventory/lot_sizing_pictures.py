@@ -106,9 +106,7 @@ def _draw_gantt(ax: Any, setups: np.ndarray, items: int) -> None:
         starts = np.flatnonzero(np.append(True, made[1:] != made[:-1]))
         for first, end in zip(starts, np.append(starts[1:], periods), strict=True):
             item = int(made[first])
-            ax.barh(
-                machine, end - first, 0.85, first - 0.5, color=colors[item], edgecolor="white", linewidth=0.5
-            )
+            ax.barh(machine, end - first, 0.85, first - 0.5, color=colors[item], edgecolor="white", linewidth=0.5)
             if end - first >= 2 and item:
                 ink = "black" if colors[item] @ (0.3, 0.6, 0.1) > 0.45 else "white"
                 middle = (first + end - 1) / 2

@@ -37,9 +37,7 @@ class NetworkMatrices:
     num_slots: int
     """P, the sum of the lead times."""
 
-    def __init__(
-        self, graph: Topology, demands: Sequence[float], device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, graph: Topology, demands: Sequence[float], device: torch.device, dtype: torch.dtype) -> None:
         self._device, self._dtype = device, dtype
         self.num_nodes, self.num_orders = len(graph.stock_nodes), len(graph.order_links)
         self.num_markets = len(graph.market_links)
@@ -149,9 +147,7 @@ class NetworkMatrices:
         share = [flows[link.target] / yields[link.target] / count[link.target] for link in links]
         self.order_scale = self._floats(share)
         self.pipeline_scale = self.order_scale[self.slot_link]
-        longest = {
-            n.id: max(link.lead_time or 0 for link in links if link.target == n.id) for n in graph.stock_nodes
-        }
+        longest = {n.id: max(link.lead_time or 0 for link in links if link.target == n.id) for n in graph.stock_nodes}
         self.stock_scale = self._floats(
             [max(n.stock or 0.0, flows[n.id] * (1 + longest[n.id])) for n in graph.stock_nodes]
         )

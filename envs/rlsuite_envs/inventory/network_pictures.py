@@ -30,9 +30,7 @@ def _places(graph: Topology) -> dict[NodeId, tuple[float, float]]:
         return sum(above) / len(above) if above else 0.0
 
     for column in range(deepest + 1):
-        ids = sorted(
-            (id for id in depth if deepest - depth[id] == column), key=lambda id: (isinstance(id, str), id)
-        )
+        ids = sorted((id for id in depth if deepest - depth[id] == column), key=lambda id: (isinstance(id, str), id))
         ids.sort(key=lambda id: -height(id))
         for row, id in enumerate(ids):
             places[id] = (column / deepest, 1.0 - (row + 0.5) / len(ids))

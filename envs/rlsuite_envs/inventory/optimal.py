@@ -127,9 +127,7 @@ def base_stock(demand: Any, lead_time: int, holding: float, penalty: float) -> O
     return Optimum(lattice.mean_cost(level, holding, penalty), (level,))
 
 
-def reorder_point(
-    demand: Any, fixed_cost: float, holding: float, penalty: float, lead_time: int = 0
-) -> Optimum:
+def reorder_point(demand: Any, fixed_cost: float, holding: float, penalty: float, lead_time: int = 0) -> Optimum:
     """One location with backlog and a cost per order: the best (s, S) policy, by Zheng and Federgruen's algorithm.
 
     With G(y) the mean cost L periods after the position was y, and m the renewal density of demand (m_j: expected
@@ -310,9 +308,7 @@ def optimum(problem: Any) -> Optimum:
     p = problem.params if isinstance(problem, Kernel) else problem
     if isinstance(p, LostSalesParams):
         if p.distribution != "poisson":
-            raise ValueError(
-                f"distribution={p.distribution!r}: the lost-sales optimum needs 'poisson' demand."
-            )
+            raise ValueError(f"distribution={p.distribution!r}: the lost-sales optimum needs 'poisson' demand.")
         cost = lost_sales(poisson(p.mean), p.lead_time, p.holding, p.penalty)
         return Optimum(cost - p.penalty * p.mean * p.profit, ())
     if isinstance(p, SingleStoreParams):
@@ -337,9 +333,7 @@ def _noise(sd: float) -> float:
 
 def _transshipment(p: TransshipmentParams) -> Optimum:
     if p.lost or p.clip:
-        raise ValueError(
-            f"lost={p.lost!r}, clip={p.clip!r}: the bound needs demand that is owed and not clipped."
-        )
+        raise ValueError(f"lost={p.lost!r}, clip={p.clip!r}: the bound needs demand that is owed and not clipped.")
     for name in ("holdings", "penalties", "lead_times"):
         if len(set(getattr(p, name))) > 1:
             raise ValueError(f"{name}={getattr(p, name)!r}: the bound needs stores that are alike in this.")

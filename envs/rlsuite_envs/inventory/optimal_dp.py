@@ -93,9 +93,7 @@ class _LostSales:
                 if high - low < tolerance:
                     return float((low + high) / 2)
                 values = new - new.flat[0]
-        raise ValueError(
-            f"tolerance={tolerance!r} was not reached in {MOST_SWEEPS} sweeps; use a larger one."
-        )
+        raise ValueError(f"tolerance={tolerance!r} was not reached in {MOST_SWEEPS} sweeps; use a larger one.")
 
 
 def lost_sales(
@@ -235,14 +233,10 @@ class FiniteProblem:
         if self.transitions.min() < 0 or sums.max() > 1 + 1e-9:
             raise ValueError(f"transitions must be probabilities; a row adds up to {sums.max():.6g}.")
         if np.isnan(self.rewards).any() or not np.isfinite(self.rewards).any(0).all():
-            raise ValueError(
-                "rewards must be numbers, and every state needs an action whose reward is finite."
-            )
+            raise ValueError("rewards must be numbers, and every state needs an action whose reward is finite.")
 
 
-def solve_finite(
-    problem: FiniteProblem, horizon: int, discount: float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
+def solve_finite(problem: FiniteProblem, horizon: int, discount: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Backward induction.
 
     Args:
@@ -293,9 +287,7 @@ def solve_average(problem: FiniteProblem, tolerance: float = 1e-6) -> tuple[floa
             return float(change.max() + change.min()), ahead.argmax(0)
         values = values + change
         values -= values[0]
-    raise ValueError(
-        f"tolerance={tolerance!r} was not reached in {MOST_SWEEPS} sweeps: is every state reachable?"
-    )
+    raise ValueError(f"tolerance={tolerance!r} was not reached in {MOST_SWEEPS} sweeps: is every state reachable?")
 
 
 def tabulate(

@@ -84,9 +84,7 @@ def simulate_base_stock(
         raise ValueError(f"actions={kernel.params.actions!r}: make the kernel with actions='orders'.")
     if not len(levels):
         raise ValueError("levels=() must have at least one entry.")
-    wanted = (
-        torch.tensor(levels, device=kernel.device, dtype=kernel.dtype).repeat_interleave(copies).unsqueeze(1)
-    )
+    wanted = torch.tensor(levels, device=kernel.device, dtype=kernel.dtype).repeat_interleave(copies).unsqueeze(1)
 
     def policy(state: Any) -> Tensor:
         return (wanted - state.inventory.sum(1, keepdim=True)).clamp(0, cap)

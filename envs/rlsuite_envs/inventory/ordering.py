@@ -75,11 +75,7 @@ def check_row(
     value = getattr(params, name)
     entries = value.tolist() if isinstance(value, np.ndarray) else value
     wanted = "at least one" if length is None else str(length)
-    if (
-        not isinstance(entries, tuple | list)
-        or not entries
-        or (length is not None and len(entries) != length)
-    ):
+    if not isinstance(entries, tuple | list) or not entries or (length is not None and len(entries) != length):
         raise ValueError(f"{name}={value!r} must be a sequence of {wanted} number{'s' * (length != 1)}.")
     kinds = int if whole else (int, float)
     for entry in entries:
@@ -91,9 +87,7 @@ def check_row(
         if not fits or entry < low or (strict and entry == low):
             kind = "integers" if whole else "finite numbers"
             bound = f"above {low:g}" if strict else f"of at least {low:g}"
-            raise ValueError(
-                f"{name}={value!r}: {entry!r} is not allowed; its entries must be {kind} {bound}."
-            )
+            raise ValueError(f"{name}={value!r}: {entry!r} is not allowed; its entries must be {kind} {bound}.")
     object.__setattr__(params, name, tuple(entries))
 
 

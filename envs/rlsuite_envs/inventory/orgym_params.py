@@ -93,9 +93,7 @@ class SerialInventoryParams:
         return Topology((Node(0), *nodes, Node(len(nodes) + 1)), (market, *links))
 
 
-def _check_numbers(
-    name: str, values: Any, size: int, *, above_zero: bool = False, more: bool = False
-) -> None:
+def _check_numbers(name: str, values: Any, size: int, *, above_zero: bool = False, more: bool = False) -> None:
     """Raise ValueError unless values is a tuple of that many (or more) finite numbers >= 0 (or > 0)."""
     if not isinstance(values, tuple) or len(values) < size or (len(values) > size and not more):
         raise ValueError(

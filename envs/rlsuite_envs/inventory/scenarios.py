@@ -123,9 +123,7 @@ class SupplyNetworkParams:
         if isinstance(self.topology, str):
             check_choice(self, "topology", TOPOLOGIES)
         elif not isinstance(self.topology, Topology):
-            raise ValueError(
-                f"topology={self.topology!r} must be a Topology or one of {', '.join(TOPOLOGIES)}."
-            )
+            raise ValueError(f"topology={self.topology!r} must be a Topology or one of {', '.join(TOPOLOGIES)}.")
         check_integer(self, "horizon", 1)
         check_integer(self, "shock_time", 0)
         check_flag(self, "backlog", "link_means", "trend", "seasonal", "shock", "goodwill")
@@ -199,9 +197,7 @@ class SupplyNetworkParams:
             factor *= self.shock_factor
         if self.external_series is None:
             return tuple(mean * factor for mean in self.nominal_demand)
-        return (self.external_series[min(t, len(self.external_series) - 1)] * factor,) * len(
-            self.graph.market_links
-        )
+        return (self.external_series[min(t, len(self.external_series) - 1)] * factor,) * len(self.graph.market_links)
 
 
 def _check_numbers(name: str, values: Any, least: int) -> None:

@@ -177,9 +177,7 @@ class SerialSystem(OrderingKernel[SerialState]):
 
     def order_names(self) -> tuple[str, ...]:
         """Store, warehouse, echelon 3, ..."""
-        return ("store", "warehouse", *(f"echelon {k}" for k in range(3, self.num_stages + 1)))[
-            : self.num_stages
-        ]
+        return ("store", "warehouse", *(f"echelon {k}" for k in range(3, self.num_stages + 1)))[: self.num_stages]
 
     def place_units(self) -> Mapping[str, float]:
         """The mean demand, at every stage."""

@@ -40,15 +40,11 @@ def draw_stock(places: Mapping[str, np.ndarray], units: Mapping[str, float], cos
             if amount:
                 canvas.rect(left, 0, left + 0.85 * bar, end, color)
             if amount != end and width <= MANY:
-                canvas.text(
-                    left + 0.4 * bar, end, f"{amount:.1f}", "black", 11, anchor="mb" if end > 0 else "mt"
-                )
+                canvas.text(left + 0.4 * bar, end, f"{amount:.1f}", "black", 11, anchor="mb" if end > 0 else "mt")
         if width <= 16 or place % 5 == 0:
             short = name if width <= 6 else name.replace("store ", "s").replace("warehouse", "w")
             canvas.text(place + 0.5, RANGE[0] - 0.6, short, "black", 13, anchor="mm")
-    title = (
-        f"in mean demands: on hand, arriving in 1, 2, ... periods, owed      cost of the period {cost:.2f}"
-    )
+    title = f"in mean demands: on hand, arriving in 1, 2, ... periods, owed      cost of the period {cost:.2f}"
     canvas.text(0.0, RANGE[1] + 0.75, title, "black", 13)
     return canvas.array()
 

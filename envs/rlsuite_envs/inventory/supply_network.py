@@ -195,9 +195,9 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
             total_order_squares=before.total_order_squares + order.sum(1).square(),
         )
         sentiment = self._sentiment(state)
-        return OrdersPlaced(
-            state.t, stock, pipeline, state.demand, state.unmet, sentiment, totals
-        ), self._reward(profit)
+        return OrdersPlaced(state.t, stock, pipeline, state.demand, state.unmet, sentiment, totals), self._reward(
+            profit
+        )
 
     def mean_demand(self, state: SupplyNetworkState) -> Tensor:
         """Mean of the demand this period brings [B, M], known before the orders (fixed demand: itself)."""
@@ -225,9 +225,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
             draw = mean + p.noise_scale * (draw - mean)
         return draw.clamp_min(0.0) if p.distribution == "normal" or p.noise_scale > 1.0 else draw
 
-    def transition(
-        self, post_state: OrdersPlaced, noise: Tensor | None
-    ) -> tuple[SupplyNetworkState, Tensor, Tensor]:
+    def transition(self, post_state: OrdersPlaced, noise: Tensor | None) -> tuple[SupplyNetworkState, Tensor, Tensor]:
         """Meet the demand, noise [B, M], from stock; earn the sales, pay for shortage and retailers' stock."""
         assert noise is not None, "transition needs the demand that sample_exogenous drew."
         net, demand = self.net, noise
@@ -317,7 +315,5 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         if not p.goodwill:
             return old
         better, worse = old * p.goodwill_growth, old * p.goodwill_decay
-        moved = torch.where(
-            state.unmet.sum(1) > 0, worse.clamp_min(p.goodwill_floor), better.clamp_max(p.goodwill_cap)
-        )
+        moved = torch.where(state.unmet.sum(1) > 0, worse.clamp_min(p.goodwill_floor), better.clamp_max(p.goodwill_cap))
         return torch.where(state.t > 0, moved, old)

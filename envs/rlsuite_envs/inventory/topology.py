@@ -210,9 +210,7 @@ class Topology:
             _check_number(where, name, getattr(link, name))
         if link.target in self.markets:
             if link.source in self.raw:
-                raise ValueError(
-                    f"{where}a market must be supplied from a node with stock, not raw material."
-                )
+                raise ValueError(f"{where}a market must be supplied from a node with stock, not raw material.")
             if link.lead_time is not None:
                 raise ValueError(f"{where}lead_time={link.lead_time!r} must be None: its target is a market.")
             if link.holding or link.fixed_cost:
@@ -223,9 +221,7 @@ class Topology:
         if isinstance(link.lead_time, bool) or not isinstance(link.lead_time, int) or link.lead_time < 0:
             raise ValueError(f"{where}lead_time={link.lead_time!r} must be an integer of at least 0.")
         if link.shortage or link.mean is not None:
-            raise ValueError(
-                f"{where}shortage and mean are for links into a market; {link.target!r} is none."
-            )
+            raise ValueError(f"{where}shortage and mean are for links into a market; {link.target!r} is none.")
 
 
 def _check_number(where: str, name: str, value: Any, *, positive: bool = False) -> None:

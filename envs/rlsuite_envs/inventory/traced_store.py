@@ -73,22 +73,16 @@ class TracedStoreParams(OrderingParams):
         """The series, [N, P] float64."""
         source = f"traces={self.traces!r}" if isinstance(self.traces, str) else "traces"
         if isinstance(self.traces, str) and not Path(self.traces).is_file():
-            raise ValueError(
-                f"{source} is not a file; give the path of a .npy file, or the numbers themselves."
-            )
+            raise ValueError(f"{source} is not a file; give the path of a .npy file, or the numbers themselves.")
         try:
             if isinstance(self.traces, str):
                 array = np.asarray(np.load(self.traces, allow_pickle=False), dtype=np.float64)
             else:
                 array = np.array(self.traces or stand_in_traces(), dtype=np.float64)
         except (ValueError, TypeError, EOFError) as error:
-            raise ValueError(
-                f"{source} must be numbers, with all series of the same length: {error}."
-            ) from error
+            raise ValueError(f"{source} must be numbers, with all series of the same length: {error}.") from error
         if array.ndim != 2 or array.size == 0:
-            raise ValueError(
-                f"{source} have shape {array.shape} but must be [series, periods], neither of them 0."
-            )
+            raise ValueError(f"{source} have shape {array.shape} but must be [series, periods], neither of them 0.")
         if not np.isfinite(array).all() or (array < 0).any():
             wrong = np.argwhere(~np.isfinite(array) | (array < 0))[0]
             raise ValueError(
@@ -242,9 +236,7 @@ class TracedStore(OrderingKernel[TracedStoreState]):
         inventory = place(state.inventory, self.orders(state, action)[:, 0], mask)
         return TracedStoreState(**{**vars(state), "inventory": inventory}), None
 
-    def transition(
-        self, post_state: TracedStoreState, noise: Tensor | None
-    ) -> tuple[TracedStoreState, Tensor, Tensor]:
+    def transition(self, post_state: TracedStoreState, noise: Tensor | None) -> tuple[TracedStoreState, Tensor, Tensor]:
         """Demand [B, 1] comes, then the pipeline moves."""
         assert noise is not None, "The noise of a store is its demand; see sample_exogenous."
         demand = noise[:, 0]

@@ -172,9 +172,7 @@ class NetworkKernel(OrderingKernel[NetworkState]):
         post = NetworkState(stores, place(upper, own, self._upper_slots), state.demand, state.short, cost)
         return post, -cost
 
-    def transition(
-        self, post_state: NetworkState, noise: Tensor | None
-    ) -> tuple[NetworkState, Tensor, Tensor]:
+    def transition(self, post_state: NetworkState, noise: Tensor | None) -> tuple[NetworkState, Tensor, Tensor]:
         """Demand [B, K] comes to the stores, then all pipelines move."""
         assert noise is not None, "The noise of a network is its demand; see sample_exogenous."
         left, over, short = serve(post_state.stores[..., 0], noise, lost=self.params.lost)

@@ -51,9 +51,7 @@ class ManyWarehousesParams(NetworkParams):
             self._check_matrix("links", num_warehouses, bool, "True or False")
             for k, row in enumerate(self.links):
                 if not any(row):
-                    raise ValueError(
-                        f"links={self.links!r}: store {k + 1} has no warehouse; give it one at least."
-                    )
+                    raise ValueError(f"links={self.links!r}: store {k + 1} has no warehouse; give it one at least.")
 
     def _check_matrix(self, name: str, num_warehouses: int, kind: type, allowed: str) -> None:
         """Check a field [K][W], and keep it as tuples."""
@@ -68,9 +66,7 @@ class ManyWarehousesParams(NetworkParams):
         for entry in (entry for row in rows for entry in row):
             fits = type(entry) is kind
             if not fits or (kind is int and entry < 1):
-                raise ValueError(
-                    f"{name}={value!r}: {entry!r} is not allowed; its entries must be {allowed}."
-                )
+                raise ValueError(f"{name}={value!r}: {entry!r} is not allowed; its entries must be {allowed}.")
         object.__setattr__(self, name, tuple(tuple(row) for row in rows))
 
     def sourcing(self) -> Sourcing:

@@ -265,9 +265,7 @@ class AntObstaclesPool(MujocoPool):
         fields = {field.name: getattr(self.task, field.name) for field in dataclasses.fields(self.task)}
         self.task = _Task(**fields, score=_Score(self.params))
 
-    def step(
-        self, action: NDArray[Any]
-    ) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, action: NDArray[Any]) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """As `MujocoPool.step`, with the reward of the last step."""
         obs, reward, terminated, truncated, info = super().step(action)
         if truncated.any():

@@ -68,11 +68,7 @@ class Billiard(TableGame):
         after = self.move(state, action)
         reward = self.params.hole_reward * self._holed(after).to(self.dtype)
         if self.params.reward == "dense":
-            reward = (
-                reward
-                + self.areas.distance(*state.ball.unbind(1))
-                - self.areas.distance(*after.ball.unbind(1))
-            )
+            reward = reward + self.areas.distance(*state.ball.unbind(1)) - self.areas.distance(*after.ball.unbind(1))
         return after, reward
 
     def _holed(self, state: TableState) -> Tensor:

@@ -17,13 +17,9 @@ def _point_maze(layout: str, reward: str) -> KernelEntry:
 
 
 ENTRIES: tuple[KernelEntry, ...] = (
-    KernelEntry(
-        "rlsuite/PointMaze-v0", "mazes.point_maze:PointMaze", None, "Push a ball through a U (sparse reward)."
-    ),
+    KernelEntry("rlsuite/PointMaze-v0", "mazes.point_maze:PointMaze", None, "Push a ball through a U (sparse reward)."),
     *(_point_maze(layout, reward) for layout in LAYOUTS for reward in ("sparse", "dense")),
-    KernelEntry(
-        "rlsuite/GridMaze-v0", "mazes.grid_maze:GridMaze", None, "Find the goal of a grid maze (7x7)."
-    ),
+    KernelEntry("rlsuite/GridMaze-v0", "mazes.grid_maze:GridMaze", None, "Find the goal of a grid maze (7x7)."),
     *(
         KernelEntry(
             f"rlsuite/GridMaze-{size}-v0",
@@ -86,9 +82,7 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Hard maze on two wheels, reward for the way gained.",
         preset="Dense",
     ),
-    KernelEntry(
-        "rlsuite/CollectBall-v0", "mazes.collect_ball:CollectBall", None, "Bring balls home (sparse reward)."
-    ),
+    KernelEntry("rlsuite/CollectBall-v0", "mazes.collect_ball:CollectBall", None, "Bring balls home (sparse reward)."),
     KernelEntry(
         "rlsuite/CollectBall-Dense-v0",
         "mazes.collect_ball:CollectBall",
@@ -112,9 +106,7 @@ ENTRIES: tuple[KernelEntry, ...] = (
         )
         for size in ("4x4", "8x8")
     ),
-    KernelEntry(
-        "rlsuite/RedundantArm-v0", "mazes.redundant_arm:RedundantArm", None, "Unroll a 20-link arm to a spot."
-    ),
+    KernelEntry("rlsuite/RedundantArm-v0", "mazes.redundant_arm:RedundantArm", None, "Unroll a 20-link arm to a spot."),
     KernelEntry(
         "rlsuite/RedundantArm-Dense-v0",
         "mazes.redundant_arm:RedundantArm",
@@ -143,7 +135,5 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "The same, paid for bringing the ball nearer.",
         kwargs={"reward": "dense"},
     ),
-    KernelEntry(
-        "rlsuite/Billiard-v0", "mazes.billiard:Billiard", None, "Push a ball with an arm into a hole."
-    ),
+    KernelEntry("rlsuite/Billiard-v0", "mazes.billiard:Billiard", None, "Push a ball with an arm into a hole."),
 )

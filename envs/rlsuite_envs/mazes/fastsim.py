@@ -78,13 +78,9 @@ class FastsimParams:
         check_flag(self, "sticky_walls")
         check_integer(self, "horizon", 1)
         if self.laser_range < 3 * self.unit:
-            raise ValueError(
-                f"laser_range={self.laser_range!r} must be at least 3 pixels, {3 * self.unit:g} here."
-            )
+            raise ValueError(f"laser_range={self.laser_range!r} must be at least 3 pixels, {3 * self.unit:g} here.")
         if self.blocked()[self.pixel(self.start)]:
-            raise ValueError(
-                f"start={self.start} leaves no room for a robot of robot_radius={self.robot_radius!r}."
-            )
+            raise ValueError(f"start={self.start} leaves no room for a robot of robot_radius={self.robot_radius!r}.")
 
     @property
     def unit(self) -> float:
@@ -159,9 +155,7 @@ class FastsimWorld:
         self.params, self.device, self.dtype = params, device, dtype
         wall = params.wall()
         # Beyond the map there is wall: a margin of it saves the bounds checks of rays and bumpers.
-        self.margin = (
-            max(math.ceil(params.laser_range / params.unit), math.ceil(params.robot_radius / params.unit)) + 3
-        )
+        self.margin = max(math.ceil(params.laser_range / params.unit), math.ceil(params.robot_radius / params.unit)) + 3
         padded = np.pad(wall, self.margin, constant_values=True)
         self.stride = padded.shape[1]
         self._wall = torch.from_numpy(padded.reshape(-1).copy()).to(device)

@@ -43,15 +43,11 @@ def as_strokes(strokes: Any) -> tuple[Stroke, ...]:
     try:
         array = np.asarray(strokes, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"strokes={strokes!r} must be rows of five numbers (x1, y1, x2, y2, thickness)."
-        ) from error
+        raise ValueError(f"strokes={strokes!r} must be rows of five numbers (x1, y1, x2, y2, thickness).") from error
     if array.size == 0:
         return ()
     if array.ndim != 2 or array.shape[1] != 5:
-        raise ValueError(
-            f"strokes has shape {array.shape} but must be rows of five (x1, y1, x2, y2, thickness)."
-        )
+        raise ValueError(f"strokes has shape {array.shape} but must be rows of five (x1, y1, x2, y2, thickness).")
     for row, stroke in enumerate(array.tolist()):
         if not all(map(math.isfinite, stroke)) or stroke[4] <= 0:
             raise ValueError(f"strokes[{row}]={tuple(stroke)} must be finite, with a thickness above 0.")

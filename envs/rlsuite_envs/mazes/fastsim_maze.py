@@ -250,10 +250,7 @@ class FastsimMaze(Kernel[FastsimMazeState, FastsimMazeState, None]):
                 angle = np.linspace(0, 2 * np.pi, 60)
                 ax.fill(x + radius * np.cos(angle), y + radius * np.sin(angle), color="#c7e9c0", zorder=1)
 
-        marks = [
-            (x, y, "*", robot_pictures.GOAL, "area" if i == 0 else None)
-            for i, (x, y, _) in enumerate(p.goals)
-        ]
+        marks = [(x, y, "*", robot_pictures.GOAL, "area" if i == 0 else None) for i, (x, y, _) in enumerate(p.goals)]
         distance = self._gaps(robot.x, robot.y).amin(0).numpy(force=True)
         title = f"Return {float(rewards.sum()):.2f}, collisions {int(robot.collisions[-1])}"
         xy = robot.x.numpy(force=True), robot.y.numpy(force=True)

@@ -206,9 +206,7 @@ class SlipperyLake(Kernel[LakeState, LakePost, LakeNoise]):
 
     def initial_state(self, num: int, rng: torch.Generator) -> LakeState:
         """On a start tile."""
-        return LakeState(
-            self.starts[torch.randint(len(self.starts), (num,), generator=rng, device=self.device)]
-        )
+        return LakeState(self.starts[torch.randint(len(self.starts), (num,), generator=rng, device=self.device)])
 
     def post_decision(self, state: LakeState, action: Tensor) -> tuple[LakePost, Tensor]:
         """The step without a push, and its part of the reward."""
@@ -272,9 +270,7 @@ class SlipperyLake(Kernel[LakeState, LakePost, LakeNoise]):
 
         canvas = maze_canvas(self.rows, 1.0, COLORS)
         centres = self._centres(torch.arange(len(self.worth), device=self.device))
-        for (x, y), chances, goal in zip(
-            centres, self.tile_probabilities.tolist(), self.goal.tolist(), strict=True
-        ):
+        for (x, y), chances, goal in zip(centres, self.tile_probabilities.tolist(), self.goal.tolist(), strict=True):
             canvas.rect(x - 0.5, y - 0.5, x + 0.5, y + 0.5, None, outline="white")
             for (down, right), chance in zip(MOVES, chances, strict=True):
                 if not goal:

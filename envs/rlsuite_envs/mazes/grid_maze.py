@@ -113,8 +113,7 @@ class GridMaze(GridWorld[GridState]):
             walls = np.array([[[symbol == "1" for symbol in row] for row in p.maze_map]])
             width = walls.shape[2]
             starts, goals = (
-                torch.tensor([[i * width + j for i, j in cells]])
-                for cells in start_and_goal_cells(p.maze_map)
+                torch.tensor([[i * width + j for i, j in cells]]) for cells in start_and_goal_cells(p.maze_map)
             )
             distances = _distances(walls, goals)
         self._lay_out(walls, 4 * walls.shape[1] * walls.shape[2])

@@ -43,9 +43,7 @@ class GridViews:
         device: of the tensors.
     """
 
-    def __init__(
-        self, height: int, width: int, view_size: int, see_through_walls: bool, device: torch.device
-    ) -> None:
+    def __init__(self, height: int, width: int, view_size: int, see_through_walls: bool, device: torch.device) -> None:
         self.height, self.width, self.view_size = height, width, view_size
         self.triples = torch.tensor(TRIPLES, dtype=torch.uint8, device=device)
         opaque = (WALL, CLOSED, LOCKED)

@@ -183,9 +183,7 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
         p = self.params
         # The action's own scale: half of it is what the outputs' (o - 0.5) is.
         action = action.to(self.dtype)
-        centred = {"scaled": action * 0.5, "raw01": action - 0.5, "network": action}[p.action].clamp(
-            -0.5, 0.5
-        )
+        centred = {"scaled": action * 0.5, "raw01": action - 0.5, "network": action}[p.action].clamp(-0.5, 0.5)
         old = torch.stack((state.spin, state.speed), 1)
         if p.motion == "velocity":
             new = old + (centred * (2 * p.max_speed) - old).clamp(-p.max_change, p.max_change)

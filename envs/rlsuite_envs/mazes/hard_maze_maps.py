@@ -245,6 +245,4 @@ class HardMazeParams:
         check_choice(self, "reward", ("terminal", "dense", "success"))
         check_flag(self, "fragile", "terminate_at_goal")
         check_integer(self, "horizon", 1)
-        check_drivable(
-            self.walls, self.start, self.goal, float(self.robot_radius), float(self.success_radius)
-        )
+        check_drivable(self.walls, self.start, self.goal, float(self.robot_radius), float(self.success_radius))

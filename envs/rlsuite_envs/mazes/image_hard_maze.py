@@ -163,9 +163,7 @@ class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
         corner = torch.cat((corner, state.corner[:, :-1]), 1)
         return ImageHardMazeState(robot, corner, torch.cat((patch, state.patch[:, :-1]), 1)), reward
 
-    def transition(
-        self, post_state: ImageHardMazeState, noise: None
-    ) -> tuple[ImageHardMazeState, None, Tensor]:
+    def transition(self, post_state: ImageHardMazeState, noise: None) -> tuple[ImageHardMazeState, None, Tensor]:
         """The state itself, and whether the episode has ended."""
         return post_state, None, self.maze.transition(post_state.robot, None)[2]
 

@@ -118,8 +118,7 @@ class KeyDoor(GridWorld[KeyDoorState]):
         key = whole(columns * (size - 2) - 1)
         key = key + (key >= agent)
         agent, key = (
-            (torch.div(spot, columns, rounding_mode="floor") + 1) * size + spot % columns + 1
-            for spot in (agent, key)
+            (torch.div(spot, columns, rounding_mode="floor") + 1) * size + spot % columns + 1 for spot in (agent, key)
         )
         direction = whole(4)
         goal = torch.full_like(agent, (size - 2) * size + size - 2)

@@ -71,9 +71,7 @@ def check_border(rows: Sequence[str], *, name: str = "maze_map") -> None:
             )
 
 
-def start_and_goal_cells(
-    rows: Sequence[str], *, name: str = "maze_map"
-) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
+def start_and_goal_cells(rows: Sequence[str], *, name: str = "maze_map") -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
     """Where episodes may start and where goals may lie.
 
     Without letters every free cell is both; where one kind of letter is missing (and there is no "c"), every

@@ -76,9 +76,7 @@ def episode_figure(
     maze = axes[0, 0]
     picture = maze_canvas(rows, side, colors, pixels=960).array()
     maze.imshow(picture, extent=(-half_x, half_x, -half_y, half_y), interpolation="nearest")
-    pieces = LineCollection(
-        list(np.stack((path[:-1], path[1:]), 1)), cmap="viridis", linewidths=2.0, zorder=3
-    )
+    pieces = LineCollection(list(np.stack((path[:-1], path[1:]), 1)), cmap="viridis", linewidths=2.0, zorder=3)
     pieces.set_array(np.arange(len(path) - 1))
     maze.add_collection(pieces)
     drawn.colorbar(pieces, ax=maze, label="step", shrink=0.8)

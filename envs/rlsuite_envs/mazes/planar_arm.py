@@ -31,7 +31,7 @@ __all__ = [
     "corner",
     "offset",
     "side_wall",
-]  # fmt: skip
+]
 
 HALF_SIZE = 1.5
 """Half of the table's side, to the middle of its walls, m."""
@@ -77,9 +77,7 @@ def arm_links(shoulder: Tensor, elbow: Tensor) -> tuple[Link, Link]:
     return first, Link(LINK * x, BASE + LINK * y, along_x, along_y)
 
 
-def arm_speeds(
-    angles: tuple[Tensor, Tensor], link: Link, shoulder: Tensor, elbow: Tensor
-) -> tuple[Tensor, Tensor]:
+def arm_speeds(angles: tuple[Tensor, Tensor], link: Link, shoulder: Tensor, elbow: Tensor) -> tuple[Tensor, Tensor]:
     """The joint speeds that limits and walls leave of the commanded ones."""
     shoulder, elbow = _within(angles[0], shoulder, 0), _within(angles[1], elbow, 1)
     # The second link's lowest corner, and the one nearest to the side wall that it leans to.

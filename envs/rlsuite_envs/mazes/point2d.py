@@ -90,9 +90,7 @@ class Point2D(Kernel[Point2DState, Point2DState, None]):
 
     params_class = Point2DParams
     params: Point2DParams
-    presets: ClassVar[Mapping[str, Any]] = {
-        "two-areas": Point2DParams(areas=((0.4, 0.4, 0.3), (-0.5, -0.3, 0.15)))
-    }
+    presets: ClassVar[Mapping[str, Any]] = {"two-areas": Point2DParams(areas=((0.4, 0.4, 0.3), (-0.5, -0.3, 0.15)))}
     render_fps = 25
 
     def __init__(self, params: Any = None, **kwargs: Any) -> None:
@@ -157,8 +155,6 @@ class Point2D(Kernel[Point2DState, Point2DState, None]):
         square.set(xlim=(-1.03, 1.03), ylim=(-1.03, 1.03), xlabel="x", ylabel="y", aspect="equal")
         square.set(xticks=(-1, -0.5, 0, 0.5, 1), yticks=(-1, -0.5, 0, 0.5, 1))
         square.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
-        earned.step(
-            np.arange(1, len(rewards) + 1), rewards.cumsum(0).cpu().numpy(), where="post", color="#ff7f0e"
-        )
+        earned.step(np.arange(1, len(rewards) + 1), rewards.cumsum(0).cpu().numpy(), where="post", color="#ff7f0e")
         earned.set(xlabel="step", ylabel="return so far", xlim=(0, len(rewards)))
         return figure_array(drawn)

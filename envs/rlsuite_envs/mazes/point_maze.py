@@ -217,9 +217,7 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
         start = self._starts[:, torch.where(far, keys, -1.0).argmax(1)] + self._noise((num,), rng)
         still = torch.zeros(num, device=self.device, dtype=self.dtype)
         distance = torch.linalg.vector_norm(start - goal, dim=0)
-        return PointMazeState(
-            start[0], start[1], still, still.clone(), goal[0], goal[1], distance <= SUCCESS_DISTANCE
-        )
+        return PointMazeState(start[0], start[1], still, still.clone(), goal[0], goal[1], distance <= SUCCESS_DISTANCE)
 
     def post_decision(self, state: PointMazeState, action: Tensor) -> tuple[PointMazeState, Tensor]:
         """The ball's motion and its reward; chance only moves the goal afterwards."""
@@ -238,9 +236,7 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
         goals = self._draw_goals((state.x.shape[0], REDRAWS), rng)
         return GoalDraws(goals[0], goals[1])
 
-    def transition(
-        self, post_state: PointMazeState, noise: GoalDraws | None
-    ) -> tuple[PointMazeState, None, Tensor]:
+    def transition(self, post_state: PointMazeState, noise: GoalDraws | None) -> tuple[PointMazeState, None, Tensor]:
         """Reached goals move to the first candidate that is not reached already; an end at the goal."""
         if noise is None:
             ends = post_state.success & (not self.params.continuing_task)

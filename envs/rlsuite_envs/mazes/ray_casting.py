@@ -65,9 +65,7 @@ def wall_distance(x: Tensor, y: Tensor, walls: Segments) -> Tensor:
     return (off_x.square() + off_y.square()).amin(0).sqrt()
 
 
-def cast_rays(
-    x: Tensor, y: Tensor, ray_x: Tensor, ray_y: Tensor, walls: Segments, max_range: float
-) -> Tensor:
+def cast_rays(x: Tensor, y: Tensor, ray_x: Tensor, ray_y: Tensor, walls: Segments, max_range: float) -> Tensor:
     """How far each ray goes until the first wall.
 
     With p the origin, d the unit direction, A and E a wall's first end and extent, the lines meet at

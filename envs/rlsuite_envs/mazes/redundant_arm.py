@@ -130,9 +130,7 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         super().__init__(params, **kwargs)
         n = self.params.num_links
         self.link = LENGTH / n
-        self.start = torch.linspace(
-            START_ANGLES[0] / n, START_ANGLES[1] / n, n, device=self.device, dtype=self.dtype
-        )
+        self.start = torch.linspace(START_ANGLES[0] / n, START_ANGLES[1] / n, n, device=self.device, dtype=self.dtype)
         self.areas = RewardAreas(self.params.areas, self.device, self.dtype)
 
     @property
@@ -209,9 +207,7 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         last = stopped | (after.t >= p.horizon)
         return after, self.areas.reward(state.effector.unbind(1), effector.unbind(1), last, p.reward)
 
-    def transition(
-        self, post_state: RedundantArmState, noise: None
-    ) -> tuple[RedundantArmState, None, Tensor]:
+    def transition(self, post_state: RedundantArmState, noise: None) -> tuple[RedundantArmState, None, Tensor]:
         """The state itself; terminated where a move was illegal."""
         return post_state, None, post_state.stopped.clone()
 
@@ -272,9 +268,14 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         square.set(xlim=(0, 1), ylim=(0, 1), xlabel="x", ylabel="y", aspect="equal")
         square.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False, fontsize=9)
         image = pushed.imshow(
-            actions.cpu().numpy().clip(-1, 1).T, aspect="auto", cmap="coolwarm", vmin=-1, vmax=1, origin="lower",
+            actions.cpu().numpy().clip(-1, 1).T,
+            aspect="auto",
+            cmap="coolwarm",
+            vmin=-1,
+            vmax=1,
+            origin="lower",
             extent=(0, len(actions), 0.5, self.params.num_links + 0.5),
-        )  # fmt: skip
+        )
         drawn.colorbar(image, ax=pushed, label="torque", shrink=0.8)
         pushed.set_yticks(range(5, self.params.num_links + 1, 5))
         pushed.set(xlabel="step", ylabel="joint", title=f"return {float(rewards.sum()):.3f}")

@@ -91,9 +91,7 @@ class RewardAreas:
         """To the nearest centre, [B]; 0 where there is no disc."""
         return self._distances(x, y).amin(0) if len(self.x) else torch.zeros_like(x)
 
-    def reward(
-        self, before: tuple[Tensor, ...], after: tuple[Tensor, ...], last: Tensor, kind: str
-    ) -> Tensor:
+    def reward(self, before: tuple[Tensor, ...], after: tuple[Tensor, ...], last: Tensor, kind: str) -> Tensor:
         """Reward [B] of a step.
 
         Args:
@@ -124,9 +122,7 @@ def draw_path(drawn: Any, ax: Any, path: np.ndarray, label: str) -> None:
     """A path [T + 1, 2] coloured by time on matplotlib axes, with its start, its end and a colour bar."""
     from matplotlib.collections import LineCollection
 
-    pieces = LineCollection(
-        list(np.stack((path[:-1], path[1:]), 1)), cmap="viridis", linewidths=2.0, zorder=3
-    )
+    pieces = LineCollection(list(np.stack((path[:-1], path[1:]), 1)), cmap="viridis", linewidths=2.0, zorder=3)
     pieces.set_array(np.arange(len(path) - 1))
     ax.add_collection(pieces)
     drawn.colorbar(pieces, ax=ax, label="step", shrink=0.8)

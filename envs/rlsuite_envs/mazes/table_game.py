@@ -230,9 +230,7 @@ class TableGame(Kernel[TableState, TableState, None]):
 
         drawn, axes = figure(1, 2, width=11.5, height=5.4, width_ratios=(1.35, 1.0))
         table = axes[0, 0]
-        table.add_patch(
-            Rectangle((-INNER, -INNER), 2 * INNER, 2 * INNER, fill=False, linewidth=3, color="#59636e")
-        )
+        table.add_patch(Rectangle((-INNER, -INNER), 2 * INNER, 2 * INNER, fill=False, linewidth=3, color="#59636e"))
         draw_areas(table, self.params.areas)
         shown = np.unique(np.linspace(0, len(states.t) - 1, 8).round().astype(int))
         for boxes in self._outlines(states.angles):

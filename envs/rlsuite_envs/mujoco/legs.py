@@ -54,9 +54,7 @@ class Ant(Task):
             model.body(self.main_body)
         except (KeyError, IndexError) as error:
             names = ", ".join(model.body(i).name for i in range(model.nbody))
-            raise ValueError(
-                f"main_body={self.main_body!r} is no body of {self.xml_file!r}: {names}."
-            ) from error
+            raise ValueError(f"main_body={self.main_body!r} is no body of {self.xml_file!r}: {names}.") from error
 
     @override
     def obs_size(self, model: mujoco.MjModel) -> int:
@@ -115,8 +113,14 @@ class _HumanoidBody(Task):
     """What the two humanoid tasks share: the observation, the reset noise and the tendon entries of info."""
 
     derived: ClassVar[tuple[str, ...]] = (
-        "xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext", "ten_length", "ten_velocity",
-    )  # fmt: skip
+        "xipos",
+        "cinert",
+        "cvel",
+        "qfrc_actuator",
+        "cfrc_ext",
+        "ten_length",
+        "ten_velocity",
+    )
 
     ctrl_cost_weight: float
     reset_noise_scale: float

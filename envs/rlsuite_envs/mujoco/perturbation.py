@@ -79,9 +79,7 @@ class Perturbation:
         if self._force is not None:
             self._applied[ids] = self._force[ids]
 
-    def set_scales(
-        self, mass: ArrayLike | Mapping[str, ArrayLike] | None, friction: ArrayLike | None
-    ) -> Array | None:
+    def set_scales(self, mass: ArrayLike | Mapping[str, ArrayLike] | None, friction: ArrayLike | None) -> Array | None:
         """See `MujocoPool.set_scales`; returns the masses [B, nbody], or None if they were left alone."""
         model, batch = self._model, self._batch
         if friction is not None:
@@ -92,9 +90,7 @@ class Perturbation:
                 batch.expand("pair_friction")[:] = model.pair_friction * self._friction_scale[:, :1, None]
         if mass is None:
             return None
-        scale = (
-            self._mass_by_name(mass) if isinstance(mass, Mapping) else self._scales("mass", mass, model.nbody)
-        )
+        scale = self._mass_by_name(mass) if isinstance(mass, Mapping) else self._scales("mass", mass, model.nbody)
         self._mass_scale = scale
         masses: Array = batch.expand("body_mass")
         masses[:] = model.body_mass * scale
@@ -127,9 +123,7 @@ class Perturbation:
         names = [self._model.body(i).name for i in range(self._model.nbody)]
         if name not in names:
             close = difflib.get_close_matches(str(name), names, n=2)
-            hint = (
-                f"Did you mean {' or '.join(map(repr, close))}?" if close else f"It has {', '.join(names)}."
-            )
+            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"It has {', '.join(names)}."
             raise ValueError(f"The model has no body {name!r}. {hint}")
         return names.index(name)
 

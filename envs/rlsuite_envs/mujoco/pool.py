@@ -194,9 +194,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         self._obs[ids] = first
         return self.task.reset_info(bound, ids)
 
-    def step(
-        self, action: NDArray[Any]
-    ) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, action: NDArray[Any]) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Advance every environment by `frame_skip` physics steps.
 
         Args:

@@ -70,9 +70,7 @@ class PoolRenderer:
         if camera is None:
             entry_point = gym.spec(self._id).entry_point
             assert isinstance(entry_point, str)
-            camera = getattr(
-                importlib.import_module(entry_point.split(":")[0]), "DEFAULT_CAMERA_CONFIG", None
-            )
+            camera = getattr(importlib.import_module(entry_point.split(":")[0]), "DEFAULT_CAMERA_CONFIG", None)
         options = {"width": _SIZE, "height": _SIZE, **options}
         return MujocoRenderer(self._model, self._data, camera, **options)
 

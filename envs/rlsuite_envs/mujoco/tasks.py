@@ -55,8 +55,6 @@ def build_task(id: str, arguments: dict[str, Any]) -> Task:
     for name in arguments:
         if name not in names:
             close = difflib.get_close_matches(name, names, n=2, cutoff=0.4)
-            hint = (
-                f"Did you mean {' or '.join(map(repr, close))}?" if close else f"It has {', '.join(names)}."
-            )
+            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"It has {', '.join(names)}."
             raise TypeError(f"{id} has no argument {name!r}. {hint}")
     return cls(**arguments)

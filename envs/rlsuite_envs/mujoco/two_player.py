@@ -182,10 +182,5 @@ class ForcedPool(VectorEnv[Any, Any, Any]):
 
 
 def _check_share(name: str, value: float, most: float) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value <= most
-        or math.isinf(value)
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or math.isinf(value):
         raise ValueError(f"{name}={value!r} must be a finite number in [0, {most:g}].")

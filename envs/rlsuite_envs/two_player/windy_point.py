@@ -114,9 +114,7 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
         start = torch.tensor([-self.goal[0], 0.0], device=self.device, dtype=self.dtype)
         return WindyPointState(start + self.params.noise * noise, torch.zeros_like(noise))
 
-    def post_decision(
-        self, state: WindyPointState, action: tuple[Tensor, Tensor]
-    ) -> tuple[WindyPointState, Tensor]:
+    def post_decision(self, state: WindyPointState, action: tuple[Tensor, Tensor]) -> tuple[WindyPointState, Tensor]:
         """The next state and its reward: nothing here is random."""
         p = self.params
         push, wind = (part.to(self.dtype) for part in action)

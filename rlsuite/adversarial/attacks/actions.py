@@ -63,9 +63,7 @@ class ActionAttack:
                 f"ActionAttack has kinds {KINDS} and norms {NORMS}, not kind={self.kind!r}, norm={self.norm!r}"
             )
         if not 0 <= self.eps < float("inf") or self.steps < 1:
-            raise ValueError(
-                f"ActionAttack needs finite eps >= 0 and steps >= 1, not {self.eps}, {self.steps}"
-            )
+            raise ValueError(f"ActionAttack needs finite eps >= 0 and steps >= 1, not {self.eps}, {self.steps}")
 
     @property
     def name(self) -> str:
@@ -83,9 +81,7 @@ class ActionAttack:
         if part is not None:
             victim.need(part, self.kind)
 
-    def __call__(
-        self, obs: np.ndarray, action: np.ndarray, victim: Victim, generator: torch.Generator
-    ) -> np.ndarray:
+    def __call__(self, obs: np.ndarray, action: np.ndarray, victim: Victim, generator: torch.Generator) -> np.ndarray:
         """Executed actions [B, ...] for true observations [B, ...] and the victim's actions [B, ...]."""
         if self.eps == 0:
             return action
@@ -121,9 +117,17 @@ class ActionAttack:
     ) -> Tensor:
         half = (bounds[1] - bounds[0]) / 2
         return ascend(
-            objective, given, half, radius, self.norm, steps=self.steps, step_size=2.5 / self.steps, start=start,
-            bounds=bounds, name=self.kind,
-        )  # fmt: skip
+            objective,
+            given,
+            half,
+            radius,
+            self.norm,
+            steps=self.steps,
+            step_size=2.5 / self.steps,
+            start=start,
+            bounds=bounds,
+            name=self.kind,
+        )
 
 
 def _rarity(action: Tensor, heads: Heads) -> Tensor:
@@ -154,9 +158,7 @@ class MixedAction:
 
     def __init__(self, eps: float, other: Predictor | None = None, *, kind: str = "blend") -> None:
         if not 0 <= eps <= 1 or kind not in ("blend", "swap"):
-            raise ValueError(
-                f"MixedAction needs eps in [0, 1] and kind 'blend' or 'swap', not {eps}, {kind!r}"
-            )
+            raise ValueError(f"MixedAction needs eps in [0, 1] and kind 'blend' or 'swap', not {eps}, {kind!r}")
         self.eps, self.other, self.kind = eps, other, kind
 
     @property
@@ -173,9 +175,7 @@ class MixedAction:
         if self.kind == "blend" or (self.other is None and not victim.discrete):
             _box(victim, self.kind)
 
-    def __call__(
-        self, obs: np.ndarray, action: np.ndarray, victim: Victim, generator: torch.Generator
-    ) -> np.ndarray:
+    def __call__(self, obs: np.ndarray, action: np.ndarray, victim: Victim, generator: torch.Generator) -> np.ndarray:
         """Executed actions [B, ...]."""
         self.check(victim)
         if self.eps == 0:
@@ -186,9 +186,7 @@ class MixedAction:
         taken = (torch.rand(len(action), generator=generator) < self.eps).numpy()
         return np.where(taken.reshape(-1, *[1] * (action.ndim - 1)), other, action).astype(action.dtype)
 
-    def _other(
-        self, obs: np.ndarray, action: np.ndarray, victim: Victim, generator: torch.Generator
-    ) -> np.ndarray:
+    def _other(self, obs: np.ndarray, action: np.ndarray, victim: Victim, generator: torch.Generator) -> np.ndarray:
         if self.other is not None:
             return np.asarray(self.other.predict(obs, deterministic=True)[0])
         space = victim.action_space

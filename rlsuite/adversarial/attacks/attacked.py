@@ -59,9 +59,7 @@ class Perturber:
         self.remaining = torch.empty(0, dtype=torch.float64)
         self.largest = 0.0
 
-    def __call__(
-        self, obs: np.ndarray, start: np.ndarray | None = None, among: np.ndarray | None = None
-    ) -> np.ndarray:
+    def __call__(self, obs: np.ndarray, start: np.ndarray | None = None, among: np.ndarray | None = None) -> np.ndarray:
         """Attacked observations of the same dtype.
 
         Args:
@@ -171,11 +169,7 @@ class AttackedPolicy:
         """Where `evaluate` finds them: the victim's first, so that they get the seeds they have without an attack."""
         model = self.victim.model
         theirs = getattr(model, "generators", None) or [getattr(model, "generator", None)]
-        mine = (
-            [self.action_generator]
-            if self.perturber is None
-            else [self.perturber.generator, self.action_generator]
-        )
+        mine = [self.action_generator] if self.perturber is None else [self.perturber.generator, self.action_generator]
         return [rng for rng in theirs if isinstance(rng, torch.Generator)] + mine
 
     def predict(

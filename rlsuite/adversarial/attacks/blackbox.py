@@ -76,9 +76,7 @@ class RandomAttack:
     """On the ball's surface instead of within."""
     name: str = "random"
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         return uniform_in_ball((len(obs), obs.shape[1]), radius, norm, generator, surface=self.surface)
 
@@ -95,14 +93,10 @@ class SearchAttack:
         if self.candidates < 1:
             raise ValueError(f"SearchAttack.candidates is {self.candidates}; it must be at least 1")
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         n, o = obs.shape
-        tries = [
-            uniform_in_ball((n, o), radius, norm, generator, surface=True) for _ in range(self.candidates)
-        ]
+        tries = [uniform_in_ball((n, o), radius, norm, generator, surface=True) for _ in range(self.candidates)]
         delta = torch.stack(tries)  # [K, N, O]
         points = (obs + victim.unit * delta).reshape(-1, o)
         score = change(victim, modes(victim, obs).repeat(self.candidates, 1), points)
@@ -140,9 +134,7 @@ class FiniteDifferenceAttack:
                 f"attack 'finite-difference' needs Box actions; {victim.name} has {victim.action_space} (take 'search')"
             )
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         self.check(victim)
         n, o = obs.shape
@@ -222,9 +214,7 @@ class TransferAttack:
         )
         return cls(copy)
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         return self.attack(obs, self.imitation, radius, norm, generator)
 

@@ -48,9 +48,7 @@ class Budget:
         if self.eps == inf:
             raise ValueError("Budget.eps is inf; a budget is a finite number of standard deviations")
         if self.step_eps is not None and self.scope == "step":
-            raise ValueError(
-                f"Budget.step_eps={self.step_eps} is for scope='episode'; per step, eps is the limit"
-            )
+            raise ValueError(f"Budget.step_eps={self.step_eps} is for scope='episode'; per step, eps is the limit")
 
     def radius(self, remaining: Tensor) -> Tensor:
         """Largest size [N] of a perturbation now, given what is left [N] of an episode's budget."""

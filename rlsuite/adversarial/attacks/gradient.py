@@ -45,9 +45,7 @@ class Attack(Protocol):
     def name(self) -> str:
         """For reports."""
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """Perturbations [N, O] in budget units for raw observations [N, O] float64, of size at most radius [N]."""
 
 
@@ -208,9 +206,7 @@ class GradientAttack:
                 "(take 'q' or 'mad')"
             )
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `Attack`."""
         self.check(victim)
         steps = 1 if self.kind == "fgsm" else self.steps
@@ -222,7 +218,7 @@ class GradientAttack:
             start = project(signs * (radius / max(steps, 10))[:, None], radius, norm)
         return ascend(
             objective, obs, victim.unit, radius, norm, steps=steps, step_size=step_size, start=start, name=self.kind
-        )  # fmt: skip
+        )
 
     def _objective(self, obs: Tensor, victim: Victim, generator: torch.Generator) -> tuple[Objective, bool]:
         """What to maximise, and whether its gradient vanishes at the clean observation."""

@@ -55,9 +55,15 @@ __all__ = [
 
 KINDS = ("sa-rl", "pa-ad")
 SETTINGS: dict[str, Any] = {
-    "n_steps": 128, "batch_size": 256, "n_epochs": 10, "learning_rate": "linear:3e-3",
-    "ent_coef": 1e-4, "normalize_obs": True, "normalize_reward": True, "log_std_init": 0.0,
-}  # fmt: skip
+    "n_steps": 128,
+    "batch_size": 256,
+    "n_epochs": 10,
+    "learning_rate": "linear:3e-3",
+    "ent_coef": 1e-4,
+    "normalize_obs": True,
+    "normalize_reward": True,
+    "log_std_init": 0.0,
+}
 """Of the attacker's PPO, found on Hopper: the papers' rates, 16 environments instead of one."""
 NUM_ENVS = 16
 ENDLESS, ENDING = 0.99, 0.999
@@ -93,9 +99,7 @@ class LearnedAttack:
         if self.kind == "pa-ad":
             victim.need("heads", self.kind)
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         shape = victim.observation_space.shape or ()
         raw = obs.numpy().astype(victim.observation_space.dtype).reshape(-1, *shape)
@@ -199,9 +203,7 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
         self.perturber = Perturber(LearnedAttack(kind, self._told), victim, budget, seed=seed)
         self.obs: np.ndarray = np.empty(0)
 
-    def reset(
-        self, *, seed: Any = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """True first observations [B, O]."""
         obs, info = self.venv.reset(seed=seed, options=options)
         self.obs = to_numpy(obs)

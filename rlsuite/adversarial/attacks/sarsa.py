@@ -67,9 +67,17 @@ class SarsaConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, rounds=(1, inf), n_steps=(1, inf), n_epochs=(1, inf), batch_size=(1, inf), learning_rate=(1e-12, 1),
-            gamma=(0, 1), sarsa_eps=(0, inf), reg=(0, inf), mad_coef=(0, 0.999),
-        )  # fmt: skip
+            self,
+            rounds=(1, inf),
+            n_steps=(1, inf),
+            n_epochs=(1, inf),
+            batch_size=(1, inf),
+            learning_rate=(1e-12, 1),
+            gamma=(0, 1),
+            sarsa_eps=(0, inf),
+            reg=(0, inf),
+            mad_coef=(0, 0.999),
+        )
 
 
 def interval_bounds(net: nn.Sequential, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -165,9 +173,7 @@ class RobustSarsaAttack:
                 f"attack 'robust-sarsa' needs Box actions; {victim.name} has {victim.action_space} (take 'critic')"
             )
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         heads, share = victim.need("heads", self.name), self.config.mad_coef
         with torch.no_grad():
@@ -227,9 +233,7 @@ def _collect(venv: Any, victim: Victim, obs: Any, length: int) -> tuple[Any, dic
     return obs, batch
 
 
-def _step(
-    net: nn.Sequential, adam: torch.optim.Adam, rows: dict[str, Tensor], config: SarsaConfig, eps: float
-) -> None:
+def _step(net: nn.Sequential, adam: torch.optim.Adam, rows: dict[str, Tensor], config: SarsaConfig, eps: float) -> None:
     """One minibatch."""
     with torch.no_grad():
         target = rows["reward"] + config.gamma * rows["alive"] * net(rows["next"]).squeeze(1)

@@ -57,9 +57,7 @@ def check_intention(victim: Victim, intention: Victim) -> None:
         if mine.shape != theirs.shape or type(mine) is not type(theirs):
             raise ValueError(f"the intention's {name} is {theirs}, the victim's {mine}; they must be alike")
     if isinstance(mine, spaces.Discrete) and mine != theirs:
-        raise ValueError(
-            f"the intention has actions {theirs}, the victim {mine}; give one with the same choices"
-        )
+        raise ValueError(f"the intention has actions {theirs}, the victim {mine}; give one with the same choices")
 
 
 class TargetedAttack:
@@ -82,17 +80,21 @@ class TargetedAttack:
         """See `check_intention`."""
         check_intention(victim, self.intention)
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         heads = victim.need("heads", self.name)
         with torch.no_grad():
             wanted = self.intention.need("heads", self.name)(obs)
         return ascend(
-            lambda s: -divergence(victim, heads(s), wanted), obs, victim.unit, radius, norm,
-            steps=self.steps, step_size=2.5 / self.steps, name=self.name,
-        )  # fmt: skip
+            lambda s: -divergence(victim, heads(s), wanted),
+            obs,
+            victim.unit,
+            radius,
+            norm,
+            steps=self.steps,
+            step_size=2.5 / self.steps,
+            name=self.name,
+        )
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,17 @@ class RATConfig:
     def __post_init__(self) -> None:
         inf = float("inf")
         check_range(
-            self, steps=(1, inf), num_envs=(1, inf), horizon=(1, inf), learning_rate=(1e-12, 1),
-            weight_learning_rate=(1e-12, 1), batch_size=(1, inf), inner_every=(1, inf), inner_steps=(1, inf),
+            self,
+            steps=(1, inf),
+            num_envs=(1, inf),
+            horizon=(1, inf),
+            learning_rate=(1e-12, 1),
+            weight_learning_rate=(1e-12, 1),
+            batch_size=(1, inf),
+            inner_every=(1, inf),
+            inner_steps=(1, inf),
             outer_every=(1, inf),
-        )  # fmt: skip
+        )
 
 
 class RATAttack:
@@ -202,9 +211,7 @@ class RATAttack:
         out = self.net(rows) if parameters is None else functional_call(self.net, dict(parameters), (rows,))
         return out.tanh().double()
 
-    def __call__(
-        self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """See `rlsuite.adversarial.attacks.gradient.Attack`."""
         with torch.no_grad():
             return project(radius[:, None] * self.bounded(obs, victim.unit), radius, norm)
@@ -213,9 +220,7 @@ class RATAttack:
 class _Learner:
     """The two levels of RAT."""
 
-    def __init__(
-        self, victim: Victim, intention: Victim, budget: Budget, config: RATConfig, seed: int
-    ) -> None:
+    def __init__(self, victim: Victim, intention: Victim, budget: Budget, config: RATConfig, seed: int) -> None:
         self.victim, self.intention, self.budget, self.config = victim, intention, budget, config
         self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         size = victim.obs_size

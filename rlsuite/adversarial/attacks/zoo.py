@@ -55,9 +55,7 @@ class AttackSpec:
 
 
 def _plain(what: str, attack: Any) -> AttackSpec:
-    return AttackSpec(
-        what, lambda victim, target, budget: attack, lambda victim: check_attack(attack, victim)
-    )
+    return AttackSpec(what, lambda victim, target, budget: attack, lambda victim: check_attack(attack, victim))
 
 
 def _learned(kind: str, what: str) -> AttackSpec:
@@ -67,9 +65,7 @@ def _learned(kind: str, what: str) -> AttackSpec:
             victim, target.env, kind, budget, steps=steps, seed=target.seed, env_kwargs=target.env_kwargs
         )
 
-    return AttackSpec(
-        what, make, lambda victim: LearnedAttack(kind, victim.model).check(victim), learns="budget"
-    )
+    return AttackSpec(what, make, lambda victim: LearnedAttack(kind, victim.model).check(victim), learns="budget")
 
 
 def _sarsa(victim: Victim, target: Target, budget: Budget) -> RobustSarsaAttack:
@@ -86,16 +82,21 @@ def _transfer(victim: Victim, target: Target, budget: Budget) -> TransferAttack:
 
 def _on_actions(kind: str, what: str) -> AttackSpec:
     return AttackSpec(
-        what, lambda victim, target, budget: ActionAttack(kind, budget.eps, budget.norm),
-        lambda victim: ActionAttack(kind, 0.0).check(victim), on_actions=True,
-    )  # fmt: skip
+        what,
+        lambda victim, target, budget: ActionAttack(kind, budget.eps, budget.norm),
+        lambda victim: ActionAttack(kind, 0.0).check(victim),
+        on_actions=True,
+    )
 
 
 def _mixed(kind: str, what: str) -> AttackSpec:
     return AttackSpec(
-        what, lambda victim, target, budget: MixedAction(budget.eps, kind=kind),
-        lambda victim: MixedAction(0.0, kind=kind).check(victim), on_actions=True, largest_eps=1.0,
-    )  # fmt: skip
+        what,
+        lambda victim, target, budget: MixedAction(budget.eps, kind=kind),
+        lambda victim: MixedAction(0.0, kind=kind).check(victim),
+        on_actions=True,
+        largest_eps=1.0,
+    )
 
 
 ATTACKS: Mapping[str, AttackSpec] = {
@@ -121,7 +122,7 @@ ATTACKS: Mapping[str, AttackSpec] = {
     "action-mas": _on_actions("action-mas", "the action moved where the policy puts no density (half ranges)"),
     "blend": _mixed("blend", "a share eps of a random action (NR-MDP)"),
     "swap": _mixed("swap", "a random action with probability eps (PR-MDP)"),
-}  # fmt: skip
+}
 """By name, weakest families first."""
 
 

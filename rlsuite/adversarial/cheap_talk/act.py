@@ -152,10 +152,16 @@ class ACT:
         self.verbose, self.tensorboard_log, self.device = verbose, tensorboard_log, pick_device(device)
         self.victim = VICTIMS.get(env, VictimConfig()) if victim is None else victim
         self.speech = Speech(
-            env, self.env_kwargs, message_dim=self.config.message_dim, scale=self.config.scale,
-            hidden=self.config.message_hidden, steer=self.config.controls, victim=self.victim, device=self.device,
+            env,
+            self.env_kwargs,
+            message_dim=self.config.message_dim,
+            scale=self.config.scale,
+            hidden=self.config.message_hidden,
+            steer=self.config.controls,
+            victim=self.victim,
+            device=self.device,
             steering_hidden=self.config.steering_hidden,
-        )  # fmt: skip
+        )
         # A victim refuses what it cannot live in; better now than after the first candidates are drawn.
         Victims(self.speech.talk, dataclasses.replace(self.victim, n_steps=2), [0])
         size = self.speech.num_params
@@ -228,13 +234,16 @@ class ACT:
         step = self.es.tell(fitness.mean(1))
         seconds, count = time.perf_counter() - start, self.config.population * each
         return {
-            "act/fitness_mean": float(fitness.mean()), "act/fitness_best": float(fitness.mean(1).max()),
+            "act/fitness_mean": float(fitness.mean()),
+            "act/fitness_best": float(fitness.mean(1).max()),
             "act/fitness_std": float(fitness.mean(1).std()),
-            "act/return_last": float(returns[-1].mean()), "act/return_mean": float(returns.mean()),
+            "act/return_last": float(returns[-1].mean()),
+            "act/return_mean": float(returns.mean()),
             **{f"act/{name}": value for name, value in step.items()},
-            "time/generations": self.generation, "time/victims": self.generation * count,
+            "time/generations": self.generation,
+            "time/victims": self.generation * count,
             "time/victims_per_second": count / seconds,
-        }  # fmt: skip
+        }
 
     def judge(self, candidates: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Train fresh victims under candidate parameters and judge what became of them.
@@ -337,14 +346,16 @@ class ACT:
             raise CheckpointError(f"{os.fspath(path)} holds a {meta['algorithm']} model, not ACT")
         try:
             act = cls(
-                meta["env"], config_from_json(ACTConfig, meta["config"]),
-                victim=config_from_json(VictimConfig, meta["victim"]), env_kwargs=meta["env_kwargs"],
-                seed=meta["seed"], device=device, **kwargs,
-            )  # fmt: skip
+                meta["env"],
+                config_from_json(ACTConfig, meta["config"]),
+                victim=config_from_json(VictimConfig, meta["victim"]),
+                env_kwargs=meta["env_kwargs"],
+                seed=meta["seed"],
+                device=device,
+                **kwargs,
+            )
             act.es.load_state_dict(saved.section("es"))
             act.metrics = dict(meta["metrics"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{os.fspath(path)} lacks or garbles a part of an ACT model ({error})"
-            ) from error
+            raise CheckpointError(f"{os.fspath(path)} lacks or garbles a part of an ACT model ({error})") from error
         return act

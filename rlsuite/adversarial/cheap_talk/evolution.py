@@ -60,10 +60,17 @@ class OpenESConfig:
     def __post_init__(self) -> None:
         inf, tiny = float("inf"), 1e-12
         check_range(
-            self, sigma=(tiny, 1e6), sigma_decay=(tiny, 1), sigma_limit=(tiny, 1e6), learning_rate=(tiny, 1e6),
-            learning_rate_decay=(tiny, 1), learning_rate_limit=(0, 1e6), beta1=(0, 1 - tiny), beta2=(0, 1 - tiny),
+            self,
+            sigma=(tiny, 1e6),
+            sigma_decay=(tiny, 1),
+            sigma_limit=(tiny, 1e6),
+            learning_rate=(tiny, 1e6),
+            learning_rate_decay=(tiny, 1),
+            learning_rate_limit=(0, 1e6),
+            beta1=(0, 1 - tiny),
+            beta2=(0, 1 - tiny),
             eps=(1e-30, inf),
-        )  # fmt: skip
+        )
 
 
 def antithetic(population: int, num_params: int, generator: torch.Generator) -> Tensor:
@@ -134,12 +141,7 @@ class OpenES:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        if (
-            isinstance(population, bool)
-            or not isinstance(population, int)
-            or population < 2
-            or population % 2
-        ):
+        if isinstance(population, bool) or not isinstance(population, int) or population < 2 or population % 2:
             raise ValueError(
                 f"population={population!r} must be an even integer of at least 2, as candidates come in "
                 "antithetic pairs"
@@ -185,9 +187,7 @@ class OpenES:
             ValueError: no candidates were asked for, or another number of them. FloatingPointError: NaN or infinity.
         """
         if self._noise is None:
-            raise ValueError(
-                "tell was called without ask: there are no candidates that the fitness could be of"
-            )
+            raise ValueError("tell was called without ask: there are no candidates that the fitness could be of")
         if fitness.shape != (self.population,):
             raise ValueError(f"fitness has shape {tuple(fitness.shape)} but must be [{self.population}]")
         if not bool(torch.isfinite(fitness).all()):

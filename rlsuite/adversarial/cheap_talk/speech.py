@@ -151,9 +151,7 @@ class Speech:
         """The functions g of candidates [P, D], of observation and goal features."""
         psi, dim = candidates[:, self.size :].contiguous(), self.params.message_dim
         weights = unflatten_weights(psi, self.steering_inputs, dim, self.steering_hidden)
-        params = MessageParams(
-            message_dim=dim, scale=self.params.scale, activation=self.activation, network=weights
-        )
+        params = MessageParams(message_dim=dim, scale=self.params.scale, activation=self.activation, network=weights)
         return MessageFunction(params, self.steering_inputs, self.talk.device)
 
     def unlearnt(self, messages: str, networks: int = 1, message_seed: int = 0) -> CheapTalk:
@@ -165,7 +163,7 @@ class Speech:
         if messages == "random":
             drawn = random_weights(
                 self.inputs, self.params.message_dim, networks=networks, hidden=self.params.hidden, seed=message_seed
-            )  # fmt: skip
+            )
             network = tuple(weight.to(self.talk.device) for weight in drawn)
             return CheapTalk(self.params, inner=self.talk.inner, network=network)
         if messages not in ("zero", "none"):

@@ -82,9 +82,15 @@ class VictimConfig:
             check_integer(self, name, 1)
         check_integer(self, "n_steps", 2)
         check_range(
-            self, learning_rate=(tiny, inf), gamma=(0, 1), gae_lambda=(0, 1), clip_range=(tiny, inf),
-            ent_coef=(0, inf), vf_coef=(0, inf), max_grad_norm=(tiny, inf),
-        )  # fmt: skip
+            self,
+            learning_rate=(tiny, inf),
+            gamma=(0, 1),
+            gae_lambda=(0, 1),
+            clip_range=(tiny, inf),
+            ent_coef=(0, inf),
+            vf_coef=(0, inf),
+            max_grad_norm=(tiny, inf),
+        )
 
     @property
     def timesteps(self) -> int:

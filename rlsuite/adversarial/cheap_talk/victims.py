@@ -34,14 +34,18 @@ __all__ = ["VICTIMS", "RunningScale", "Victims", "derived_seeds"]
 
 VICTIMS = {
     "CartPole": VictimConfig(),
-    "Pendulum": VictimConfig(
-        num_envs=16, n_updates=128, gamma=0.95, ent_coef=0.005, learning_rate=0.02, stagger=True
-    ),
+    "Pendulum": VictimConfig(num_envs=16, n_updates=128, gamma=0.95, ent_coef=0.005, learning_rate=0.02, stagger=True),
     "Reacher": VictimConfig(
-        hidden=128, activation="relu", num_envs=32, n_steps=128, n_updates=256, n_epochs=10,
-        ent_coef=0.0005, learning_rate=0.004,
+        hidden=128,
+        activation="relu",
+        num_envs=32,
+        n_steps=128,
+        n_updates=256,
+        n_epochs=10,
+        ent_coef=0.0005,
+        learning_rate=0.004,
     ),
-}  # fmt: skip
+}
 """The experiments' victims by preset of `CheapTalk`: 32,768, 524,288 and 1,048,576 environment steps each."""
 
 CACHE_FLOATS = 2**17
@@ -122,15 +126,11 @@ class Victims:
         self._rngs = [torch.Generator(self.device).manual_seed(int(seed)) for seed in seeds]
         self.gaussian = isinstance(talk.action_space, spaces.Box)
         self.actions = (
-            talk.action_space.shape[0]
-            if isinstance(talk.action_space, spaces.Box)
-            else int(talk.action_space.n)  # type: ignore[attr-defined]
+            talk.action_space.shape[0] if isinstance(talk.action_space, spaces.Box) else int(talk.action_space.n)  # type: ignore[attr-defined]
         )
         dim = talk.observation_dim + talk.speak.dim
         # Weights have generators of their own: with or without a channel, the world deals a seed the same hands.
-        births = [
-            torch.Generator(self.device).manual_seed(derived_seeds(int(seed), count=1)[0]) for seed in seeds
-        ]
+        births = [torch.Generator(self.device).manual_seed(derived_seeds(int(seed), count=1)[0]) for seed in seeds]
         self.net = VictimNet(births, self.networks, dim, self.actions, gaussian=self.gaussian, config=config)
         self.scale = RunningScale(self.num, dim, self.device)
         self._limit = talk.max_episode_steps or 2**62
@@ -205,9 +205,7 @@ class Victims:
     def _shared(self, draw: Callable[[torch.Generator], Any]) -> Any:
         """Rows [V E, ...] of which each seed's E are drawn once, from its generator, and given to all P networks."""
         drawn = [draw(rng) for rng in self._rngs]
-        return tree_map(
-            lambda *parts: torch.cat(parts).repeat(self.networks, *(1,) * (parts[0].ndim - 1)), *drawn
-        )
+        return tree_map(lambda *parts: torch.cat(parts).repeat(self.networks, *(1,) * (parts[0].ndim - 1)), *drawn)
 
     def _look(self, state: Any) -> Tensor:
         """Observation and message [V, E, D] of the environment's states, not scaled."""
@@ -329,6 +327,4 @@ def _check(talk: CheapTalk, config: VictimConfig, seeds: Sequence[int]) -> None:
             "Box, and one reward"
         )
     if config.stagger and talk.max_episode_steps is None:
-        raise ValueError(
-            f"stagger is set but {inner.__name__} has no time limit; set horizon, or stagger=False"
-        )
+        raise ValueError(f"stagger is set but {inner.__name__} has no time limit; set horizon, or stagger=False")

@@ -51,9 +51,7 @@ def test_a_reacher_step_by_hand() -> None:
         f64([0.0, math.pi / 2], [0.0, 0.0]), f64([1.0, -2.0], [0.0, 0.0]), f64([0.0, 0.0], [2.0, 0.2])
     )
     after, reward, terminated = kernel.advance(state, f64([ATANH_HALF, -ATANH_HALF], [0.0, 0.0]))
-    np.testing.assert_allclose(
-        after.angles.numpy(), [[0.1, math.pi / 2 - 0.2], [0.0, 0.0]], rtol=0, atol=1e-14
-    )
+    np.testing.assert_allclose(after.angles.numpy(), [[0.1, math.pi / 2 - 0.2], [0.0, 0.0]], rtol=0, atol=1e-14)
     np.testing.assert_allclose(after.velocities.numpy(), [[0.95, -1.85], [0.0, 0.0]], rtol=0, atol=1e-14)
     # hands at (1, 1) and (2, 0): squared distances 2 and 0.04; torques cost 0.25 each
     np.testing.assert_allclose(reward, [-2.5, -0.04], rtol=0, atol=1e-14)

@@ -175,12 +175,8 @@ def test_a_finished_kernel_can_be_talked_about() -> None:
     hidden=st.lists(st.integers(1, 20), max_size=3),
     size=st.floats(0, 1e6),
 )
-def test_messages_are_bounded_and_repeat(
-    dim: int, scale: float, networks: int, hidden: list[int], size: float
-) -> None:
-    params = CheapTalkParams(
-        message_dim=dim, scale=scale, networks=networks, hidden=tuple(hidden), message="random"
-    )
+def test_messages_are_bounded_and_repeat(dim: int, scale: float, networks: int, hidden: list[int], size: float) -> None:
+    params = CheapTalkParams(message_dim=dim, scale=scale, networks=networks, hidden=tuple(hidden), message="random")
     talk, twin = CheapTalk(params), CheapTalk(params)
     obs = size * torch.randn(5, 4)
     channel = torch.tensor([0, networks - 1, 0, 0, networks - 1])

@@ -46,9 +46,7 @@ def walk(k: ContinuousCoverage, actions: torch.Tensor, num: int = 3) -> tuple[li
 
 
 @pytest.mark.parametrize("dynamics", ["point", "double_integrator"])
-@pytest.mark.parametrize(
-    ("radius", "cells"), [(0.1, 50), (0.013, 20), (0.37, 8), (1.0, 6), (0.04, 1), (0.11, 130)]
-)
+@pytest.mark.parametrize(("radius", "cells"), [(0.1, 50), (0.013, 20), (0.37, 8), (1.0, 6), (0.04, 1), (0.11, 130)])
 def test_the_covered_set_is_the_union_of_the_discs(dynamics: str, radius: float, cells: int) -> None:
     k = kernel(dynamics=dynamics, radius=radius, cells=cells, map_cells=1, start=None)
     actions = 3 * torch.randn(40, 3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -140,9 +138,7 @@ def test_the_coarse_map_is_the_mean_of_the_fine_one() -> None:
     x=st.floats(0, 1),
     y=st.floats(0, 1),
 )
-def test_maps_of_any_size_count_every_cell_once(
-    cells: int, parts: int, radius: float, x: float, y: float
-) -> None:
+def test_maps_of_any_size_count_every_cell_once(cells: int, parts: int, radius: float, x: float, y: float) -> None:
     parts = next(p for p in range(min(parts, cells), 0, -1) if cells % p == 0)
     k = kernel(cells=cells, map_cells=parts, radius=radius, start=(x, y), max_speed=2.0)
     state = k.initial_state(1, torch.Generator())
@@ -160,9 +156,7 @@ def test_bits_against_python() -> None:
     words = interval(torch.tensor(start), torch.tensor(stop), 3)
     wanted = [[low <= i < high for i in range(130)] for low, high in zip(start, stop, strict=True)]
     assert unpack(words, 130).tolist() == wanted
-    assert popcount(words).sum(-1).tolist() == [
-        max(0, high - low) for low, high in zip(start, stop, strict=True)
-    ]
+    assert popcount(words).sum(-1).tolist() == [max(0, high - low) for low, high in zip(start, stop, strict=True)]
     mixed = rng.integers(0, 2**62, 1000)
     assert popcount(torch.tensor(mixed)).tolist() == [int(word).bit_count() for word in mixed]
 

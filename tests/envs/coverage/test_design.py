@@ -47,9 +47,7 @@ def test_information_equals_the_log_determinant(noise_std: float, horizon: int) 
             expected = logdet(covariance, nodes[: t + 1, row], noise_std)
             start = logdet(covariance, nodes[:1, row], noise_std)
             assert rewards[:t, row].sum() == pytest.approx(expected - start, rel=1e-9)
-        assert state.value[row].item() == pytest.approx(
-            logdet(covariance, nodes[:, row], noise_std), rel=1e-9
-        )
+        assert state.value[row].item() == pytest.approx(logdet(covariance, nodes[:, row], noise_std), rel=1e-9)
         alone = sum(logdet(covariance, nodes[[t], row], noise_std) for t in range(horizon + 1))
         assert state.modular[row].item() == pytest.approx(alone, rel=1e-12)
 

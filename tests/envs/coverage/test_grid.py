@@ -196,9 +196,7 @@ def test_functions_leave_their_arguments_alone_and_futures_can_branch(kind: Any,
         again, repeated, _ = kernel.advance(state, action, noise)
         for (name, a), b in zip(tree_items(first, "s").items(), tree_items(again, "s").values(), strict=True):
             assert torch.equal(a, b), name
-        for (name, a), b in zip(
-            tree_items(state, "s").items(), tree_items(before, "s").values(), strict=True
-        ):
+        for (name, a), b in zip(tree_items(state, "s").items(), tree_items(before, "s").values(), strict=True):
             assert torch.equal(a, b), name
         assert torch.equal(reward, repeated)
         state = first

@@ -60,9 +60,7 @@ def test_a_map_by_hand() -> None:
     assert state.modular.item() == 8
     obs = kernel.observe(state)[0]
     torch.testing.assert_close(obs, torch.tensor([1.0, 0.0, 1 / 9, 1, 1, 1, 1, 0, 0, 1, 1]))
-    modular = make_kernel(
-        ItemCollection, rows=2, cols=3, start=4, items=params.items, needed=(2, 1), reward="modular"
-    )
+    modular = make_kernel(ItemCollection, rows=2, cols=3, start=4, items=params.items, needed=(2, 1), reward="modular")
     assert play(modular, [UP, STAY, DOWN, UP])[1] == [1, 1, 0, 1]
 
 

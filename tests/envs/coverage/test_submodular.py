@@ -133,9 +133,7 @@ def test_rewards_are_the_marginal_gains_of_the_walk(name: str, actions: list[int
     info = kernel.info(state)
     assert sum(rewards) == pytest.approx(function(nodes) - function(nodes[:1]), rel=1e-9, abs=1e-9)
     assert info["set_value"].item() == pytest.approx(function(nodes), rel=1e-9)
-    if (
-        name != "items from afar"
-    ):  # a node's items are counted without the groups' limits there, as in the release
+    if name != "items from afar":  # a node's items are counted without the groups' limits there, as in the release
         assert info["modular_value"].item() == pytest.approx(modular_function(function)(nodes), rel=1e-9)
     assert info["modular_value"].item() >= info["set_value"].item() - 1e-9
 

@@ -59,9 +59,7 @@ def setting(kernel: Any, params: dict[str, Any], actions: str) -> tuple[Any, Any
 
 @pytest.mark.parametrize(("kernel", "params"), SETTINGS)
 @pytest.mark.parametrize("actions", ["orders", "scaled"])
-def test_the_cost_of_a_rollout_by_actions_and_start(
-    kernel: Any, params: dict[str, Any], actions: str
-) -> None:
+def test_the_cost_of_a_rollout_by_actions_and_start(kernel: Any, params: dict[str, Any], actions: str) -> None:
     made, start, demands, action = setting(kernel, params, actions)
     stocks = [name for name in ("inventory", "stores", "warehouses") if hasattr(start, name)]
 

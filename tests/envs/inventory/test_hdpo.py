@@ -89,9 +89,7 @@ def test_a_store_with_lost_sales_and_its_profit() -> None:
     state, _, reward = step(kernel, start, rows(6.4), demand)
     assert reward == -27.0
     torch.testing.assert_close(state.inventory, rows(3, 6.4, 0))  # 0 + 3
-    rounded, _, _ = step(
-        raw(LostSales, lead_time=2, initial_slots=1, integer_orders=True), start, rows(6.4), demand
-    )
+    rounded, _, _ = step(raw(LostSales, lead_time=2, initial_slots=1, integer_orders=True), start, rows(6.4), demand)
     assert rounded.inventory[0, 1].item() == 6.0
     kernel = raw(LostSales, lead_time=2, initial_slots=1, penalty=9.0, profit=True)
     assert step(kernel, start, rows(0), demand)[2] == 9.0 * 4
@@ -99,12 +97,8 @@ def test_a_store_with_lost_sales_and_its_profit() -> None:
 
 
 def test_a_chain() -> None:
-    kernel = raw(
-        SerialSystem, lead_times=(1, 2), holdings=(1.0, 0.5), penalty=4.0, initial_slots=1, mean=5.0, sd=1.0
-    )
-    start = SerialState(
-        torch.tensor([[[3.0, 1.0, 0.0], [5.0, 2.0, 0.0]]], dtype=torch.float64), *([rows(0)[:, 0]] * 3)
-    )
+    kernel = raw(SerialSystem, lead_times=(1, 2), holdings=(1.0, 0.5), penalty=4.0, initial_slots=1, mean=5.0, sd=1.0)
+    start = SerialState(torch.tensor([[[3.0, 1.0, 0.0], [5.0, 2.0, 0.0]]], dtype=torch.float64), *([rows(0)[:, 0]] * 3))
     # The store wants 8 of the warehouse's 5; all leave, nothing is left to pay for.
     torch.testing.assert_close(kernel.orders(start, rows(8, 7)), rows(5, 7))
     state, caused, befallen = step(kernel, start, rows(8, 7), rows(4))
@@ -308,9 +302,7 @@ def test_start_states_are_as_described(kernel: Any) -> None:
     assert not stores[..., filled:].any()
     started = stores[..., :filled]
     assert (started >= 0).all() and (started <= means[:, None]).all()
-    torch.testing.assert_close(
-        started.mean(0), (means[:, None] / 2).expand(-1, filled).double(), rtol=0.02, atol=0
-    )
+    torch.testing.assert_close(started.mean(0), (means[:, None] / 2).expand(-1, filled).double(), rtol=0.02, atol=0)
 
 
 @pytest.mark.parametrize("kernel", [*KERNELS, TracedStore])

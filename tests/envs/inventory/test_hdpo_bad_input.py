@@ -121,9 +121,7 @@ def test_no_lead_time_below_one_or_of_another_kind_is_taken(value: Any) -> None:
 
 
 def test_lists_and_arrays_become_tuples() -> None:
-    params = ManyStoresParams(
-        **{name: list(value) for name, value in TWO.items()}, lead_times=np.array([1, 2])
-    )
+    params = ManyStoresParams(**{name: list(value) for name, value in TWO.items()}, lead_times=np.array([1, 2]))
     assert params == ManyStoresParams(**TWO, lead_times=(1, 2))
     assert hash(params) == hash(ManyStoresParams(**TWO, lead_times=(1, 2)))
 

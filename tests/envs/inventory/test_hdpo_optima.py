@@ -58,9 +58,7 @@ def test_backlog_costs_what_the_formula_says(lead_time: int, penalty: int, optim
     assert mean_cost(kernel, base_stock(short_sighted), periods=20) > 1.25 * optimum
 
 
-@pytest.mark.parametrize(
-    ("lead_time", "penalty", "level", "optimum"), [(1, 9, 14, 5.869), (4, 19, 33, 10.873)]
-)
+@pytest.mark.parametrize(("lead_time", "penalty", "level", "optimum"), [(1, 9, 14, 5.869), (4, 19, 33, 10.873)])
 def test_poisson_backlog(lead_time: int, penalty: int, level: int, optimum: float) -> None:
     kernel = make_kernel(
         SingleStore, distribution="poisson", lead_time=lead_time, penalty=float(penalty), actions="orders"
@@ -78,9 +76,7 @@ def test_poisson_backlog(lead_time: int, penalty: int, level: int, optimum: floa
         (4, 9, 29, 5, 6.908, 6.836),
     ],
 )
-def test_lost_sales(
-    lead_time: int, penalty: int, level: int, cap: float, cost: float, optimum: float
-) -> None:
+def test_lost_sales(lead_time: int, penalty: int, level: int, cap: float, cost: float, optimum: float) -> None:
     kernel = make_kernel(LostSales, preset=f"L{lead_time}-p{penalty}", actions="orders")
     simulated = mean_cost(kernel, base_stock(level, cap), periods=200)
     assert simulated == pytest.approx(cost, rel=0.006)
@@ -89,8 +85,7 @@ def test_lost_sales(
 
 def test_profit_differs_from_cost_by_the_value_of_demand() -> None:
     costs = [
-        mean_cost(make_kernel(LostSales, actions="orders", profit=profit), base_stock(28))
-        for profit in (False, True)
+        mean_cost(make_kernel(LostSales, actions="orders", profit=profit), base_stock(28)) for profit in (False, True)
     ]
     assert costs[0] - costs[1] == pytest.approx(9 * 5, rel=0.002)
 

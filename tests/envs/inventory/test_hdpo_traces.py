@@ -36,9 +36,7 @@ def test_demand_follows_the_series_and_past_demand_is_seen() -> None:
     assert set(state.series.tolist()) == {0, 1}
     assert set(state.period.tolist()) == {3, 4, 5, 6, 7}
     assert set(state.lead_time.tolist()) == {1, 2}
-    first = (
-        state.series * 12 + state.period + 1
-    )  # the demand of period k is k + 1, plus 12 in the second series
+    first = state.series * 12 + state.period + 1  # the demand of period k is k + 1, plus 12 in the second series
     for t in range(5):
         past = torch.stack([first + t - 3, first + t - 2, first + t - 1], dim=1)
         torch.testing.assert_close(kernel.observe(state)[:, 3:6], past.float())
@@ -76,9 +74,7 @@ def test_a_file_gives_the_same_as_the_numbers(tmp_path: Path) -> None:
     np.save(tmp_path / "sales.npy", SERIES)
     states = []
     for traces in (SERIES, SERIES.tolist(), str(tmp_path / "sales.npy")):
-        env: Any = gym.make_vec(
-            "rlsuite/TracedStore-v0", num_envs=4, device="cpu", **{**SMALL, "traces": traces}
-        )
+        env: Any = gym.make_vec("rlsuite/TracedStore-v0", num_envs=4, device="cpu", **{**SMALL, "traces": traces})
         env.reset(seed=0)
         states.append(env.step(torch.zeros(4, 1))[0])
     torch.testing.assert_close(states[0], states[1])
@@ -92,9 +88,7 @@ def test_gradients_pass() -> None:
     def reward(actions: torch.Tensor) -> torch.Tensor:
         state, total = start, torch.zeros(6, dtype=torch.float64)
         for action in actions:
-            state, gained, _ = kernel.advance(
-                state, action, kernel.sample_exogenous(state, torch.Generator())
-            )
+            state, gained, _ = kernel.advance(state, action, kernel.sample_exogenous(state, torch.Generator()))
             total = total + gained
         return total
 

@@ -156,9 +156,7 @@ def test_units_are_conserved_and_costs_add_up(action: list[int], seed: int) -> N
         for machine, item in enumerate(action):
             if item:
                 changed = int(state.setups[row, machine]) != item
-                made[row, item - 1] += (
-                    p.production[machine][item - 1] - changed * p.setup_losses[machine][item - 1]
-                )
+                made[row, item - 1] += p.production[machine][item - 1] - changed * p.setup_losses[machine][item - 1]
                 paid[row] += changed * p.setup_costs[machine][item - 1]
     discarded = state.inventory.numpy() + made - noise.numpy() + after.lost.numpy() - after.inventory.numpy()
     assert (discarded >= 0).all() and (discarded[after.inventory.numpy() < 100] == 0).all()
@@ -282,9 +280,7 @@ def test_instances_lie_in_their_generators_ranges(name: str) -> None:
 def test_some_numbers_of_each_instance() -> None:
     a, b, c, d = (INSTANCES[name] for name in ("15x5", "20x10", "25x10", "25x15"))
     assert a.production[2][5] == 40 and a.setup_costs[4][13] == 22 and a.setup_losses[3][1] == 3
-    assert (
-        a.initial_setups == (0, 0, 0, 0, 9) and a.lost_sales_costs[4] == 1.1 and a.lost_sales_costs[5] == 0.1
-    )
+    assert a.initial_setups == (0, 0, 0, 0, 9) and a.lost_sales_costs[4] == 1.1 and a.lost_sales_costs[5] == 0.1
     assert b.production[9][17] == 37 and b.setup_costs[0][19] == 15 and b.initial_inventory[10] == 50
     assert c.production[9][24] == 34 and c.setup_costs[8][23] == 15 and c.initial_setups[2] == 23
     assert d.production[14][9] == 28 and d.setup_losses[13][24] == 2 and d.lost_sales_costs[23] == 1.1

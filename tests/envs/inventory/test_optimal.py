@@ -98,9 +98,7 @@ def test_base_stock_of_normal_demand(lead_time: int) -> None:
         (4, (29, 32, 33, 35), (7.170, 9.151, 10.873, 12.401)),
     ],
 )
-def test_base_stock_of_poisson_demand(
-    lead_time: int, levels: tuple[int, ...], costs: tuple[float, ...]
-) -> None:
+def test_base_stock_of_poisson_demand(lead_time: int, levels: tuple[int, ...], costs: tuple[float, ...]) -> None:
     for penalty, level, cost in zip(PENALTIES, levels, costs, strict=True):
         found = base_stock(poisson(5), lead_time, 1.0, penalty)
         assert found.levels == (level,) and found.cost == pytest.approx(cost, abs=6e-4)
@@ -214,9 +212,7 @@ def test_units_on_their_way_cost_what_the_stage_above_charges() -> None:
         (10, "0.5", (5.536, 6.940, 7.546, 9.461)),
     ],
 )
-def test_bounds_of_the_transshipment_instances(
-    stores: int, correlation: str, costs: tuple[float, ...]
-) -> None:
+def test_bounds_of_the_transshipment_instances(stores: int, correlation: str, costs: tuple[float, ...]) -> None:
     names = [f"{stores}-L{lead}-p{p}-corr{correlation}" for lead in (2, 6) for p in (4, 9)]
     for name, cost in zip(names, costs, strict=True):
         found = optimum(Transshipment.presets[name])
@@ -338,9 +334,7 @@ def test_optimal_costs_of_kernels() -> None:
     assert optimal_cost(make_kernel(LostSales, preset="L3-p9")) == pytest.approx(6.531, abs=1e-3)
     profit = LostSalesParams(lead_time=3, penalty=9.0, profit=True)
     assert optimal_cost(profit) == pytest.approx(6.531 - 45, abs=1e-3)
-    assert optimal_cost(SingleStoreParams(distribution="poisson", lead_time=1)) == pytest.approx(
-        5.869, abs=1e-3
-    )
+    assert optimal_cost(SingleStoreParams(distribution="poisson", lead_time=1)) == pytest.approx(5.869, abs=1e-3)
     # Clipping demand at 0 changes the optimum of N(5, 1.6) by less than 0.1 %.
     assert optimal_cost(SingleStoreParams()) == pytest.approx(6.279, rel=1e-3)
 

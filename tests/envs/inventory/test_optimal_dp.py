@@ -30,9 +30,7 @@ torch.set_num_threads(1)
 
 def random_problem(seed: int, states: int = 3, actions: int = 2) -> FiniteProblem:
     rng = np.random.default_rng(seed)
-    return FiniteProblem(
-        rng.dirichlet(np.ones(states), (actions, states)), rng.normal(size=(actions, states))
-    )
+    return FiniteProblem(rng.dirichlet(np.ones(states), (actions, states)), rng.normal(size=(actions, states)))
 
 
 @given(st.integers(0, 10_000))

@@ -137,9 +137,7 @@ def test_orders_are_whole_within_capacity_and_relative_to_demand() -> None:
     kernel = make_kernel(SerialInventory)
     units = [kernel.orders(torch.full((1, 3), a))[0].tolist() for a in (-2.0, -1.0, -0.52, 0.0, 0.5, 1.0)]
     assert units == [[0] * 3, [0] * 3, [9] * 3, [20] * 3, [50] * 3, [80] * 3]
-    assert make_kernel(SerialInventory, capacity=(30.0, 25.5, 80.0)).orders(torch.ones(1, 3)).tolist() == [
-        [30, 25, 80]
-    ]
+    assert make_kernel(SerialInventory, capacity=(30.0, 25.5, 80.0)).orders(torch.ones(1, 3)).tolist() == [[30, 25, 80]]
 
 
 def test_fixed_demand_comes_period_by_period() -> None:

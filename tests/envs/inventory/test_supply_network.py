@@ -46,9 +46,7 @@ def test_a_step_of_the_serial_network_by_hand() -> None:
     state, reward = step(kernel, state, [100.0, 120.0, 0.0], 165.0)
     assert state.stock.tolist() == [[0.0, 0.0, 120.0]]
     assert state.unmet.tolist() == [[90.0]]
-    assert state.pipeline.tolist() == [
-        [0, 0, 30.0, 70.0, 0, 0, 50.0, 100.0]
-    ]  # the factory makes 100, not 120
+    assert state.pipeline.tolist() == [[0, 0, 30.0, 70.0, 0, 0, 50.0, 100.0]]  # the factory makes 100, not 120
     holding = 0.01 * 120 + 0.01 * 100 + 0.005 * 150
     assert reward == pytest.approx(2.0 * 75 - 0.01 * 100 - holding - 0.1 * 90, abs=1e-12)
 
@@ -60,9 +58,7 @@ def test_goods_arrive_after_the_lead_time_and_can_be_sold_at_once() -> None:
     for _ in range(3):
         assert state.stock[0, 0] == 0
         state, _ = step(kernel, state, [0.0, 0.0, 0.0], 0.0)
-    state, _ = step(
-        kernel, state, [0.0, 0.0, 0.0], 15.0
-    )  # the fifth period: ordered in the first, lead time 4
+    state, _ = step(kernel, state, [0.0, 0.0, 0.0], 15.0)  # the fifth period: ordered in the first, lead time 4
     assert state.stock[0, 0] == 5
     assert state.unmet[0, 0] == 0
 

@@ -123,9 +123,7 @@ def assert_agrees(scenario: str, recorded: dict[str, Any]) -> None:
     assert kernel.action_space.high[0] == pytest.approx(recorded["high"])
     for t, demand in enumerate(recorded["demand"]):
         exact = observe_exactly(kernel, state)
-        assert float(exact @ weights(exact.size)) == pytest.approx(
-            recorded["obs_sum"][t], rel=1e-12, abs=1e-8
-        )
+        assert float(exact @ weights(exact.size)) == pytest.approx(recorded["obs_sum"][t], rel=1e-12, abs=1e-8)
         action = torch.tensor(orders(t, kernel.net.num_orders))[None]
         state, reward, terminated = kernel.advance(state, action, torch.tensor([demand], dtype=torch.float64))
         assert reward.item() == pytest.approx(recorded["reward"][t], abs=1e-9)
@@ -224,9 +222,7 @@ def order_point(kernel: SupplyNetwork, state: SupplyNetworkState, number: int, n
         ("serial-stationary-lost", order_point, 864.10, None),
     ],
 )
-def test_policies_earn_their_published_profit(
-    scenario: str, policy: Any, profit: float, fill: float | None
-) -> None:
+def test_policies_earn_their_published_profit(scenario: str, policy: Any, profit: float, fill: float | None) -> None:
     kernel = raw_kernel(scenario)
     links, nodes = kernel.params.graph.order_links, kernel.params.graph.stock_nodes
     # The package draws one Poisson number per period from NumPy's default generator with the episode's seed.
@@ -237,9 +233,7 @@ def test_policies_earn_their_published_profit(
         for number, node in enumerate(nodes):
             units = policy(kernel, state, number, node)
             shares = {
-                e: 1 / (1 + x.price + 0.1 * (x.lead_time or 0))
-                for e, x in enumerate(links)
-                if x.target == node.id
+                e: 1 / (1 + x.price + 0.1 * (x.lead_time or 0)) for e, x in enumerate(links) if x.target == node.id
             }
             for e, share in shares.items():
                 action[:, e] = units * share / sum(shares.values())

@@ -68,9 +68,7 @@ def test_bad_networks_are_refused(nodes: dict[str, Node], links: dict[int, Link]
 def test_cycles_are_named() -> None:
     nodes = (*GOOD_NODES, Node("east", 1), Node("west", 1))
     cycle = (Link("depot", "east", 1), Link("east", "west", 1), Link("west", "depot", 1))
-    with pytest.raises(
-        ValueError, match=r"cycle (depot -> east -> west -> depot|east .* -> east|west .* -> west)"
-    ):
+    with pytest.raises(ValueError, match=r"cycle (depot -> east -> west -> depot|east .* -> east|west .* -> west)"):
         Topology(nodes, GOOD_LINKS + cycle)
     with pytest.raises(ValueError, match="cycle shop -> shop"):
         Topology(GOOD_NODES, (*GOOD_LINKS, Link("shop", "shop", 1)))

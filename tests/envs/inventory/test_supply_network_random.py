@@ -53,9 +53,7 @@ def random_params(draw: Random) -> SupplyNetworkParams:
     links = [
         Link(s, t, price=draw.uniform(0, 3), shortage=draw.uniform(0, 1))
         if t in market
-        else Link(
-            s, t, draw.randint(0, 4), draw.uniform(0, 3), draw.uniform(0, 0.1), draw.choice([0.0, 0.0, 2.5])
-        )
+        else Link(s, t, draw.randint(0, 4), draw.uniform(0, 3), draw.uniform(0, 0.1), draw.choice([0.0, 0.0, 2.5]))
         for s, t in dict.fromkeys(ends)
     ]
     links.sort(key=lambda link: place[link.source])  # the package's order: by the place of the supplier

@@ -52,9 +52,7 @@ def test_a_ball_is_grabbed_carried_and_delivered() -> None:
 def test_a_ball_released_elsewhere_lies_there() -> None:
     kernel = arena()
     state, *_ = kernel.advance(move(begin(kernel), 225, 225), GRAB)
-    state, reward, _ = kernel.advance(
-        move(state, 300, 300), torch.tensor([[0.0, 0.0, 0.0]])
-    )  # 0 releases too
+    state, reward, _ = kernel.advance(move(state, 300, 300), torch.tensor([[0.0, 0.0, 0.0]]))  # 0 releases too
     assert (state.held.item(), reward.item()) == (-1, 0.0)
     state, *_ = kernel.advance(move(state, 400, 300), RELEASE)
     assert kernel.info(state)["balls"][0, 5].tolist() == [300, 300]
@@ -126,11 +124,7 @@ def go_home_with_all(kernel: CollectBall) -> tuple[list[CollectBallState], list[
     for _ in range(kernel.max_episode_steps):
         x, y, angle = (part.item() for part in (state.robot.x, state.robot.y, state.robot.heading))
         loaded = state.held.item() >= 0
-        free = [
-            b
-            for b, d in zip(kernel.info(state)["balls"][0].tolist(), state.delivered[0], strict=True)
-            if not d
-        ]
+        free = [b for b, d in zip(kernel.info(state)["balls"][0].tolist(), state.delivered[0], strict=True) if not d]
         if not free:
             break
         aim = kernel.params.start if loaded else min(free, key=lambda ball: math.dist(ball, (x, y)))
@@ -191,9 +185,7 @@ def test_invariants_of_random_play() -> None:
 def test_ids_and_pictures() -> None:
     env: Any = gym.make("rlsuite/CollectBall-v0", render_mode="rgb_array", horizon=4)
     env.reset(seed=0)
-    assert [env.step(env.action_space.sample())[2:4] for _ in range(4)] == [(False, False)] * 3 + [
-        (False, True)
-    ]
+    assert [env.step(env.action_space.sample())[2:4] for _ in range(4)] == [(False, False)] * 3 + [(False, True)]
     assert env.render().std() > 5
     kernel = make_kernel(CollectBall, horizon=200)
     states, rewards = go_home_with_all(kernel)

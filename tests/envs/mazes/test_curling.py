@@ -22,9 +22,7 @@ from rlsuite_envs.mazes.table_game import TableState
 # Recorded with pybox2d 2.3.10, 100 velocity and 100 position iterations, the bodies not marked as bullets; ball
 # (x, y, vx, vy, spin), then joint angles and speeds. "free": no arm, every 10th step. "hits": constant commands from
 # the start position, the steps from the first hit on. "arm": constant commands, ball out of reach, every 15th step.
-RECORDINGS: dict[str, list[dict[str, Any]]] = json.loads(
-    (Path(__file__).parent / "box2d_recordings.json").read_text()
-)
+RECORDINGS: dict[str, list[dict[str, Any]]] = json.loads((Path(__file__).parent / "box2d_recordings.json").read_text())
 FOLDED = (0.0, 0.9 * math.pi)
 """An arm out of the way of balls in the upper half."""
 DT = 1 / 60
@@ -66,9 +64,7 @@ def exact() -> Curling:
 def test_balls_among_walls_move_as_in_box2d(exact: Curling, recording: dict[str, Any]) -> None:
     state = table(exact, recording["ball"], recording["velocity"], recording["spin"])
     if recording["velocity"][0] < 0:
-        state = tree_map(
-            torch.clone, table(exact, recording["ball"], recording["velocity"], recording["spin"])
-        )
+        state = tree_map(torch.clone, table(exact, recording["ball"], recording["velocity"], recording["spin"]))
     states = play(exact, state, (0.0, 0.0), 120)[9::10]
     found = np.array([[*s.ball[0], *s.velocity[0], s.spin[0]] for s in states])
     theirs = np.array(recording["rows"])
@@ -185,9 +181,7 @@ def test_nothing_leaves_the_table_nor_passes_through(hold: int) -> None:
         if step % hold == 0:
             command = torch.from_numpy(np.sign(rng.uniform(-1, 1, (num, 2))) * rng.uniform(0.3, 1, (num, 2)))
         before, state = state, kernel.advance(state, command)[0]
-        found = {
-            name: getattr(state, name).double().numpy() for name in ("ball", "angles", "velocity", "speeds")
-        }
+        found = {name: getattr(state, name).double().numpy() for name in ("ball", "angles", "velocity", "speeds")}
         assert all(np.isfinite(value).all() for value in found.values())
         assert abs(found["ball"]).max() <= 1.3051
         assert (abs(found["angles"]) <= np.array([0.4, 0.9]) * math.pi + 1e-6).all()
@@ -197,9 +191,7 @@ def test_nothing_leaves_the_table_nor_passes_through(hold: int) -> None:
         corners = arm_corners(found["angles"])
         assert abs(corners.real).max() <= 1.45
         assert corners.imag.min() >= -1.45
-        np.testing.assert_allclose(
-            found["angles"] - before.angles.double().numpy(), found["speeds"] / 60, atol=1e-5
-        )
+        np.testing.assert_allclose(found["angles"] - before.angles.double().numpy(), found["speeds"] / 60, atol=1e-5)
 
 
 def test_a_resting_arm_gives_no_energy() -> None:
@@ -283,9 +275,7 @@ def test_billiard_ends_when_the_ball_falls(ball: Any, velocity: Any) -> None:
 def test_observations() -> None:
     scaled, raw = Curling(), Curling(CurlingParams(observation="raw"))
     state = table(raw, (0.75, -0.3), angles=(0.2 * math.pi, -0.45 * math.pi))
-    np.testing.assert_allclose(
-        raw.observe(state)[0], [0.75, -0.3, 0.2 * math.pi, -0.45 * math.pi, 0, 0], rtol=1e-6
-    )
+    np.testing.assert_allclose(raw.observe(state)[0], [0.75, -0.3, 0.2 * math.pi, -0.45 * math.pi, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(scaled.observe(state)[0], [0.5, -0.2, 0.5, -0.5, 0, 0], rtol=1e-6)
 
 

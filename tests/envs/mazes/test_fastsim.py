@@ -30,9 +30,7 @@ def at(w: FastsimWorld, x: float, y: float, degrees: float) -> FastsimRobot:
 
 
 def roll(w: FastsimWorld, robot: FastsimRobot, left: float, right: float) -> FastsimRobot:
-    return w.drive(
-        robot, torch.tensor([left], dtype=torch.float64), torch.tensor([right], dtype=torch.float64)
-    )
+    return w.drive(robot, torch.tensor([left], dtype=torch.float64), torch.tensor([right], dtype=torch.float64))
 
 
 # --- Motion
@@ -63,9 +61,7 @@ def test_steps_by_hand() -> None:
     spun = roll(w, at(w, 300, 300, 0), -2, 2)
     assert (spun.x.item(), spun.y.item(), spun.heading.item()) == pytest.approx((300, 300, 0.2))
     curve = roll(w, at(w, 300, 300, 0), 0, 4)  # about the left wheel, 10 to the side: 0.2 rad
-    assert (curve.x.item(), curve.y.item()) == pytest.approx(
-        (300 + 10 * math.sin(0.2), 300 + 10 * (1 - math.cos(0.2)))
-    )
+    assert (curve.x.item(), curve.y.item()) == pytest.approx((300 + 10 * math.sin(0.2), 300 + 10 * (1 - math.cos(0.2))))
 
 
 # --- Collisions: the outer wall covers pixels 0-2 and 197-199 of 3 units each; the robot's radius is 3 pixels
@@ -151,9 +147,7 @@ def test_lasers_follow_the_line_of_pixels(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x, y, heading = rng.uniform(3, 117, 20), rng.uniform(3, 117, 20), rng.uniform(-math.pi, math.pi, 20)
     parts = (torch.from_numpy(part) for part in (x, y, heading))
-    robots = FastsimRobot(
-        *parts, *(getattr(w.start(20), name) for name in ("left", "right", "collisions", "t"))
-    )
+    robots = FastsimRobot(*parts, *(getattr(w.start(20), name) for name in ("left", "right", "collisions", "t")))
     found = w.lasers(robots)
     for i in range(20):
         start = round(x[i] / 3), round(y[i] / 3)
@@ -169,9 +163,7 @@ def test_lasers_follow_the_line_of_pixels(seed: int) -> None:
 
 def test_lasers_by_hand() -> None:
     w = world()
-    assert w.lasers(at(w, 540, 300, 0))[:, 0].tolist() == pytest.approx(
-        [51 * math.sqrt(2), 51, 51 * math.sqrt(2)]
-    )
+    assert w.lasers(at(w, 540, 300, 0))[:, 0].tolist() == pytest.approx([51 * math.sqrt(2), 51, 51 * math.sqrt(2)])
     assert w.lasers(at(w, 300, 300, 0))[:, 0].tolist() == [100, 100, 100]
 
 

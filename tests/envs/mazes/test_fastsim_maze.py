@@ -93,9 +93,7 @@ def follow(kernel: FastsimMaze, goal: tuple[float, float]) -> tuple[float, float
         here = np.array([robot.x.item(), robot.y.item()])
         nearest = int(np.linalg.norm(points - here, axis=1).argmin())
         aim = points[min(nearest + 4, len(points) - 1)]
-        off = math.remainder(
-            math.atan2(aim[1] - here[1], aim[0] - here[0]) - robot.heading.item(), 2 * math.pi
-        )
+        off = math.remainder(math.atan2(aim[1] - here[1], aim[0] - here[0]) - robot.heading.item(), 2 * math.pi)
         forward, turn = max(0.0, math.cos(off)) * (np.linalg.norm(aim - here) > 2), np.clip(2 * off, -1, 1)
         wheels = np.clip([forward - turn, forward + turn], -1, 1)
         state, reward, _ = kernel.advance(state, torch.tensor(wheels[None]))

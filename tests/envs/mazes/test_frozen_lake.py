@@ -72,14 +72,11 @@ def best_policy(table: dict[tuple[int, int], Outcomes], cells: int, discount: fl
     return [max(range(4), key=lambda a, s=s: q[s, a]) for s in range(cells)]
 
 
-def expected_return(
-    table: dict[tuple[int, int], Outcomes], policy: list[int], start: int, steps: int
-) -> float:
+def expected_return(table: dict[tuple[int, int], Outcomes], policy: list[int], start: int, steps: int) -> float:
     values = [0.0] * len(policy)
     for _ in range(steps):
         values = [
-            sum(p * (r + values[n] * (not done)) for p, n, r, done in table[s, policy[s]])
-            for s in range(len(policy))
+            sum(p * (r + values[n] * (not done)) for p, n, r, done in table[s, policy[s]]) for s in range(len(policy))
         ]
     return values[start]
 
@@ -110,9 +107,7 @@ def test_frequencies_rewards_and_ends_are_those_of_the_enumeration() -> None:
     num, rng = 3000, torch.Generator().manual_seed(0)
     for (cell, action), outcomes in table.items():
         state = LakeState(torch.full((num,), cell))
-        after, reward, done = kernel.advance(
-            state, torch.full((num,), action), kernel.sample_exogenous(state, rng)
-        )
+        after, reward, done = kernel.advance(state, torch.full((num,), action), kernel.sample_exogenous(state, rng))
         found: dict[tuple[int, float, bool], int] = {}
         for key in zip(after.cell.tolist(), reward.tolist(), done.tolist(), strict=True):
             rounded = (key[0], round(key[1], 9), key[2])
@@ -157,9 +152,7 @@ def test_tile_distributions_are_the_legacy_seeds() -> None:
 
 
 def test_both_splits_of_the_reward_add_up_to_the_same_steps() -> None:
-    kernels = [
-        make_kernel(SlipperyLake, post_reward=name, dtype="float64") for name in ("consistent", "release")
-    ]
+    kernels = [make_kernel(SlipperyLake, post_reward=name, dtype="float64") for name in ("consistent", "release")]
     cells = torch.arange(100).repeat_interleave(4 * 10)
     actions = torch.arange(4).repeat_interleave(10).repeat(100)
     noise = kernels[0].sample_exogenous(LakeState(cells), torch.Generator().manual_seed(1))

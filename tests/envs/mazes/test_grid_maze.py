@@ -94,9 +94,7 @@ def test_distance_fields_are_networkxs(height: int, width: int, seed: int) -> No
 # --- GridMaze
 
 
-@pytest.mark.parametrize(
-    "constants", [{}, {"loops": 0.4, "size": 7}, {"placement": "corners", "num_layouts": 3}]
-)
+@pytest.mark.parametrize("constants", [{}, {"loops": 0.4, "size": 7}, {"placement": "corners", "num_layouts": 3}])
 def test_distance_in_info_is_networkxs(constants: dict[str, Any]) -> None:
     kernel = make_kernel(GridMaze, **constants)
     state = kernel.initial_state(40, torch.Generator().manual_seed(0))
@@ -189,9 +187,7 @@ def test_views_hide_what_walls_hide() -> None:
     maze_map = ["1111111", "1r00001", "1111101", "1g00001", "1111111"]
     state = GridState(*(torch.tensor([n]) for n in (8, 0, 22, 0, 0)))  # upper left, looking right
     views = [
-        make_kernel(GridMaze, maze_map=maze_map, observation="egocentric", see_through_walls=see).observe(
-            state
-        )[0]
+        make_kernel(GridMaze, maze_map=maze_map, observation="egocentric", see_through_walls=see).observe(state)[0]
         for see in (False, True)
     ]
     corridor = views[0][3, 1:7, 0].tolist()  # ahead of the agent, from the end to where it stands

@@ -167,9 +167,7 @@ def test_dense_rewards_sum_to_the_distance_gained() -> None:
     state, total = start(kernel, 20), 0.0
     rng = torch.Generator().manual_seed(0)
     for _ in range(60):
-        state, reward, _ = kernel.advance(
-            state, torch.rand(20, 2, generator=rng, dtype=torch.float64) * 2 - 0.5
-        )
+        state, reward, _ = kernel.advance(state, torch.rand(20, 2, generator=rng, dtype=torch.float64) * 2 - 0.5)
         total = total + reward
     distance = kernel.info(state)["distance"]
     torch.testing.assert_close(total, math.dist((36, 184), (31, 20)) - distance)

@@ -53,9 +53,7 @@ def path_through(
             columns.append(index[i + dx, j + dy])
             weights.append(np.full(len(i), math.hypot(dx, dy)))
     size = width * height
-    graph = coo_matrix(
-        (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), (size, size)
-    )
+    graph = coo_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), (size, size))
     first = int(index[round(origin[0]), round(origin[1])])
     lengths, previous = dijkstra(graph.tocsr(), indices=first, return_predecessors=True)
     lengths[np.linalg.norm(points - np.array(goal), axis=1) > near] = np.inf

@@ -50,9 +50,7 @@ def test_pictures_equal_a_slow_renderers() -> None:
     images = kernel.observe(state)
     assert (images.dtype, images.shape) == (torch.uint8, (3, 4, 84, 84))
     robot = (state.robot.x[1].item(), state.robot.y[1].item(), state.robot.heading[1].item())
-    wanted = [
-        [slow_pixel((c + 0.5) * 205 / 84, (r + 0.5) * 205 / 84, robot) for c in range(84)] for r in range(84)
-    ]
+    wanted = [[slow_pixel((c + 0.5) * 205 / 84, (r + 0.5) * 205 / 84, robot) for c in range(84)] for r in range(84)]
     np.testing.assert_array_equal(images[1, 0].numpy(), wanted)
     assert {64, 128, 192, 255} <= set(images[1, 0].unique().tolist())
 
@@ -90,9 +88,7 @@ def test_the_robot_hides_no_wall_and_the_goal_hides_no_robot() -> None:
 
 
 def test_other_sizes_and_maps() -> None:
-    kernel = make_kernel(
-        ImageHardMaze, size=32, frames=2, walls=MEDIUM, start=(30, 22), goal=(270, 100), view=300.0
-    )
+    kernel = make_kernel(ImageHardMaze, size=32, frames=2, walls=MEDIUM, start=(30, 22), goal=(270, 100), view=300.0)
     env: Any = gym.make_vec("rlsuite/ImageHardMaze-v0", num_envs=3, size=20, frames=1)
     assert kernel.observe(wander(kernel, 2, 5)[-1]).shape == (2, 2, 32, 32)
     obs, _ = env.reset(seed=0)

@@ -79,9 +79,7 @@ def test_open_border() -> None:
         (("rc0",), {0, 1}, {1}),
     ],
 )
-def test_letters_say_where_episodes_start_and_end(
-    rows: tuple[str, ...], starts: set[int], goals: set[int]
-) -> None:
+def test_letters_say_where_episodes_start_and_end(rows: tuple[str, ...], starts: set[int], goals: set[int]) -> None:
     found = start_and_goal_cells(rows)
     assert tuple({j for _, j in cells} for cells in found) == (starts, goals)
 

@@ -120,8 +120,7 @@ def test_gradients_reach_back_through_walls() -> None:
     kernel = make_kernel(PointMaze, preset="UMazeDense", dtype="float64")
     # Two balls against walls, one of them at a corner, and one in the open.
     x, y, vx = (
-        torch.tensor(n, dtype=torch.float64)
-        for n in ([0.0, 1.395, -1.0], [1.395, -1.39, 1.0], [1.0, 2.0, 1.0])
+        torch.tensor(n, dtype=torch.float64) for n in ([0.0, 1.395, -1.0], [1.395, -1.39, 1.0], [1.0, 2.0, 1.0])
     )
     zeros = torch.zeros(3, dtype=torch.float64)
     start = PointMazeState(x, y, vx, zeros, zeros - 1, zeros + 1, zeros > 0)

@@ -31,9 +31,7 @@ walls = st.lists(
 )
 
 
-def exact_range(
-    px: int, py: int, direction: tuple[int, int, int], wall: tuple[int, ...], longest: int
-) -> Fraction:
+def exact_range(px: int, py: int, direction: tuple[int, int, int], wall: tuple[int, ...], longest: int) -> Fraction:
     """Distance to one wall, by Cramer's rule in fractions; the ray's length where it is not hit."""
     a, b, c = direction
     x1, y1, x2, y2 = wall
@@ -61,9 +59,7 @@ def exact_square_distance(px: int, py: int, wall: tuple[int, ...]) -> Fraction:
 
 @settings(max_examples=150, deadline=None)
 @given(walls=walls, points=st.lists(st.tuples(coordinate, coordinate), min_size=1, max_size=4))
-def test_both_equal_exact_arithmetic(
-    walls: list[tuple[int, int, int, int]], points: list[tuple[int, int]]
-) -> None:
+def test_both_equal_exact_arithmetic(walls: list[tuple[int, int, int, int]], points: list[tuple[int, int]]) -> None:
     segments = Segments.of(walls, dtype=torch.float64)
     x, y = torch.tensor(points, dtype=torch.float64).T
     cos = torch.tensor([[a / c] * len(points) for a, _, c in DIRECTIONS], dtype=torch.float64)
@@ -80,9 +76,7 @@ def test_both_equal_exact_arithmetic(
             assert ranges[j, i].item() == pytest.approx(float(wanted), abs=1e-9)
 
 
-def _on_the_edge(
-    px: int, py: int, direction: tuple[int, int, int], walls: list[tuple[int, int, int, int]]
-) -> bool:
+def _on_the_edge(px: int, py: int, direction: tuple[int, int, int], walls: list[tuple[int, int, int, int]]) -> bool:
     """Whether the ray runs exactly through an end of a wall, or starts or stops exactly on one."""
     a, b, c = direction
     for wall in walls:

@@ -65,9 +65,7 @@ def main(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        _train_agent(
-            env, dataclasses.replace(config, n_updates=1), 0
-        )  # imports and first calls are not the speed
+        _train_agent(env, dataclasses.replace(config, n_updates=1), 0)  # imports and first calls are not the speed
         for repeat in range(repeats):
             for name, (calls, train) in ways.items():
                 start = time.process_time()

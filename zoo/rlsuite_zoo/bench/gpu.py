@@ -43,9 +43,7 @@ def _rate(work: Callable[[], int], device: torch.device, repeats: int) -> float:
     return statistics.median(rates)
 
 
-def kernel_rate(
-    env_id: str, num_envs: int, device: torch.device, *, steps: int, repeats: int, compile: bool
-) -> float:
+def kernel_rate(env_id: str, num_envs: int, device: torch.device, *, steps: int, repeats: int, compile: bool) -> float:
     """Steps per second of the tensor environment alone under random actions."""
     env: Any = gym.make_vec(env_id, num_envs=num_envs, device=str(device), output="torch", compile=compile)
     env.reset(seed=0)
@@ -75,9 +73,16 @@ def training_rate(
     """Steps per second of whole PPO training, the warm-up and compilation excluded."""
     batch_size = max(num_envs * n_steps // 16, 64)
     model = PPO(
-        env_id, num_envs=num_envs, device=str(device), n_steps=n_steps, batch_size=batch_size, n_epochs=4,
-        backend="torch", compile=compile, learning_rate=1e-3,
-    )  # fmt: skip
+        env_id,
+        num_envs=num_envs,
+        device=str(device),
+        n_steps=n_steps,
+        batch_size=batch_size,
+        n_epochs=4,
+        backend="torch",
+        compile=compile,
+        learning_rate=1e-3,
+    )
     budget = rollouts * num_envs * n_steps
     model.learn(2 * num_envs * n_steps, log_interval=None)
 
@@ -131,9 +136,7 @@ def main(
             row = {}
             for compiled in (False, True) if compile else (False,):
                 if what == "kernel":
-                    rate = kernel_rate(
-                        env_id, num_envs, place, steps=kernel_steps, repeats=repeats, compile=compiled
-                    )
+                    rate = kernel_rate(env_id, num_envs, place, steps=kernel_steps, repeats=repeats, compile=compiled)
                 else:
                     rate = training_rate(
                         env_id,
@@ -147,9 +150,7 @@ def main(
                 row["compiled" if compiled else "eager"] = rate
                 console.print(f"{env_id} {what} {'compiled' if compiled else 'eager'}: {rate:,.0f} steps/s")
             rates[f"{env_id} {what}"] = row
-            table.add_row(
-                env_id, what, *(f"{row[key]:,.0f}" if key in row else "-" for key in ("eager", "compiled"))
-            )
+            table.add_row(env_id, what, *(f"{row[key]:,.0f}" if key in row else "-" for key in ("eager", "compiled")))
     console.print(table)
     result = {
         "benchmark": "gpu",

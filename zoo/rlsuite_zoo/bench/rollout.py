@@ -84,9 +84,7 @@ def main(
     return _report(rates, kernel, num_envs, num_threads, console, out)
 
 
-def _measure(
-    task: str, num_envs: int, num_threads: int, steps: int, repeats: int, sync: bool
-) -> dict[str, float]:
+def _measure(task: str, num_envs: int, num_threads: int, steps: int, repeats: int, sync: bool) -> dict[str, float]:
     """Median steps per second of each competitor on one task."""
     recording = _Recording(task, num_envs, num_threads, steps)
     runs: dict[str, Stepper] = {"raw": recording.raw, "bare": recording.bare, "pool": recording.pool}
@@ -96,9 +94,7 @@ def _measure(
         rival = envpool.make(task, env_type="gymnasium", num_envs=num_envs, num_threads=num_threads, seed=0)
         runs["envpool"] = _free_running(rival, recording.actions)
     if sync:
-        runs["sync"] = _free_running(
-            gym.make_vec(task, num_envs, vectorization_mode="sync"), recording.actions
-        )
+        runs["sync"] = _free_running(gym.make_vec(task, num_envs, vectorization_mode="sync"), recording.actions)
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         spent, made = dict.fromkeys(runs, 0.0), dict.fromkeys(runs, 0)
@@ -222,9 +218,7 @@ def _report(
     out: Path | None,
 ) -> dict[str, Any]:
     """Print and write the table of medians and ratios."""
-    names = [
-        name for name in ("raw", "bare", "pool", "envpool", "sync") if all(name in r for r in rates.values())
-    ]
+    names = [name for name in ("raw", "bare", "pool", "envpool", "sync") if all(name in r for r in rates.values())]
     table = Table(title=f"Environment steps per second, {num_envs} environments, {num_threads} threads")
     for head in ("task", *names, "bare / limit", "pool / limit", *["pool / envpool"] * ("envpool" in names)):
         table.add_column(head, justify="left" if head == "task" else "right")

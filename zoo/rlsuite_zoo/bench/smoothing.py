@@ -79,9 +79,7 @@ def _batch(agent: PPO, sigma: float, episodes: int, repeats: int) -> tuple[float
 
 def _copy(agent: PPO) -> SB3PPO:
     """Stable-Baselines3's PPO with the actor of ours."""
-    model = SB3PPO(
-        "MlpPolicy", "CartPole-v1", device="cpu", policy_kwargs={"net_arch": list(agent.config.net_arch)}
-    )
+    model = SB3PPO("MlpPolicy", "CartPole-v1", device="cpu", policy_kwargs={"net_arch": list(agent.config.net_arch)})
     theirs = [*model.policy.mlp_extractor.policy_net, model.policy.action_net]
     ours = agent.parts.policy.actor
     for mine, other in zip(ours, theirs, strict=True):

@@ -151,9 +151,7 @@ def _in_process(setting: Setting, options: dict[str, Any]) -> dict[str, float]:
         check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(
-            f"measuring {options} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}"
-        )
+        raise RuntimeError(f"measuring {options} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")
     result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
 
@@ -190,9 +188,7 @@ def _report(
         "rates": rates,
         "medians": medians,
         "ratios": {
-            f"rlsuite / {library}": best["rlsuite"] / rate
-            for library, rate in best.items()
-            if library != "rlsuite"
+            f"rlsuite / {library}": best["rlsuite"] / rate for library, rate in best.items() if library != "rlsuite"
         },
         "machine": machine(),
     }
