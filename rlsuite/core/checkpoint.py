@@ -3,8 +3,10 @@
 Format 1: an uncompressed (stored) zip with exactly two members,
 
     tensors.safetensors   every tensor, by name
-    meta.json             {"format": "rlsuite-checkpoint", "version": 1, "sha256": of the tensors, "meta":
-    {...}}
+    meta.json             {"format": "rlsuite-checkpoint", "version": 1, "sha256": of the tensors,
+                           "meta": {...}, "digest": SHA-256 of the four entries before}
+
+so that the digest covers every value of both members. Files of rlsuite 0.1.0 and before have none, and are still read.
 
 Nothing on the load path unpickles, imports a name from the file, or allocates more than the file's own size.
 A save goes to a temporary file in the same folder, is flushed to the disk and then renamed over the old one,
@@ -113,6 +115,7 @@ def save_checkpoint(
         "sha256": hashlib.sha256(blob).hexdigest(),
         "meta": _plain(target, dict(meta), "meta"),
     }
+    document["digest"] = _digest(document)
     text = json.dumps(document, indent=1).encode()
     if len(text) > MAX_META_BYTES:
         raise CheckpointError(f"cannot save {target}: meta has {len(text)} bytes; store arrays as tensors.")
@@ -207,11 +210,19 @@ def _plain(target: Path, value: Any, where: str) -> Any:
     )
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def _digest(document: dict[str, Any]) -> str:
+    """SHA-256 (hexadecimal) of the document without its own digest; the order of keys does not count."""
+    content = {key: value for key, value in document.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load_checkpoint(path: str | os.PathLike[str], *, verify: bool = True) -> Checkpoint:
     """Read a checkpoint, checking all of it.
 
     Args:
         path: The file; ".zip" is added if there is no file of the bare name.
+        verify: Compare the content with the checksums written at save; False reads a file that was edited
+            on purpose.
 
     Returns:
         Its meta and tensors (on the CPU, writable).
@@ -230,8 +241,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         blob, text = _read_members(source)
         document = json.loads(text)
         _check_document(source, document)
-        if hashlib.sha256(blob).hexdigest() != document["sha256"]:
-            raise CheckpointError(_corrupt(source, "its tensors do not match their checksum"))
+        if verify:
+            _verify(source, document, blob)
         tensors = safetensors.torch.load(blob)
     except CheckpointError:
         raise
@@ -240,6 +251,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except _DAMAGE as error:
         raise CheckpointError(_corrupt(source, str(error) or type(error).__name__)) from error
     return Checkpoint(document["meta"], tensors, str(source))
+
+
+def _verify(source: Path, document: dict[str, Any], blob: bytes) -> None:
+    """Raise unless both members are what was saved; older files have no digest of their metadata."""
+    edited = "; load it with verify=False if it was edited on purpose"
+    if hashlib.sha256(blob).hexdigest() != document["sha256"]:
+        raise CheckpointError(_corrupt(source, f"its tensors do not match their checksum{edited}"))
+    if "digest" in document and document["digest"] != _digest(document):
+        raise CheckpointError(_corrupt(source, f"{_META} does not match its checksum{edited}"))
 
 
 def _corrupt(source: Path, why: str) -> str:

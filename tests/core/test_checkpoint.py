@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
 import pickle
+import random
 import subprocess
 import sys
 import zipfile
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,8 +262,6 @@ def test_wrong_json(saved, tmp_path, text):
 )
 def test_wrong_safetensors_with_a_right_checksum(saved, tmp_path, blob):
     """A hostile file can carry a matching checksum; the parser must still refuse it."""
-    import hashlib
-
     text = json.dumps(document(saved) | {"sha256": hashlib.sha256(blob).hexdigest()})
     bad = repack(saved, tmp_path / "bad.zip", meta__json=text, tensors__safetensors=blob)
     with pytest.raises(CheckpointError, match=r"bad\.zip is damaged"):
@@ -286,6 +287,45 @@ def test_missing_and_additional_members(saved, tmp_path):
     for members in ({"meta__json": None}, {"tensors__safetensors": None}, {"evil__pkl": b"x"}):
         with pytest.raises(CheckpointError, match="the zip holds"):
             load_checkpoint(repack(saved, tmp_path / "bad.zip", **members))
+
+
+def edited(value, rng):
+    """A JSON value changed at one random place."""
+    if isinstance(value, dict) and value:
+        key = rng.choice(list(value))
+        return {**value, key: edited(value[key], rng)}
+    if isinstance(value, list) and value:
+        index = rng.randrange(len(value))
+        return [*value[:index], edited(value[index], rng), *value[index + 1 :]]
+    return rng.choice([x for x in (None, -1, 0.5, "x", [], {}, 10**12, float("nan")) if x is not value])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_well_formed_edits_are_found(saved, tmp_path, seed):
+    """Of the metadata, and of the tensors with a checksum that fits them."""
+    rng = random.Random(seed)
+    whole = document(saved)
+    part = rng.choice(["meta", "tensors"])
+    if part == "meta":
+        bad = repack(saved, tmp_path / "bad.zip", meta__json=json.dumps(whole | {"meta": edited(whole["meta"], rng)}))
+    else:
+        changed = tensors()
+        name = rng.choice(sorted(name for name, x in changed.items() if x.numel()))
+        changed[name] = changed[name].to(torch.int8) if rng.random() < 0.5 else torch.zeros_like(changed[name]) + 3
+        blob = safetensors.torch.save(changed)
+        text = json.dumps(whole | {"sha256": hashlib.sha256(blob).hexdigest()})
+        bad = repack(saved, tmp_path / "bad.zip", meta__json=text, tensors__safetensors=blob)
+    with pytest.raises(CheckpointError, match=r"meta\.json does not match its checksum.*verify=False"):
+        load_checkpoint(bad)
+    loaded = load_checkpoint(bad, verify=False)
+    assert loaded.meta != META or not same(loaded.tensors, tensors())
+
+
+def test_files_without_a_digest_are_read(saved, tmp_path):
+    old = document(saved)
+    del old["digest"]
+    loaded = load_checkpoint(repack(saved, tmp_path / "old.zip", meta__json=json.dumps(old)))
+    assert loaded.meta == META and same(loaded.tensors, tensors())
 
 
 # Foreign files ------------------------------------------------------------------------------------------
