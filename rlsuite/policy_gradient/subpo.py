@@ -145,13 +145,14 @@ def mean_of_others(credit: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
     steps = torch.arange(len(done), device=done.device).unsqueeze(1)
     begins = torch.cat((torch.zeros_like(done[:1]), done[:-1])) * steps
     age = steps - begins.cummax(0).values
-    mean = torch.zeros_like(credit)
-    for step in range(len(done)):  # a scatter would be shorter, but a GPU adds in no fixed order
-        same = age == step
-        others = same.sum() - 1
-        total = torch.where(same, credit, 0.0).sum()
-        mean = torch.where(same & (others > 0), (total - credit) / others.clamp(min=1), mean)
-    return mean
+    # Sorted by age, samples of one age are one segment. (Adding by index would be shorter, but a GPU does that in no
+    # fixed order.)
+    sorted_age, order = age.flatten().sort(stable=True)
+    count = torch.searchsorted(sorted_age, torch.arange(len(done) + 1, device=done.device)).diff()
+    total = torch.segment_reduce(credit.flatten()[order].double(), "sum", lengths=count)
+    others = count[age] - 1
+    mean = (total[age] - credit) / others.clamp(min=1)
+    return torch.where(others > 0, mean, 0.0).to(credit.dtype)
 
 
 def targets(rollout: Rollout, *, credit: str, baseline: str, gae_lambda: float, normalize: bool) -> PolicyBatch:

@@ -203,6 +203,23 @@ def test_the_mean_is_of_the_other_episodes_at_the_same_step():
     np.testing.assert_allclose(mean_of_others(REWARD, DONE).T.numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("ends", [0.0, 0.02, 0.3, 1.0])
+def test_means_of_others_equal_the_definition(ends):
+    rng = torch.Generator().manual_seed(3)
+    credit = 1e4 + torch.randn(60, 7, generator=rng)
+    done = torch.rand(60, 7, generator=rng) < ends
+    age, ages = torch.zeros(7, dtype=torch.int64), []
+    for row in done:
+        ages.append(age)
+        age = (age + 1) * ~row
+    same = torch.stack(ages).flatten() == torch.stack(ages).flatten()[:, None]
+    same.fill_diagonal_(False)
+    expected = (same.double() @ credit.flatten().double()) / same.sum(1).clamp(min=1)
+    found = mean_of_others(credit, done)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.flatten().double(), expected, rtol=2e-7, atol=0)
+
+
 def test_nothing_is_bootstrapped_at_the_horizon_but_unfinished_episodes_are():
     zeros = torch.zeros(2, 2)
     truncated = torch.tensor([[False, False], [True, False]])

@@ -80,21 +80,22 @@ class TanhPendulum(Kernel[TanhPendulumState, TanhPendulumState, None]):
     | 2 | angular velocity | -inf | inf | rad/s |
 
     ## Rewards
-    (cos(angle) + 1) / 2 of the angle before the step: 1 upright, 0 hanging.
+    (cos(angle) + 1) / 2 of the angle after the step: 1 upright, 0 hanging.
 
     ## Starting State
     Angle uniform in [-pi, pi], velocity uniform in [-1, 1].
 
     ## Episode End
-    Termination: never. Truncation: 200 steps (`horizon`). In the experiments the first episodes start at random
-    time indices, so that parallel environments do not end together; with a vector environment that is
-    `env.set_state(env.state, elapsed=torch.randint(200, (num_envs,)))` after the first reset.
+    Termination: never. Truncation: 200 steps (`horizon`). In the experiments a learner's first episodes start at
+    random time indices, so that parallel environments do not end together (`VictimConfig.stagger`); with a vector
+    environment that is `env.set_state(env.state, elapsed=torch.randint(200, (num_envs,)))` after the first reset.
 
     ## Arguments
     The fields of `TanhPendulumParams`.
 
-    Source: Adversarial Cheap Talk (arXiv 2211.11030), the pendulum of its released experiments. Whether the
-    reward is that of the angle before or after the step is not stated; before, as in Gymnasium.
+    Source: Adversarial Cheap Talk (arXiv 2211.11030), `pendulum.py` of its release. Two differences: the release has
+    no box of actions (tanh alone bounds the torque), and pays an episode's last step by the state in which the next
+    one starts; here it is the state in which it ends.
     """
 
     params_class = TanhPendulumParams
@@ -123,7 +124,7 @@ class TanhPendulum(Kernel[TanhPendulumState, TanhPendulumState, None]):
         torque = action[:, 0].clamp(-ACTION_LIMIT, ACTION_LIMIT).to(self.dtype).tanh()
         acceleration = p.pull * p.g * torch.sin(state.theta) + p.max_acceleration * torque
         after = TanhPendulumState(state.theta + p.dt * state.theta_dot, state.theta_dot + p.dt * acceleration)
-        return after, (torch.cos(state.theta) + 1) / 2
+        return after, (torch.cos(after.theta) + 1) / 2
 
     def transition(self, post_state: TanhPendulumState, noise: None) -> tuple[TanhPendulumState, None, Tensor]:
         """The state itself; the episode never terminates."""

@@ -51,7 +51,7 @@ class TwoLinkReacherState:
     """Arm and goal; all fields [B, 2] float."""
 
     angles: Tensor
-    """Of the first link from the x axis, and of the second link from the first, rad, not wrapped."""
+    """Of both links from the x axis, rad, not wrapped."""
     velocities: Tensor
     """Of the angles, per unit of time (10 steps)."""
     goal: Tensor
@@ -59,16 +59,16 @@ class TwoLinkReacherState:
 
 
 def hand(angles: Tensor) -> Tensor:
-    """Where the hand of an arm with two links of length 1 is, [..., 2], given its angles [..., 2] in rad."""
-    first, second = angles[..., 0], angles[..., 0] + angles[..., 1]
-    return torch.stack((first.cos() + second.cos(), first.sin() + second.sin()), dim=-1)
+    """Where the hand of an arm with two links of length 1 is, [..., 2], given their angles from the x axis [..., 2]."""
+    return torch.stack((angles.cos().sum(-1), angles.sin().sum(-1)), dim=-1)
 
 
 class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
     """Bring the hand of an arm with two links to a goal.
 
     ## Description
-    Each joint has its own damped velocity; the links do not pull at each other. Explicit Euler steps:
+    Each link has its own damped velocity; the links do not pull at each other, and turning one leaves the other's
+    direction alone. Explicit Euler steps:
 
     angles' = angles + 0.1 velocities, velocities' = 0.9 velocities + 0.1 tanh(action).
 
@@ -89,21 +89,21 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
     | 8-9 | goal - hand | -4 | 4 |
 
     ## Rewards
-    -|hand - goal|^2 - |tanh(action)|^2, the hand where it is before the step: from -18 to 0.
+    -|hand - goal|^2 - |tanh(action)|^2, the hand where it is after the step: from -18 to 0.
 
     ## Starting State
     Goal uniform in the disc of radius 2; angles uniform in [-pi, pi], velocities 0. The arm may start at the
     goal; the episode then ends with its first step unless that leaves it.
 
     ## Episode End
-    Termination: the hand is nearer than 0.3 to the goal after a step. Truncation: 200 steps (`horizon`).
+    Termination: the hand is nearer than 0.3 to the goal after a step. Truncation: 200 steps (`horizon`). In the
+    experiments a learner's first episodes start at random time indices (`VictimConfig.stagger`).
 
     ## Arguments
     The fields of `TwoLinkReacherParams`.
 
-    Source: Adversarial Cheap Talk (arXiv 2211.11030), the reacher of its released experiments. Start angles and
-    velocities, the second angle being relative to the first, and the reward's moment are not stated; here as
-    said above (the reward's moment as in the paper's goal reward for this task).
+    Source: Adversarial Cheap Talk (arXiv 2211.11030), `reacher.py` of its release, which has no box of actions (tanh
+    alone bounds the torques).
     """
 
     params_class = TwoLinkReacherParams
@@ -134,12 +134,12 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         """The next state and the reward: nothing here is random."""
         p = self.params
         torque = action.clamp(-ACTION_LIMIT, ACTION_LIMIT).to(self.dtype).tanh()
-        distance = (hand(state.angles) - state.goal).square().sum(-1)
         after = TwoLinkReacherState(
             state.angles + p.rate * state.velocities,
             p.damping * state.velocities + p.rate * torque,
             state.goal,
         )
+        distance = (hand(after.angles) - after.goal).square().sum(-1)
         return after, -distance - torque.square().sum(-1)
 
     def transition(self, post_state: TwoLinkReacherState, noise: None) -> tuple[TwoLinkReacherState, None, Tensor]:

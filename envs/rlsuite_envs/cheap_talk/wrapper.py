@@ -94,8 +94,8 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
     The environment's; truncation after `horizon` steps if given, else after the environment's own limit.
 
     ## Arguments
-    The fields of `CheapTalkParams`. Presets: "CartPole" (200 steps), "Pendulum" and "Reacher", the three of the
-    paper's victims that are written as kernels (MinAtar's Breakout is not).
+    The fields of `CheapTalkParams`. Presets: "CartPole" (201 steps: the release counts from 0 to 200), "Pendulum"
+    and "Reacher", the three of the paper's victims that are written as kernels (MinAtar's Breakout is not).
 
     Source: Adversarial Cheap Talk (arXiv 2211.11030), with the release's defaults; see `messages`.
 
@@ -114,7 +114,7 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
     params_class = CheapTalkParams
     params: CheapTalkParams
     presets = {  # noqa: RUF012
-        "CartPole": CheapTalkParams(env="rlsuite/CartPole-v1", horizon=200),
+        "CartPole": CheapTalkParams(env="rlsuite/CartPole-v1", horizon=201),
         "Pendulum": CheapTalkParams(env="rlsuite_envs.cheap_talk.pendulum:TanhPendulum"),
         "Reacher": CheapTalkParams(env="rlsuite_envs.cheap_talk.reacher:TwoLinkReacher"),
     }

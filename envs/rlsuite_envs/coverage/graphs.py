@@ -100,7 +100,8 @@ def disc_footprints(rows: int, cols: int, walls: tuple[tuple[int, int], ...] = (
 def padded(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
     """Successors as an array [N, K] int64 and which of them are real [N, K] bool; K is the largest number.
 
-    Missing ones repeat the first (or name node 0), so that every index is valid.
+    Missing ones repeat the first, so that every index is valid and a write through all of them is that of the real
+    ones; a node without successors names node 0 throughout, and must be masked.
     """
     width = max(1, *(len(row) for row in graph)) if graph else 1
     index = np.array([[*row, *[row[0] if row else 0] * (width - len(row))] for row in graph], dtype=np.int64)

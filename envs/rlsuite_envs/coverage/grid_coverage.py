@@ -142,6 +142,9 @@ class GridCoverage(GraphWalk):
         super().__init__(params, device=device, dtype=dtype)
         cells, real = padded(self.params.footprints)
         self.cells = torch.tensor(cells, device=self.device)
+        # A node that senses nothing is padded with cell 0, which it must not mark; None where all sense something.
+        senses = torch.tensor(real.any(1), device=self.device)
+        self._senses = None if real.any(1).all() else senses.unsqueeze(1)
         weights = self._weights_of(cells) * real
         self.footprint_weights = torch.tensor(weights, dtype=self.dtype, device=self.device)
         self.footprint_sums = self.footprint_weights.sum(1)
@@ -181,7 +184,13 @@ class GridCoverage(GraphWalk):
     def include(self, seen: Any, node: Tensor, t: Tensor) -> tuple[Any, Tensor]:
         """The footprint's cells are seen."""
         cells = self.cells[node]
-        return seen.scatter(1, cells, True), self._new_weight(seen, cells, node)
+        return self._mark(seen, cells, node), self._new_weight(seen, cells, node)
+
+    def _mark(self, seen: Tensor, cells: Tensor, node: Tensor) -> Tensor:
+        """Cells seen [B, N] with the footprints' cells [B, K] of nodes [B] among them."""
+        if self._senses is None:
+            return seen.scatter(1, cells, True)
+        return seen.scatter(1, cells, seen.gather(1, cells) | self._senses[node])
 
     def node_value(self, seen: Any, node: Tensor) -> Tensor:
         """Weight of the footprint."""

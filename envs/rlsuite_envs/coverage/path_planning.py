@@ -130,7 +130,7 @@ class PathPlanning(GridCoverage):
     def include(self, seen: MapSet, node: Tensor, t: Tensor) -> tuple[MapSet, Tensor]:
         """The footprint's cells are seen."""
         cells = self.cells[node]
-        return MapSet(seen.seen.scatter(1, cells, True), seen.instance), self._map_weight(seen, cells, node)
+        return MapSet(self._mark(seen.seen, cells, node), seen.instance), self._map_weight(seen, cells, node)
 
     def node_value(self, seen: MapSet, node: Tensor) -> Tensor:
         """Weight of the footprint."""

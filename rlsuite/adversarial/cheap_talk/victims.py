@@ -44,6 +44,7 @@ VICTIMS = {
         n_epochs=10,
         ent_coef=0.0005,
         learning_rate=0.004,
+        stagger=True,
     ),
 }
 """The experiments' victims by preset of `CheapTalk`: 32,768, 524,288 and 1,048,576 environment steps each."""

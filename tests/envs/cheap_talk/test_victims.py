@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import torch
 from scipy import stats
 
+from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims
 from rlsuite_envs.cheap_talk.goals import goal_reward, sample_goal
 from rlsuite_envs.cheap_talk.pendulum import TanhPendulum, TanhPendulumParams, TanhPendulumState
 from rlsuite_envs.cheap_talk.reacher import TwoLinkReacher, TwoLinkReacherState, hand
-from rlsuite_envs.cheap_talk.wrapper import CheapTalkState
+from rlsuite_envs.cheap_talk.wrapper import CheapTalk, CheapTalkState
 from rlsuite_envs.classic.cartpole import CartPoleState
 
 torch.set_num_threads(1)
@@ -33,9 +35,28 @@ def test_a_pendulum_step_by_hand() -> None:
     expected = [math.pi / 6 + 0.1, math.pi - 0.05, 0.0]
     np.testing.assert_allclose(after.theta.numpy(), expected, rtol=0, atol=1e-14)
     np.testing.assert_allclose(after.theta_dot, [2.4425, -1.0, 0.15 * math.tanh(4)], rtol=0, atol=1e-14)
-    np.testing.assert_allclose(reward, [(math.sqrt(3) / 2 + 1) / 2, 0.0, 1.0], rtol=0, atol=1e-14)
+    # of the angle after the step
+    np.testing.assert_allclose(reward, [(math.cos(expected[0]) + 1) / 2, (1 - math.cos(0.05)) / 2, 1.0], atol=1e-14)
     assert not terminated.any()
     np.testing.assert_allclose(kernel.observe(after)[1], [-math.cos(0.05), math.sin(0.05), -1], atol=1e-6)
+
+
+def test_steps_of_the_release() -> None:
+    rod = TanhPendulumState(f64(0.3), f64(-0.5))
+    _, reward, _ = TanhPendulum(dtype=torch.float64).advance(rod, f64([0.7]))
+    assert reward.item() == pytest.approx(0.98121260, abs=5e-9)
+    arm = TwoLinkReacherState(f64([0.2, -1.1]), f64([0.5, 0.1]), f64([1.0, 0.4]))
+    after, reward, terminated = TwoLinkReacher(dtype=torch.float64).advance(arm, f64([0.3, -2.0]))
+    np.testing.assert_allclose(hand(after.angles)[0], [1.43139779, -0.63922296], rtol=0, atol=5e-9)
+    assert reward.item() == pytest.approx(-2.28030062, abs=5e-9)
+    assert not terminated.item()
+
+
+def test_first_episodes_of_pendulum_and_reacher_start_at_random_times() -> None:
+    for preset, staggers in (("CartPole", False), ("Pendulum", True), ("Reacher", True)):
+        config = dataclasses.replace(VICTIMS[preset], num_envs=64)
+        elapsed = Victims(CheapTalk(CheapTalk.presets[preset]), config, [0])._elapsed
+        assert (elapsed.min() < 20) and (elapsed.max() > 180) if staggers else not elapsed.any()
 
 
 def test_the_pendulum_has_no_speed_limit_and_its_constants_act() -> None:
@@ -53,8 +74,9 @@ def test_a_reacher_step_by_hand() -> None:
     after, reward, terminated = kernel.advance(state, f64([ATANH_HALF, -ATANH_HALF], [0.0, 0.0]))
     np.testing.assert_allclose(after.angles.numpy(), [[0.1, math.pi / 2 - 0.2], [0.0, 0.0]], rtol=0, atol=1e-14)
     np.testing.assert_allclose(after.velocities.numpy(), [[0.95, -1.85], [0.0, 0.0]], rtol=0, atol=1e-14)
-    # hands at (1, 1) and (2, 0): squared distances 2 and 0.04; torques cost 0.25 each
-    np.testing.assert_allclose(reward, [-2.5, -0.04], rtol=0, atol=1e-14)
+    # hands at (cos 0.1 + sin 0.2, sin 0.1 + cos 0.2) and (2, 0) after the step; torques cost 0.25 each
+    far = (math.cos(0.1) + math.sin(0.2)) ** 2 + (math.sin(0.1) + math.cos(0.2)) ** 2
+    np.testing.assert_allclose(reward, [-far - 0.5, -0.04], rtol=0, atol=1e-14)
     assert terminated.tolist() == [False, True]
     seen = kernel.observe(state)[0].tolist()
     assert seen == pytest.approx([1, 0, 0, 1, 1, -2, 0, 0, -1, -1], abs=1e-6)
@@ -62,8 +84,8 @@ def test_a_reacher_step_by_hand() -> None:
 
 
 def test_the_hand_reaches_as_far_as_its_links() -> None:
-    angles = f64([0.0, 0.0], [math.pi / 2, 0.0], [0.3, math.pi], [0.0, math.pi / 2])
-    np.testing.assert_allclose(hand(angles), [[2, 0], [0, 2], [0, 0], [1, 1]], rtol=0, atol=1e-14)
+    angles = f64([0.0, 0.0], [math.pi / 2, 0.0], [0.0, math.pi], [0.0, math.pi / 2])
+    np.testing.assert_allclose(hand(angles), [[2, 0], [1, 1], [0, 0], [1, 1]], rtol=0, atol=1e-14)
 
 
 def test_start_states_have_the_stated_distributions() -> None:

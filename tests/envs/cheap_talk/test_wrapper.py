@@ -116,7 +116,7 @@ def test_none_is_the_environment_itself() -> None:
         talk.reset(seed=2)
 
 
-@pytest.mark.parametrize(("preset", "limit"), [("CartPole", 200), ("Pendulum", 200), ("Reacher", 200)])
+@pytest.mark.parametrize(("preset", "limit"), [("CartPole", 201), ("Pendulum", 200), ("Reacher", 200)])
 def test_limits_of_the_presets(preset: str, limit: int) -> None:
     assert vector(f"rlsuite/CheapTalk-{preset}-v0").max_episode_steps == limit
     short = gym.make(f"rlsuite/CheapTalk-{preset}-v0", horizon=3)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import Any
 
+import gymnasium as gym
 import pytest
 import torch
 
@@ -21,6 +23,7 @@ from rlsuite_envs.coverage.grid import GraphWalk, WalkState
 from rlsuite_envs.coverage.grid_coverage import CoverageParams, GridCoverage
 from rlsuite_envs.coverage.item_collection import ItemCollection
 from rlsuite_envs.coverage.path_planning import PathPlanning
+from rlsuite_envs.coverage.set_functions import coverage_function, item_function
 from rlsuite_envs.coverage.two_rooms import TwoRooms
 from rlsuite_envs.kernel import make_kernel, tree_items, tree_map
 
@@ -152,6 +155,36 @@ def test_any_directed_graphs_of_motion_and_sensing() -> None:
     assert rewards == [0, 6, 8, 0, 32, 0]
     assert state.node.item() == 5
     assert state.value.item() == 1 + 46
+
+
+def test_nodes_that_sense_nothing_mark_nothing() -> None:
+    graphs: dict[str, Any] = {"motion": ((1, 2), (2, 0), (0, 1)), "sensing": ((), (0,), (2,))}
+    env: Any = gym.make("rlsuite/GridCoverage-v0", rows=1, cols=3, start=0, horizon=3, **graphs)
+    obs, info = env.reset(seed=0)
+    assert (obs[3:].tolist(), info["set_value"]) == ([0, 0, 0], 0)
+    obs, reward, _, _, info = env.step(0)
+    assert (obs[3:].tolist(), reward, info["set_value"]) == ([1, 0, 0], 1, 1)
+
+
+@pytest.mark.parametrize("kind", [GridCoverage, PathPlanning, ItemCollection])
+@pytest.mark.parametrize("seed", range(4))
+def test_any_sensing_graph_pays_what_the_set_function_says(kind: Any, seed: int) -> None:
+    draw = random.Random(seed)
+    sensing = tuple(tuple(draw.sample(range(12), draw.choice((0, 0, 1, 3)))) for _ in range(12))
+    own = {"items": tuple(draw.randrange(-1, 2) for _ in range(10)) + (0, 1), "needed": (1, 1)}
+    constants = {"rows": 3, "cols": 4, "start": 5, "horizon": 20, "sensing": sensing}
+    kernel = make_kernel(kind, dtype="float64", **constants, **(own if kind is ItemCollection else {}))
+    state, nodes = kernel.initial_state(1, rng(seed)), [5]
+    if kind is ItemCollection:
+        function = item_function(own["items"], own["needed"], sensing)
+    else:
+        weights = kernel.maps[state.seen.instance[0]] if kind is PathPlanning else kernel.params.cell_weights
+        function = coverage_function(sensing, weights.tolist())
+    for _ in range(20):
+        state, reward, _ = kernel.advance(state, torch.tensor([draw.randrange(5)]))
+        nodes.append(int(state.node))
+        assert state.value.item() == pytest.approx(function(nodes), abs=1e-12)
+        assert reward.item() == pytest.approx(function(nodes) - function(nodes[:-1]), abs=1e-12)
 
 
 def test_observations_by_mode() -> None:
