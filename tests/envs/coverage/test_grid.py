@@ -171,7 +171,7 @@ def test_nodes_that_sense_nothing_mark_nothing() -> None:
 def test_any_sensing_graph_pays_what_the_set_function_says(kind: Any, seed: int) -> None:
     draw = random.Random(seed)
     sensing = tuple(tuple(draw.sample(range(12), draw.choice((0, 0, 1, 3)))) for _ in range(12))
-    own = {"items": tuple(draw.randrange(-1, 2) for _ in range(10)) + (0, 1), "needed": (1, 1)}
+    own = {"items": (*(draw.randrange(-1, 2) for _ in range(10)), 0, 1), "needed": (1, 1)}
     constants = {"rows": 3, "cols": 4, "start": 5, "horizon": 20, "sensing": sensing}
     kernel = make_kernel(kind, dtype="float64", **constants, **(own if kind is ItemCollection else {}))
     state, nodes = kernel.initial_state(1, rng(seed)), [5]
