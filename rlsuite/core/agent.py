@@ -27,7 +27,8 @@ from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.rng import ACTIONS, own_seed
 from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size
-from rlsuite.core.vec_env import as_vec_env
+from rlsuite.core.surface import SB3Names
+from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env
 from rlsuite.core.vector import Stepper, make_env
 
 EnvLike = str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
@@ -49,7 +50,7 @@ def pick_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
-class Agent:
+class Agent(SB3Names):
     """Base of the algorithms; the surface is Stable-Baselines3's.
 
     Args:
@@ -72,6 +73,7 @@ class Agent:
     policy: nn.Module
     obs_norm: RunningNorm | None = None
     return_norm: ReturnNorm | None = None
+    _vec_env: VectorEnvAdapter | None = None
 
     def __init__(
         self,
@@ -196,7 +198,9 @@ class Agent:
         """The environment as a Stable-Baselines3 `VecEnv`, or None."""
         if self.stepper is None:
             return None
-        return as_vec_env(self.stepper.venv)
+        if self._vec_env is None or self._vec_env.vector_env is not self.stepper.venv:
+            self._vec_env = as_vec_env(self.stepper.venv)
+        return self._vec_env
 
     def get_vec_normalize_env(self) -> None:
         """None: normalisers belong to the model, and `predict` applies them."""

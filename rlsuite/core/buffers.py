@@ -5,15 +5,17 @@ Shapes: B environments, C = capacity // B rows, M samples, O observation shape, 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rlsuite.core.checkpoint import load_checkpoint, save_checkpoint
 from rlsuite.core.returns import n_step_return
 
-__all__ = ["ReplayBatch", "ReplayBuffer"]
+__all__ = ["ReplayBatch", "ReplayBuffer", "load_buffer", "save_buffer"]
 
 
 @dataclass(frozen=True)
@@ -199,3 +201,17 @@ class ReplayBuffer:
         for name, storage in self._storage.items():
             storage[:filled].copy_(state[name])
         self.head, self.filled = head, filled
+
+
+def save_buffer(path: str | os.PathLike[str], buffer: ReplayBuffer) -> None:
+    """Write a replay buffer alone, in the format of checkpoints; ".zip" is added to names without it."""
+    save_checkpoint(path, meta={"part": "replay buffer"}, tensors=buffer.state_dict())
+
+
+def load_buffer(path: str | os.PathLike[str], buffer: ReplayBuffer) -> None:
+    """Fill `buffer` with what `save_buffer` wrote.
+
+    Raises:
+        CheckpointError: no such file; ValueError: it does not fit, the message says how.
+    """
+    buffer.load_state_dict(load_checkpoint(path).tensors)

@@ -6,6 +6,8 @@ import dataclasses
 import difflib
 from typing import Any, TypeVar
 
+import numpy as np
+
 from rlsuite.core.schedules import parse_schedule
 
 ConfigT = TypeVar("ConfigT")
@@ -43,6 +45,24 @@ def config_from_json(config_class: type[ConfigT], data: dict[str, Any]) -> Confi
     """
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
     return make_config(config_class, None, values)
+
+
+def whole_number(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
+    """`value` as an int: integers of any kind, and floats without a fraction such as 1e6.
+
+    Raises:
+        ValueError: something else (True and False are no numbers), or below `least` or above `most`.
+    """
+    integral = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    integral |= isinstance(value, float | np.floating) and float(value).is_integer()
+    number = int(value) if integral else None
+    if number is None or (least is not None and number < least) or (most is not None and number > most):
+        bounds = [f"at least {least}"] if least is not None else []
+        bounds += [f"at most {most}"] if most is not None else []
+        raise ValueError(
+            f"{name} is {value!r}; it must be a whole number{' of ' if bounds else ''}{' and '.join(bounds)}"
+        )
+    return number
 
 
 def check_range(config: Any, **ranges: tuple[float, float]) -> None:

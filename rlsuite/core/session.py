@@ -6,25 +6,20 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from stable_baselines3.common.callbacks import (
-    BaseCallback,
-    CallbackList,
-    ConvertCallback,
-    ProgressBarCallback,
-)
 from stable_baselines3.common.utils import configure_logger
 from threadpoolctl import threadpool_limits
 
 from rlsuite.core.collect import EpisodeStats
+from rlsuite.core.config import whole_number
+from rlsuite.core.hooks import Hooks, SB3Callback, Shown, make_hooks
 from rlsuite.core.types import Step
 
 if TYPE_CHECKING:
     from rlsuite.core.agent import Agent
 
-SB3Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool] | None
 OnUpdate = Callable[["Agent"], None]
 
 
@@ -38,15 +33,17 @@ class Session:
         self,
         agent: Agent,
         total_timesteps: int,
-        callback: BaseCallback | None,
+        callback: Hooks | None,
         log_interval: int | None,
         on_update: OnUpdate | None,
     ) -> None:
         self.agent, self.callback, self.on_update = agent, callback, on_update
         self.total, self.log_interval = total_timesteps, log_interval
-        self.start_time, self.start_steps = time.perf_counter(), agent.num_timesteps
+        agent.start_time, agent._num_timesteps_at_start = time.time_ns(), agent.num_timesteps
+        agent._total_timesteps = total_timesteps
         self.iteration = 0
         self.stopped = False
+        self.shown: Shown | None = None if callback is None else Shown(agent)
         self.on_step: Callable[[Step], bool] | None = None if callback is None else self._step
 
     @property
@@ -60,12 +57,9 @@ class Session:
         return max(0.0, 1.0 - self.agent.num_timesteps / self.total)
 
     def _step(self, step: Step) -> bool:
-        assert self.callback is not None  # on_step is None otherwise
+        assert self.callback is not None and self.shown is not None  # on_step is None otherwise
         self.agent.num_timesteps += self.agent.num_envs
-        done = (step.terminated | step.truncated).cpu().numpy()
-        self.callback.update_locals(
-            {"rewards": step.reward.cpu().numpy(), "dones": done, "infos": [step.info], "self": self.agent}
-        )
+        self.callback.update_locals(self.shown.locals(step))
         self.stopped = not self.callback.on_step()
         return not self.stopped
 
@@ -92,17 +86,26 @@ class Session:
         for name, value in metrics.items():
             logger.record(name, value)
         if self.log_interval is not None and self.iteration % self.log_interval == 0:
-            if stats.recent_returns:
-                logger.record("rollout/ep_rew_mean", statistics.fmean(stats.recent_returns))
-                logger.record("rollout/ep_len_mean", statistics.fmean(stats.recent_lengths))
-            elapsed = max(time.perf_counter() - self.start_time, 1e-9)
-            logger.record("time/iterations", self.iteration, exclude="tensorboard")
-            logger.record("time/fps", int((agent.num_timesteps - self.start_steps) / elapsed))
-            logger.record("time/time_elapsed", elapsed, exclude="tensorboard")
-            logger.record("time/total_timesteps", agent.num_timesteps, exclude="tensorboard")
-            logger.dump(step=agent.num_timesteps)
+            dump_logs(agent, stats, self.iteration)
         if self.on_update is not None:
             self.on_update(agent)
+
+
+def dump_logs(agent: Agent, stats: EpisodeStats | None, iteration: int = 0) -> None:
+    """Write the log line of now: recent episodes, speed, steps, and what was recorded since the last one."""
+    logger = agent.logger
+    if stats is not None and stats.recent_returns:
+        logger.record("rollout/ep_rew_mean", statistics.fmean(stats.recent_returns))
+        logger.record("rollout/ep_len_mean", statistics.fmean(stats.recent_lengths))
+    if agent.ep_success_buffer:
+        logger.record("rollout/success_rate", statistics.fmean(agent.ep_success_buffer))
+    elapsed = max((time.time_ns() - agent.start_time) / 1e9, 1e-9)
+    if iteration > 0:
+        logger.record("time/iterations", iteration, exclude="tensorboard")
+    logger.record("time/fps", int((agent.num_timesteps - agent._num_timesteps_at_start) / elapsed))
+    logger.record("time/time_elapsed", elapsed, exclude="tensorboard")
+    logger.record("time/total_timesteps", agent.num_timesteps, exclude="tensorboard")
+    logger.dump(step=agent.num_timesteps)
 
 
 @contextlib.contextmanager
@@ -121,20 +124,22 @@ def session(
     With `reset_num_timesteps=False` the budget is `total_timesteps` further steps, as in Stable-Baselines3.
 
     Raises:
-        ValueError: `total_timesteps` below 1.
+        ValueError: `total_timesteps` or `log_interval` below 1 or no whole number; TypeError: no callback.
     """
-    if total_timesteps < 1:
-        raise ValueError(f"total_timesteps is {total_timesteps}; it must be at least 1")
+    total_timesteps = whole_number("total_timesteps", total_timesteps, least=1)
+    if log_interval is not None:
+        log_interval = whole_number("log_interval", log_interval, least=1)
+    hooks = make_hooks(callback, progress_bar)
     if reset_num_timesteps:
         agent.num_timesteps = 0
+        agent.ep_success_buffer.clear()
         agent.forget_episodes()
-    total = int(total_timesteps) + agent.num_timesteps
+    total = total_timesteps + agent.num_timesteps
     if not agent.custom_logger:
         agent.set_logger(
             configure_logger(agent.verbose, agent.tensorboard_log, tb_log_name, reset_num_timesteps),
             custom=False,
         )
-    hooks = _callbacks(callback, progress_bar)
     run = Session(agent, total, hooks, log_interval, on_update)
     threads = torch.get_num_threads()
     small = agent.small_network()
@@ -144,25 +149,11 @@ def session(
         with threadpool_limits(1 if small else None):
             if hooks is not None:
                 hooks.init_callback(agent)  # type: ignore[arg-type]  # duck-typed: Agent has BaseAlgorithm's surface
-                hooks.on_training_start({"total_timesteps": total}, {})
+                told = {"total_timesteps": total, "log_interval": log_interval, "tb_log_name": tb_log_name}
+                told |= {"reset_num_timesteps": reset_num_timesteps, "progress_bar": progress_bar}
+                hooks.on_training_start({**told, "self": agent, "env": hooks.training_env, "callback": hooks}, {})
             yield run
     finally:
         torch.set_num_threads(threads)
         if hooks is not None:
             hooks.on_training_end()
-
-
-def _callbacks(callback: SB3Callback, progress_bar: bool) -> BaseCallback | None:
-    """One callback out of SB3's several forms, or None."""
-    parts: list[BaseCallback] = []
-    if isinstance(callback, list):
-        parts += callback
-    elif isinstance(callback, BaseCallback):
-        parts.append(callback)
-    elif callback is not None:
-        parts.append(ConvertCallback(callback))
-    if progress_bar:
-        parts.append(ProgressBarCallback())
-    if not parts:
-        return None
-    return parts[0] if len(parts) == 1 else CallbackList(parts)

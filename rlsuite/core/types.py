@@ -29,6 +29,8 @@ class Step:
     obs [B, O] is the observation to act on next (after an automatic reset, the new episode's first);
     final_obs [B, O] holds, in the rows of environments that just ended, the true last observation and
     equals obs elsewhere; it is None when no environment ended. mask [B, A'] marks allowed actions.
+    action [B, ...] is what was to be done, env_action what the environment was given (clipped to the box), and
+    env_obs [B, ...] its observation as it gave it: references for callbacks, valid until the next step.
     """
 
     obs: torch.Tensor
@@ -38,6 +40,9 @@ class Step:
     final_obs: torch.Tensor | None
     mask: torch.Tensor | None
     info: dict[str, Any]
+    action: Any = None
+    env_action: Any = None
+    env_obs: Any = None
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class VectorEnvAdapter(DummyVecEnv):
         self._return[:], self._length[:] = 0.0, 0
         self._reset_seeds()
         self._reset_options()
-        return self._copy(obs)
+        return self.copy(obs)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Remember the actions [B, ...] for `step_wait`."""
@@ -82,13 +82,23 @@ class VectorEnvAdapter(DummyVecEnv):
         action = env_action(self.vector_env, np.asarray(self.actions))
         obs, reward, terminated, truncated, info = self.vector_env.step(action)
         reward, terminated, truncated = (to_numpy(x) for x in (reward, terminated, truncated))
-        done = terminated | truncated
+        infos = self.infos(reward, terminated, truncated, info)
+        return self.copy(obs), reward.astype(np.float32), terminated | truncated, infos
+
+    def episodes_began(self, returns: np.ndarray, lengths: np.ndarray) -> None:
+        """Go on counting from the running episodes' returns and lengths [B] so far."""
+        self._return[:], self._length[:] = returns, lengths
+
+    def infos(
+        self, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray, info: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """One info dict per environment after a step with these rewards and flags [B]; ended episodes are counted."""
         self._return += reward
         self._length += 1
         infos = self._split(info)
-        if done.any():
+        if (terminated | truncated).any():
             self._finish(infos, info, terminated, truncated)
-        return self._copy(obs), reward.astype(np.float32), done, infos
+        return infos
 
     def _finish(
         self, infos: list[dict[str, Any]], info: dict[str, Any], terminated: np.ndarray, truncated: np.ndarray
@@ -124,12 +134,13 @@ class VectorEnvAdapter(DummyVecEnv):
                 infos[i][key] = _row(value, i)
         return infos
 
-    def _copy(self, obs: Any) -> Any:
+    def copy(self, obs: Any) -> Any:
+        """An observation batch as arrays of its own."""
         # SB3's contract: the caller keeps what it is given, and vector environments reuse their buffers.
         if isinstance(obs, dict):
-            return {key: self._copy(value) for key, value in obs.items()}
+            return {key: self.copy(value) for key, value in obs.items()}
         if isinstance(obs, tuple):
-            return tuple(self._copy(value) for value in obs)
+            return tuple(self.copy(value) for value in obs)
         return np.array(to_numpy(obs))
 
     def close(self) -> None:

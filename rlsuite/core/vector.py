@@ -89,6 +89,9 @@ class Stepper:
             None if final is None else self._final(final, info["_final_obs"], rows),
             self._mask(info),
             info,
+            action,
+            env_action,
+            obs,
         )
 
     def _rows(self, obs: Any) -> torch.Tensor:

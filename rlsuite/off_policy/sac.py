@@ -16,6 +16,7 @@ Expected: the results page of the zoo, beside Stable-Baselines3's SAC. Base of t
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -24,7 +25,7 @@ from gymnasium.spaces import Box
 from torch import nn
 
 from rlsuite.core.agent import Agent
-from rlsuite.core.buffers import ReplayBatch, ReplayBuffer
+from rlsuite.core.buffers import ReplayBatch, ReplayBuffer, load_buffer, save_buffer
 from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_range, check_schedule
 from rlsuite.core.networks import FlatParameters
@@ -282,6 +283,23 @@ class SAC(Agent):
             f"the replay buffer holds transitions of {self.num_envs} environments, the new one has {num_envs}; "
             f"use num_envs={self.num_envs}"
         )
+
+    @property
+    def replay_buffer(self) -> ReplayBuffer:
+        """Stable-Baselines3's name of `buffer`."""
+        return self.buffer
+
+    def save_replay_buffer(self, path: str | os.PathLike[str]) -> None:
+        """Write the replay buffer alone (`save` holds it, too), as tensors in a zip file whatever the name's ending."""
+        save_buffer(path, self.buffer)
+
+    def load_replay_buffer(self, path: str | os.PathLike[str]) -> None:
+        """Go on with a replay buffer that `save_replay_buffer` wrote.
+
+        Raises:
+            CheckpointError: no such file; ValueError: of other spaces, size or number of environments.
+        """
+        load_buffer(path, self.buffer)
 
     def to_box(self, action: torch.Tensor) -> torch.Tensor:
         """Actions of (-1, 1)^A [B, A] scaled to the box [B, *shape]."""
