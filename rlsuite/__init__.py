@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import rlsuite_envs  # registers the environments
 
 if TYPE_CHECKING:
-    from rlsuite.adversarial.atla import ATLA, ATLAConfig
     from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
-    from rlsuite.adversarial.protected import PROTECTED, PROTECTEDConfig
-    from rlsuite.adversarial.qarl import QARL, QARLConfig
-    from rlsuite.adversarial.rarl import RARL, RARLConfig
+    from rlsuite.adversarial.games.qarl import QARL, QARLConfig
+    from rlsuite.adversarial.games.rarl import RARL, RARLConfig
+    from rlsuite.adversarial.observation.atla import ATLA, ATLAConfig
+    from rlsuite.adversarial.observation.protected import PROTECTED, PROTECTEDConfig
     from rlsuite.core.agent import Agent, EnvLike
-    from rlsuite.inventory.hdpo import HDPO, HDPOConfig
+    from rlsuite.inventory.pathwise.hdpo import HDPO, HDPOConfig
     from rlsuite.off_policy.sac import SAC, SACConfig
     from rlsuite.policy_gradient.bpo import BPO, BPOConfig
     from rlsuite.policy_gradient.pdppo import PDPPO, PDPPOConfig
@@ -58,14 +58,14 @@ __all__ = [
 ]
 
 ALGORITHMS: dict[str, tuple[str, str]] = {
-    "atla": ("rlsuite.adversarial.atla", "ATLA"),
+    "atla": ("rlsuite.adversarial.observation.atla", "ATLA"),
     "bpo": ("rlsuite.policy_gradient.bpo", "BPO"),
-    "hdpo": ("rlsuite.inventory.hdpo", "HDPO"),
+    "hdpo": ("rlsuite.inventory.pathwise.hdpo", "HDPO"),
     "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),
     "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),
-    "protected": ("rlsuite.adversarial.protected", "PROTECTED"),
-    "qarl": ("rlsuite.adversarial.qarl", "QARL"),
-    "rarl": ("rlsuite.adversarial.rarl", "RARL"),
+    "protected": ("rlsuite.adversarial.observation.protected", "PROTECTED"),
+    "qarl": ("rlsuite.adversarial.games.qarl", "QARL"),
+    "rarl": ("rlsuite.adversarial.games.rarl", "RARL"),
     "sac": ("rlsuite.off_policy.sac", "SAC"),
     "subpo": ("rlsuite.policy_gradient.subpo", "SubPO"),
 }

@@ -16,7 +16,7 @@ class FlatAdam:
     Args:
         flat: parameters and gradients, [M] each.
         eps: added to the root of the second moment; 1e-5 as in Stable-Baselines3's policies.
-        numpy: use the numpy arithmetic (CPU only). Equal to torch's to rounding (tests/core/test_optim.py).
+        numpy: use the numpy arithmetic (CPU only). Equal to torch's to rounding (tests/core/test_mlp_kernel.py).
 
     Source: Kingma and Ba 2015, algorithm 1.
     """

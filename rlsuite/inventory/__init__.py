@@ -9,11 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rlsuite.inventory.hdpo import HDPO, HDPOConfig
-    from rlsuite.inventory.planning import DeterministicProgramme, StochasticProgramme, oracle
-    from rlsuite.inventory.plant_plan import PlannedPlant
-    from rlsuite.inventory.plant_rules import GreedyPlant, IdlePlant, KeepPlant, RandomPlant, StaticPlant
-    from rlsuite.inventory.policies import (
+    from rlsuite.inventory.classical.policies import (
         BaseStock,
         CappedBaseStock,
         EchelonBaseStock,
@@ -22,8 +18,12 @@ if TYPE_CHECKING:
         Newsvendor,
         OrderPoint,
     )
-    from rlsuite.inventory.simulation import long_run_cost
-    from rlsuite.inventory.tuning import tune
+    from rlsuite.inventory.classical.tuning import tune
+    from rlsuite.inventory.pathwise.hdpo import HDPO, HDPOConfig
+    from rlsuite.inventory.pathwise.simulation import long_run_cost
+    from rlsuite.inventory.plants.plant_plan import PlannedPlant
+    from rlsuite.inventory.plants.plant_rules import GreedyPlant, IdlePlant, KeepPlant, RandomPlant, StaticPlant
+    from rlsuite.inventory.programmes.planning import DeterministicProgramme, StochasticProgramme, oracle
 
 __all__ = [
     "HDPO",

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from rlsuite.smoothing.planning import check_episodes
+from rlsuite.smoothing.sample_size import check_episodes
 from rlsuite.smoothing.survival import (
     SurvivalBound,
     check_alpha,

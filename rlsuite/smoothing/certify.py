@@ -20,7 +20,7 @@ from rlsuite.smoothing.certificates import (
     certify_success,
 )
 from rlsuite.smoothing.episodes import smoothed_returns
-from rlsuite.smoothing.planning import Method
+from rlsuite.smoothing.sample_size import Method
 from rlsuite.smoothing.survival import check_returns
 
 __all__ = ["CERTIFYING_SEED", "certify_policy", "certify_returns", "check_certificate"]

@@ -1,7 +1,7 @@
 """Differentiable insides of trained models, for attacks: scores of discrete actions, means of continuous ones.
 
-Whatever `rlsuite.adversarial.victim.as_victim` knows: rlsuite's actor-critics, SAC and QARL; Stable-Baselines3's PPO,
-A2C, SAC, TD3, DDPG and DQN, behind their `VecNormalize` (`rlsuite.sb3.as_policy`).
+Whatever `rlsuite.adversarial.attacks.victim.as_victim` knows: rlsuite's actor-critics, SAC and QARL;
+Stable-Baselines3's PPO, A2C, SAC, TD3, DDPG and DQN, behind their `VecNormalize` (`rlsuite.sb3.as_policy`).
 
 Observations are raw: normalisers are part of the function, so that gradients are in observation units. Actions are
 before clipping to the box. Shapes: M observations, A actions.
@@ -15,7 +15,7 @@ from typing import Any
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite.adversarial.victim import as_victim
+from rlsuite.adversarial.attacks.victim import as_victim
 
 __all__ = ["actions_of", "scores_of"]
 

@@ -11,12 +11,12 @@ from rlsuite import algorithm
 from rlsuite.core.evaluate import evaluate
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.registration import KERNELS
-from rlsuite_zoo.random_policy import RandomPolicy
+from rlsuite_zoo.runs.random_policy import RandomPolicy
 
 EPISODES = 64
 MOST_STEPS = 150_000
 FAMILIES = ("inventory", "cheap_talk", "coverage", "mazes")
-HARD = "mazes.billiard:Billiard"  # Curling's dynamics; PPO needs more than MOST_STEPS to hit a hole on purpose
+HARD = "mazes.arms.billiard:Billiard"  # Curling's dynamics; PPO needs more than MOST_STEPS to hit a hole on purpose
 OURS = [e for e in KERNELS if e.kernel.partition(".")[0] in FAMILIES and e.kernel != HARD]
 IDS = list({e.kernel: e.id for e in reversed(OURS)}.values())[::-1]  # one of every kernel
 DENSE: dict[str, dict[str, Any]] = {

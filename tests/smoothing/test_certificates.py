@@ -23,7 +23,7 @@ from rlsuite.smoothing.certificates import (
     certify_success,
     success_radius,
 )
-from rlsuite.smoothing.planning import check_episodes, episodes_needed, total_budget
+from rlsuite.smoothing.sample_size import check_episodes, episodes_needed, total_budget
 from rlsuite.smoothing.survival import (
     SurvivalBound,
     clopper_pearson_lower,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rlsuite_zoo.cli import main
-from rlsuite_zoo.run_folder import RunFolder, RunSpec
+from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 
 torch.set_num_threads(1)
 

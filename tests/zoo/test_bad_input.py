@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rlsuite_zoo.run_folder import RunFolder, RunSpec
+from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 
 TRAIN = ("train", "ppo", "CartPole-v1")
 

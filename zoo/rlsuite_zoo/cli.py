@@ -19,11 +19,11 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
-from rlsuite_zoo import run_folder
-from rlsuite_zoo.benchmark import benchmark
+from rlsuite_zoo.commands.benchmark import benchmark
+from rlsuite_zoo.commands.results import results
+from rlsuite_zoo.commands.robustness import attack, certify, robustness
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
-from rlsuite_zoo.results_command import results
-from rlsuite_zoo.robustness_commands import attack, certify, robustness
+from rlsuite_zoo.provenance import running
 
 SETTING = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -34,7 +34,7 @@ def list_(what: Positional[str] = "all") -> None:
     Args:
         what: all, algorithms, envs or recipes.
     """
-    from rlsuite_zoo.listing import show
+    from rlsuite_zoo.commands.listing import show
 
     show(what)
 
@@ -78,7 +78,7 @@ def train(
         eval_stochastic: evaluations sample the actions (some recipes say so themselves).
         resume: run folder (or a folder of several) to go on with; takes --steps and --jobs, nothing else.
     """
-    from rlsuite_zoo import commands
+    from rlsuite_zoo.commands import train as commands
 
     if resume:
         if algo or env or settings:
@@ -125,7 +125,7 @@ def evaluate(
         seed: of the episodes (default: derived from the run's).
         checkpoint: last or best.
     """
-    from rlsuite_zoo import commands
+    from rlsuite_zoo.commands import train as commands
 
     commands.evaluate(run, episodes=episodes, render=render, stochastic=stochastic, seed=seed, checkpoint=checkpoint)
 
@@ -147,7 +147,7 @@ def plot(
         smooth: width of the moving average, as a share of the curve; 0 for none.
         title: above the picture.
     """
-    from rlsuite_zoo.plot import plot_runs
+    from rlsuite_zoo.report.curves import plot_runs
 
     if not runs:
         raise UsageError("give at least one run folder: rlsuite plot runs/bpo/Hopper-v5/NAME")
@@ -175,7 +175,7 @@ def show(
         steps: stop after so many steps; 0 for the whole episode.
         stochastic: sample the trained policy's actions instead of taking the distribution's mode.
     """
-    from rlsuite_zoo import show as showing
+    from rlsuite_zoo.episodes import show as showing
 
     showing.show(env, settings, policy=policy, out=out, seed=seed, steps=steps, stochastic=stochastic)
 
@@ -270,11 +270,11 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     debug = "--debug" in words or os.environ.get("RLSUITE_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
-    run_folder.COMMAND[1:] = words
     if not debug:
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # other packages' own affairs
     try:
-        dispatch(words)
+        with running(words):
+            dispatch(words)
     except SystemExit as stop:  # --help, or the parser's own complaint
         return stop.code if isinstance(stop.code, int) else 1
     except (Interrupted, KeyboardInterrupt):

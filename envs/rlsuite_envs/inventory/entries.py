@@ -15,7 +15,7 @@ def _hdpo() -> Iterator[KernelEntry]:
 
     def entry(name: str, module: str, description: str, preset: str | None = None) -> KernelEntry:
         id = f"rlsuite/{name}-v0" if preset is None else f"rlsuite/{name}-{preset}-v0"
-        return KernelEntry(id, f"inventory.{module}:{name}", None, description, preset=preset)
+        return KernelEntry(id, f"inventory.stores.{module}:{name}", None, description, preset=preset)
 
     line = "Order for one store whose customers wait (HDPO)"
     yield entry("SingleStore", "stores", f"{line}.")
@@ -50,7 +50,7 @@ def _supply_networks() -> Iterator[KernelEntry]:
 
     def entry(line: str, scenario: str | None = None) -> KernelEntry:
         id = "rlsuite/SupplyNetwork-v0" if scenario is None else f"rlsuite/SupplyNetwork-{scenario}-v0"
-        return KernelEntry(id, "inventory.supply_network:SupplyNetwork", None, line, preset=scenario)
+        return KernelEntry(id, "inventory.networks.supply_network:SupplyNetwork", None, line, preset=scenario)
 
     yield entry("Order on every link of a supply network (gym-invmgmt; scenario=...).")
     demands = {
@@ -69,7 +69,7 @@ def _supply_networks() -> Iterator[KernelEntry]:
         yield entry(f"Supply network, {topology}: Walmart sales (M5), backlog.", f"{topology}-m5-backlog")
     for topology in ("assembly", "diamond", "tree", "w"):
         yield entry(f"Supply network, {topology}: steady demand, backlog.", topology)
-    kernel, line = "inventory.orgym:SerialInventory", "Order at every stage of a production chain (OR-Gym)"
+    kernel, line = "inventory.networks.orgym:SerialInventory", "Order at every stage of a production chain (OR-Gym)"
     yield KernelEntry("rlsuite/SerialInventory-v0", kernel, None, f"{line}.")
     for preset, words in (("backlog", "orders wait"), ("lost", "orders are lost")):
         id = f"rlsuite/SerialInventory-{preset}-v0"
@@ -79,12 +79,12 @@ def _supply_networks() -> Iterator[KernelEntry]:
 def _lot_sizing() -> Iterator[KernelEntry]:
     """PDPPO's plants."""
     line = "Tell machines what to make, before demand is known (PDPPO)"
-    yield KernelEntry("rlsuite/LotSizing-v0", "inventory.lot_sizing:LotSizing", None, f"{line}.")
+    yield KernelEntry("rlsuite/LotSizing-v0", "inventory.plants.lot_sizing:LotSizing", None, f"{line}.")
     for preset in ("15x5", "20x10", "25x10", "25x15"):
         items, machines = preset.split("x")
         yield KernelEntry(
             f"rlsuite/LotSizing-{preset}-v0",
-            "inventory.lot_sizing:LotSizing",
+            "inventory.plants.lot_sizing:LotSizing",
             None,
             f"{line}: {items} items, {machines} machines.",
             preset=preset,

@@ -18,6 +18,6 @@ def register_ant_maze() -> None:
         if id not in gym.registry:
             gym.register(
                 id=id,
-                entry_point="rlsuite_envs.mazes.ant_maze:AntObstacles",
-                vector_entry_point="rlsuite_envs.mazes.ant_maze:AntObstaclesPool",
+                entry_point="rlsuite_envs.mazes.ant.ant_maze:AntObstacles",
+                vector_entry_point="rlsuite_envs.mazes.ant.ant_maze:AntObstaclesPool",
             )

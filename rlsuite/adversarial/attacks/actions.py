@@ -24,7 +24,7 @@ from torch import Tensor
 from rlsuite.adversarial.attacks.blackbox import uniform_in_ball
 from rlsuite.adversarial.attacks.budget import NORMS
 from rlsuite.adversarial.attacks.gradient import Objective, ascend, clip
-from rlsuite.adversarial.victim import Heads, Victim
+from rlsuite.adversarial.attacks.victim import Heads, Victim
 from rlsuite.core.evaluate import Predictor
 
 __all__ = ["ActionAttack", "MixedAction"]

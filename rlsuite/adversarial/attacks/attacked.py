@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rlsuite.adversarial.attacks.budget import Budget, project, spend
 from rlsuite.adversarial.attacks.gradient import Attack
-from rlsuite.adversarial.victim import Victim, check_space
+from rlsuite.adversarial.attacks.victim import Victim, check_space
 from rlsuite.core.rng import ATTACK, own_seed
 from rlsuite.core.vec_env import env_action, to_numpy
 

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.attacks.gradient import GradientAttack
-from rlsuite.adversarial.victim import Heads, Victim, watch
+from rlsuite.adversarial.attacks.victim import Heads, Victim, watch
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, own_seed
 

@@ -1,6 +1,6 @@
 """How much an attack may change an observation: norms, per-step and per-episode budgets, and their bookkeeping.
 
-Perturbations delta [N, O] are in budget units (see `rlsuite.adversarial.victim`): the attacked observation is
+Perturbations delta [N, O] are in budget units (see `rlsuite.adversarial.attacks.victim`): the attacked observation is
 obs + unit * delta. An attack proposes; `project` disposes: nothing leaves the ball of the radius that `Budget` grants.
 
 An l2 budget of an episode is the policy-smoothing one, sqrt(sum_t ||delta_t||_2^2) <= eps; an l-infinity budget of an

@@ -30,7 +30,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rlsuite.adversarial.attacks.budget import project, steepest
-from rlsuite.adversarial.victim import Heads, Victim
+from rlsuite.adversarial.attacks.victim import Heads, Victim
 
 __all__ = ["Attack", "GradientAttack", "Objective", "ascend", "clip", "in_box", "policy_divergence"]
 

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from rlsuite.adversarial.attacks.attacked import Perturber
 from rlsuite.adversarial.attacks.budget import Budget, project, steepest
-from rlsuite.adversarial.victim import Heads, Victim
+from rlsuite.adversarial.attacks.victim import Heads, Victim
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.session import OnUpdate
 from rlsuite.core.two_player import make_one_player

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from rlsuite.adversarial.attacks.budget import project
 from rlsuite.adversarial.attacks.gradient import ascend, in_box, policy_divergence
-from rlsuite.adversarial.victim import Victim
+from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.config import check_range
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, own_seed

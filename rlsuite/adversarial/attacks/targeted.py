@@ -34,7 +34,7 @@ from torch.func import functional_call
 
 from rlsuite.adversarial.attacks.budget import Budget, project
 from rlsuite.adversarial.attacks.gradient import ascend, divergence, in_box
-from rlsuite.adversarial.victim import Victim
+from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.config import check_range
 from rlsuite.core.evaluate import own_draws
 from rlsuite.core.networks import mlp

@@ -24,8 +24,9 @@ from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims
 from rlsuite.policy_gradient.ppo import PPO
 from rlsuite_envs.cheap_talk.messages import random_weights
 from rlsuite_envs.cheap_talk.wrapper import CheapTalk
-from rlsuite_zoo.bench.report import machine, write_report
+from rlsuite_zoo.bench.report import write_report
 from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.provenance import machine
 
 BATCHED, ALONE, AGENT = "all victims at once", "one victim at a time, same code", "one rlsuite.PPO at a time"
 

@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rlsuite_envs.registration import KERNELS
-from rlsuite_zoo.bench.report import machine, write_report
+from rlsuite_zoo.bench.report import write_report
 from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.provenance import machine
 
 __all__ = ["main"]
 

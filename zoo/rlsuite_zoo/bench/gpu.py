@@ -21,7 +21,8 @@ from rich.table import Table
 
 import rlsuite_envs  # noqa: F401  # registers the kernels
 from rlsuite import PPO
-from rlsuite_zoo.bench.report import machine, write_report
+from rlsuite_zoo.bench.report import write_report
+from rlsuite_zoo.provenance import machine
 
 ENVS = ("rlsuite/CartPole-v1", "rlsuite/Pendulum-v1")
 

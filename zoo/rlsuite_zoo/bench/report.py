@@ -2,63 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
-import shlex
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-
-LIBRARIES = (
-    "rlsuite",
-    "torch",
-    "numpy",
-    "gymnasium",
-    "mujoco",
-    "stable-baselines3",
-    "sbx-rl",
-    "jax",
-    "envpool",
-    "gym-invmgmt",
-    "gymnasium-robotics",
-)
-
-
-def machine() -> dict[str, Any]:
-    """Processor, cores, versions and date, so that a number can be judged later."""
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    words = sys.argv[1:]
-    if "--out" in words:
-        at = words.index("--out")
-        words = words[:at] + words[at + 2 :]  # a folder of this machine is no part of the measurement
-    return {
-        "command": shlex.join(["rlsuite", *words]),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "versions": versions,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def markdown(table: Table) -> str:

@@ -36,7 +36,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rlsuite_envs.mujoco import MujocoPool
-from rlsuite_zoo.bench.report import machine, write_report
+from rlsuite_zoo.bench.report import write_report
+from rlsuite_zoo.provenance import machine
 
 __all__ = ["main"]
 

@@ -23,10 +23,11 @@ from rlsuite import PPO
 from rlsuite.smoothing.certificates import certify_ladder
 from rlsuite.smoothing.episodes import smoothed_returns
 from rlsuite.smoothing.noise import NoisyVectorObservation
-from rlsuite.smoothing.planning import check_episodes
+from rlsuite.smoothing.sample_size import check_episodes
 from rlsuite_envs.make import make_vector_env
-from rlsuite_zoo.bench.report import machine, write_report
+from rlsuite_zoo.bench.report import write_report
 from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.provenance import machine
 
 __all__ = ["main"]
 

@@ -22,7 +22,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rlsuite_zoo.bench.report import machine, write_report
+from rlsuite_zoo.bench.report import write_report
+from rlsuite_zoo.provenance import machine
 
 
 @dataclasses.dataclass(frozen=True)

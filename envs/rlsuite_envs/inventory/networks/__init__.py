@@ -1,0 +1,1 @@
+"""Supply networks of many nodes: gym-invmgmt's and OR-Gym's."""

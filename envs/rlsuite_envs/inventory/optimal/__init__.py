@@ -1,0 +1,1 @@
+"""Exact solvers of small inventory problems: optimal costs and policies that results are compared with."""

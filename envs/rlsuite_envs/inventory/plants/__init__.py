@@ -1,0 +1,1 @@
+"""Lot sizing on parallel machines with set-up times."""

@@ -1,0 +1,1 @@
+"""Stores, warehouses and serial systems with lead times."""

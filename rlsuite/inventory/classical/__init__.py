@@ -1,0 +1,1 @@
+"""Classical policies (base stock, (s, S), newsvendor, echelon levels), their forecasts, tuning and play."""

@@ -1,0 +1,1 @@
+"""Rules and rolling mixed-integer plans for lot-sizing plants."""

@@ -1,0 +1,1 @@
+"""Rolling linear and stochastic programmes over a supply network."""

@@ -1,0 +1,1 @@
+"""The commands of `rlsuite`, once the command line is read."""

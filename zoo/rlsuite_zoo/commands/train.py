@@ -1,0 +1,164 @@
+"""What the commands `train` and `evaluate` do, once the command line is read."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+import rlsuite_zoo.runs.train as training
+from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+from rlsuite_zoo.files import write_json
+from rlsuite_zoo.runs.display import out_console
+from rlsuite_zoo.runs.evaluation import evaluation_record, read_evaluation
+from rlsuite_zoo.runs.folder import RunFolder, find_runs
+from rlsuite_zoo.runs.launch import launch
+from rlsuite_zoo.runs.models import (
+    evaluate_policy,
+    load_policy,
+)
+from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
+from rlsuite_zoo.runs.spec import check_jobs, make_spec, safe_name
+
+
+def train(
+    algo: str,
+    env: str,
+    settings: Sequence[str],
+    *,
+    seeds: str,
+    jobs: int | None,
+    out: str,
+    name: str,
+    **options: Any,
+) -> None:
+    """Make the run folders and run them.
+
+    Raises:
+        UsageError: bad input. RunFailed, Interrupted: see `launch`.
+    """
+    numbers = parse_seeds(seeds)
+    check_jobs(jobs)
+    spec = make_spec(algo, env, settings, **options)
+    name = name or datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    if not re.fullmatch(r"[\w.+=-]+", name):
+        raise UsageError(f"--name is {name!r}; use letters, digits and . _ + = -")
+    parent = Path(out) / safe_name(algo) / safe_name(env) / name
+    folders = [RunFolder.create(parent / f"seed{seed}", replace(spec, seed=seed)) for seed in numbers]
+    run_and_report(folders, jobs, parent)
+
+
+def resume(path: str, *, steps: str = "", jobs: int | None = None) -> None:
+    """Go on with the runs in a folder that are not finished, or that `steps` makes longer.
+
+    Raises:
+        UsageError: no run there, or fewer steps than are done.
+    """
+    check_jobs(jobs)
+    folders = find_runs([path])
+    todo = []
+    for folder in folders:
+        spec = folder.spec()
+        if steps:
+            total = parse_count(steps, "--steps")
+            if total < int(folder.status().get("steps", 0)):
+                raise UsageError(f"{folder.path} has done more than {total} steps already; give a larger --steps")
+            if total != spec.steps:
+                folder.write_spec(replace(spec, steps=total))
+                todo.append(folder)
+                continue
+        if not folder.finished:
+            todo.append(folder)
+        if spec.algo.startswith("sb3:") and folder.last.exists() and not folder.finished:
+            print(f"note: {folder.path}: a Stable-Baselines3 baseline goes on approximately, not bit for bit")
+    if not todo:
+        print(f"all {len(folders)} runs in {path} are finished; --steps makes them longer")
+        return
+    run_and_report(todo, jobs, Path(path))
+
+
+def run_and_report(folders: list[RunFolder], jobs: int | None, parent: Path) -> None:
+    """Run the folders, then print what came out; a single run's failure names its last checkpoint."""
+    try:
+        launch(folders, jobs)
+    except Interrupted:
+        print(f"stopped; go on with: rlsuite train --resume {parent}", file=sys.stderr)
+        raise
+    except Exception:
+        if len(folders) == 1 and folders[0].last.exists():  # launch names the checkpoints of several
+            print(f"{folders[0].path} failed; {training.checkpoint_hint(folders[0])}", file=sys.stderr)
+        raise
+    finally:
+        if any(folder.status().get("steps") for folder in folders):
+            show_runs(folders)
+
+
+def show_runs(folders: list[RunFolder]) -> None:
+    """A table of runs: state, steps, speed and return; and where they are."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "state", "steps", "steps/s", "training return", "evaluated", "episodes"):
+        table.add_column(column, justify="left" if column in ("run", "state") else "right", no_wrap=True)
+    top = Path(os.path.commonpath([folder.path.parent for folder in folders]))
+    for folder in folders:
+        status, record = folder.status(), read_evaluation(folder)
+        mean = status.get("ep_rew_mean")
+        table.add_row(
+            str(folder.path.relative_to(top)),
+            str(status.get("state")),
+            f"{status.get('steps', 0):,}",
+            f"{status.get('steps_per_s', 0):,.0f}",
+            "" if mean is None else f"{mean:,.1f}",
+            f"{record['mean']:,.1f} [{record['low']:,.1f}, {record['high']:,.1f}]" if record else "",
+            str(record["episodes"]) if record else "",
+        )
+    out_console().print(table)
+    print(f"in {top}")
+
+
+def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: int | None, checkpoint: str) -> None:
+    """Evaluate each run in a folder, print the returns, write evaluation.json, and a video of the first.
+
+    Raises:
+        UsageError: no run, no checkpoint, no episodes.
+    """
+    if episodes < 1:
+        raise UsageError(f"--episodes is {episodes}; it must be at least 1")
+    if checkpoint not in ("last", "best"):
+        raise unknown("checkpoint", checkpoint, ["last", "best"])
+    if render:
+        from rlsuite_zoo.episodes.video import check_video
+
+        check_video(Path(render))
+    folders = find_runs([run])
+    for folder in folders:
+        spec = folder.spec()
+        file = folder.last if checkpoint == "last" else folder.best
+        policy = load_policy(folder, file)
+        mode = not (stochastic or spec.eval_stochastic)
+        options = {"deterministic": mode} | ({} if seed is None else {"seed": seed})
+        result = evaluate_policy(policy, spec, episodes, **options)
+        write_json(folder.evaluation, evaluation_record(result, file, deterministic=mode, seed=seed))
+        interval = result.interval
+        print(
+            f"{folder.path}: return {interval.estimate:,.2f}, "
+            f"95 % interval [{interval.low:,.2f}, {interval.high:,.2f}] over {len(result.returns)} episodes "
+            f"({spec.algo} on {spec.env}, {file.name})"
+        )
+    if render:
+        from rlsuite_zoo.episodes.video import write_video
+
+        print(
+            write_video(
+                load_policy(folders[0], folders[0].last),
+                folders[0].spec(),
+                Path(render),
+                not (stochastic or folders[0].spec().eval_stochastic),
+            )
+        )

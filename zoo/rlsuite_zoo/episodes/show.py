@@ -1,0 +1,219 @@
+"""`rlsuite show`: one episode of a random or trained policy as a picture or a film."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from PIL import Image
+
+import rlsuite
+from rlsuite.core.evaluate import mask_argument
+from rlsuite.sb3 import Predictor
+from rlsuite_envs.drawing import figure, figure_array
+from rlsuite_envs.kernel import Kernel, tree_map
+from rlsuite_envs.single import TensorEnv
+from rlsuite_zoo.episodes.at_rest import one_player
+from rlsuite_zoo.episodes.video import VideoError, check_video, drawable, even, follow
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.runs.folder import find_runs
+from rlsuite_zoo.runs.models import check_env, load_policy, quiet_mujoco
+from rlsuite_zoo.runs.random_policy import RandomPolicy
+from rlsuite_zoo.runs.recipe import parse_overrides
+from rlsuite_zoo.runs.spec import safe_name
+
+FILM_FRAMES = 600
+"""Longer episodes are shown at a stride: nobody watches a thousand steps of a still robot."""
+STRIP = (3, 4)
+"""Rows and columns of frames, for environments that do not draw whole episodes."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """One episode."""
+
+    states: list[Any]
+    """Of a kernel, T + 1 of them; empty for other environments."""
+    actions: list[Any]
+    """T."""
+    rewards: np.ndarray
+    """[T], or [T, K]."""
+    frames: list[np.ndarray]
+    """Pictures, where asked for; every `stride`-th step."""
+    stride: int
+    """Steps between frames."""
+    end: str
+    """ "terminated", "truncated", or "stopped" at the last step asked for."""
+
+
+def show(env: str, settings: Sequence[str], *, policy: str, out: str, seed: int, steps: int, stochastic: bool) -> None:
+    """Play one episode and draw it.
+
+    Raises:
+        UsageError: an unknown environment, policy, constant or file type. VideoError: it cannot be drawn.
+    """
+    path = Path(out or f"{safe_name(env)}.png")
+    if path.suffix == ".mp4":
+        check_video(path, "--out")
+    elif path.suffix != ".png":
+        raise UsageError(f"--out writes .png or .mp4 files, not {path.name!r}")
+    if steps < 0:
+        raise UsageError(f"--steps is {steps}; it must be at least 1, or 0 for the whole episode")
+    check_env(env)
+    config, env_kwargs = parse_overrides([word if "env." in word else f"env.{word}" for word in settings])
+    assert not config
+    quiet_mujoco(env)
+    film = path.suffix == ".mp4"
+    made, whole = _make(env, env_kwargs, film)
+    with drawable(env), closing(made):
+        game = made if policy == "random" else one_player(made)  # chance plays both sides of a game
+        player = _player(policy, game, seed)
+        played = _play(game, player, seed, steps, deterministic=not stochastic, frames=film or not whole)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if film:
+            _write_film(path, played, int(made.metadata.get("render_fps", 30)))
+        else:
+            picture = _episode(made.unwrapped, played) if whole else _strip(played, env)
+            Image.fromarray(picture).save(path)
+    total = np.array2string(played.rewards.sum(0), precision=2, suppress_small=True)
+    print(f"{path}: {env}, {len(played.rewards)} steps ({played.end}), return {total}")
+
+
+def episode_picture(env: str, policy: Predictor, seed: int) -> np.ndarray:
+    """One episode of a policy that samples its actions as a picture [height, width, 3] uint8.
+
+    Raises:
+        UsageError, VideoError: the environment draws nothing, or cannot here.
+    """
+    made, whole = _make(env, {}, film=False)
+    with drawable(env), closing(made):
+        played = _play(made, policy, seed, 0, deterministic=False, frames=not whole)
+        return _episode(made.unwrapped, played) if whole else _strip(played, env)
+
+
+def _make(env: str, env_kwargs: dict[str, Any], film: bool) -> tuple[gym.Env[Any, Any], bool]:
+    """The environment, and whether it draws whole episodes itself."""
+    try:
+        made: gym.Env[Any, Any] = gym.make(env, **env_kwargs)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{env} cannot be made: {error}") from error
+    inner = made.unwrapped
+    # Our other environments, MuJoCo's ants, draw the episode they are in.
+    whole = _draws_episodes(inner.kernel) if isinstance(inner, TensorEnv) else hasattr(inner, "render_episode")
+    if whole and not film:
+        return made, True
+    if isinstance(inner, TensorEnv) and not inner.kernel.can_render():
+        raise UsageError(f"{env} has no picture; `rlsuite list envs` shows others")
+    made.close()
+    return gym.make(env, render_mode="rgb_array", **env_kwargs), whole
+
+
+def _draws_episodes(kernel: Kernel[Any, Any, Any]) -> bool:
+    return type(kernel).render_episode is not Kernel.render_episode
+
+
+def _player(policy: str, env: gym.Env[Any, Any], seed: int) -> Predictor:
+    """The policy by name: random, a run folder, or a checkpoint."""
+    if policy == "random":
+        return RandomPolicy(env, seed)
+    path = Path(policy)
+    if path.is_dir():
+        folder = find_runs([policy])[0]
+        found: Predictor = load_policy(folder, folder.last)
+    elif path.exists():
+        found = rlsuite.load(path, device="cpu")
+    else:
+        raise UsageError(f"--policy {policy!r} is neither 'random' nor a run folder nor a checkpoint")
+    spaces = (
+        getattr(found, "observation_space", env.observation_space),
+        getattr(found, "action_space", env.action_space),
+    )
+    if spaces != (env.observation_space, env.action_space):
+        raise UsageError(
+            f"--policy {policy} acts on {spaces[0]} with {spaces[1]}; the environment has "
+            f"{env.observation_space} and {env.action_space}"
+        )
+    return found
+
+
+def _play(
+    env: gym.Env[Any, Any], policy: Predictor, seed: int, steps: int, *, deterministic: bool, frames: bool
+) -> Played:
+    """One episode, or its first `steps` steps."""
+    obs, info = env.reset(seed=seed)
+    follow(env)
+    inner = env.unwrapped
+    kernel = isinstance(inner, TensorEnv)
+    states: list[Any] = [inner.state] if isinstance(inner, TensorEnv) else []
+    pictures: list[np.ndarray] = [even(env.render())] if frames else []
+    limit = steps or _limit(env) or FILM_FRAMES
+    stride = max(1, limit // FILM_FRAMES)
+    actions: list[Any] = []
+    rewards: list[Any] = []
+    end = "stopped"
+    while len(rewards) < limit:
+        action, _ = policy.predict(obs, deterministic=deterministic, **mask_argument(policy, info))
+        obs, reward, terminated, truncated, info = env.step(action)
+        actions.append(action)
+        rewards.append(reward)
+        if kernel:
+            states.append(inner.state)  # type: ignore[attr-defined]
+        over = terminated or truncated
+        if frames and (over or len(rewards) % stride == 0):
+            pictures.append(even(env.render()))
+        if over:
+            end = "terminated" if terminated else "truncated"
+            break
+    return Played(states, actions, np.asarray(rewards), pictures, stride, end)
+
+
+def _limit(env: gym.Env[Any, Any]) -> int | None:
+    inner = env.unwrapped
+    if isinstance(inner, TensorEnv) and inner.kernel.max_episode_steps:
+        return inner.kernel.max_episode_steps
+    own = getattr(inner, "horizon", None)
+    if isinstance(own, int):
+        return own
+    return env.spec.max_episode_steps if env.spec else None
+
+
+def _episode(inner: Any, played: Played) -> np.ndarray:
+    """The environment's own picture of the episode."""
+    if not isinstance(inner, TensorEnv):
+        drawn: np.ndarray = inner.render_episode()
+        return drawn
+    states = tree_map(lambda *rows: torch.cat(rows), *played.states)
+    actions = torch.as_tensor(np.stack([np.asarray(action) for action in played.actions]))
+    return inner.kernel.render_episode(states, actions, torch.as_tensor(played.rewards))
+
+
+def _strip(played: Played, title: str) -> np.ndarray:
+    """Frames in their order, and the reward below them."""
+    rows, columns = STRIP
+    chosen = np.unique(np.linspace(0, len(played.frames) - 1, rows * columns).round().astype(int))
+    drawn, axes = figure(rows + 1, columns, width=10, height=9)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, index in zip(axes[:rows].flat, chosen, strict=False):
+        ax.imshow(played.frames[index])
+        ax.set_title(f"step {min(index * played.stride, len(played.rewards))}", fontsize=9)
+    grid = axes[rows, 0].get_gridspec()
+    curve = drawn.add_subplot(grid[rows, :])
+    curve.plot(np.arange(1, len(played.rewards) + 1), played.rewards)
+    curve.set(xlabel="step", ylabel="reward", title=title)
+    return figure_array(drawn)
+
+
+def _write_film(path: Path, played: Played, fps: int) -> None:
+    import imageio
+
+    try:
+        imageio.mimwrite(path, played.frames, fps=min(fps, 50), macro_block_size=1)  # type: ignore[arg-type]
+    except OSError as error:
+        raise VideoError(f"{path} could not be written: {error}") from error

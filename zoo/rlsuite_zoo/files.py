@@ -1,0 +1,33 @@
+"""Small files, written so that a reader or a crash never meets half of one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["read_csv", "write_json", "write_text"]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file so that a reader or a crash never meets half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically."""
+    write_text(path, json.dumps(data, indent=1) + "\n")
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The whole rows of a CSV file; a last line torn by a crash is left out."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        text = file.read()
+    complete = text[: text.rfind("\n") + 1]
+    return list(csv.DictReader(complete.splitlines()))

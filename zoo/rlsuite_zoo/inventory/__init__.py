@@ -1,0 +1,1 @@
+"""The inventory benchmark: classical and learned policies on the same demands, ranked."""

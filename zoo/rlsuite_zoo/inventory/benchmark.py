@@ -1,0 +1,187 @@
+"""`rlsuite benchmark inventory`: every policy in every scenario on the same demands, as a ranking.
+
+Cells (scenario, policy) are independent: each is played in a worker process and kept in a file of its own, so that a
+stopped benchmark goes on where it was and a further policy costs its own cells only. A cell whose settings changed is
+played again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.files import write_json
+from rlsuite_zoo.inventory.cells import (
+    ORACLE,
+    POLICIES,
+    SCENARIO_GROUPS,
+    Agent,
+    Cell,
+    find_agents,
+    play_cell,
+)
+from rlsuite_zoo.runs.cells import run_cells
+from rlsuite_zoo.runs.launch import cores
+from rlsuite_zoo.runs.spec import check_jobs, safe_name
+
+__all__ = ["make_benchmark"]
+
+EPISODES, QUICK_EPISODES = 30, 4
+TUNING, QUICK_TUNING = 200, 20
+PATHS, QUICK_PATHS = 10, 4
+QUICK_SCENARIOS = ("serial-stationary-backlog", "serial-shock-goodwill-lost", "divergent-m5-backlog")
+FORMAT = 2
+"""Of the cells' files; a change of what a policy does raises it, so that old cells are played again."""
+SLOW_FIRST = ("samples", "mean", "tuned", "hdpo", ORACLE)
+"""Cells whose policy's name has these words start first, so that no long one is left for the end."""
+
+
+def make_benchmark(
+    *,
+    scenarios: str,
+    policies: str,
+    agents: list[str],
+    episodes: int,
+    seed: int,
+    jobs: int | None,
+    quick: bool,
+    report_only: bool,
+    cells: str,
+    out: str,
+) -> None:
+    """Play what is missing, then write `<out>/inventory.md`, `.csv` and `.png`.
+
+    Raises:
+        UsageError: bad options, or nothing to report. Interrupted: stopped by the user.
+    """
+    from rlsuite_zoo.inventory import page
+
+    if episodes < 0:
+        raise UsageError(f"--episodes is {episodes}; it must be at least 1, or 0 for the default")
+    check_jobs(jobs)
+    chosen = _scenarios(scenarios or ("quick" if quick else "core"))
+    names = _policies(policies)
+    settings: dict[str, Any] = {
+        "episodes": episodes or (QUICK_EPISODES if quick else EPISODES),
+        "seed": seed,
+        "tuning": QUICK_TUNING if quick else TUNING,
+        "paths": QUICK_PATHS if quick else PATHS,
+    }
+    wanted = [Cell(scenario, name, **settings) for name in names for scenario in chosen]
+    wanted += _agent_cells(find_agents(agents), chosen, settings)
+    root = Path(cells)
+    if not report_only:
+        todo = [cell for cell in wanted if _read(root, cell) is None]
+        print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play, kept in {root}")
+        run_cells(partial(_play_one, str(root)), sorted(todo, key=_urgency), jobs or cores(), _name)
+    done = {(cell.scenario, cell.policy): record for cell in wanted if (record := _read(root, cell)) is not None}
+    if not done:
+        raise UsageError(f"no cell in {root} to report; leave --report-only out to play them")
+    labels = [*names, *dict.fromkeys(cell.policy for cell in wanted if cell.checkpoints)]
+    page.write(done, chosen, labels, settings, Path(out))
+
+
+def _scenarios(text: str) -> list[str]:
+    """Names of groups and scenarios, separated by commas.
+
+    Raises:
+        UsageError: an unknown one; names the nearest.
+    """
+    found: dict[str, None] = {}
+    for word in (word.strip() for word in text.split(",") if word.strip()):
+        if word == "quick":
+            names = list(QUICK_SCENARIOS)
+        elif word in SCENARIO_GROUPS:
+            names = SCENARIO_GROUPS[word]
+        else:
+            names = [s for s in SCENARIO_GROUPS["all"] if s == word]
+            names = names or [s for s in SCENARIO_GROUPS["core"] if s.split("-")[0] == word]
+        if not names:
+            raise unknown("scenario", word, [*SCENARIO_GROUPS, *SCENARIO_GROUPS["all"], "divergent", "serial"])
+        found |= dict.fromkeys(names)
+    if not found:
+        raise UsageError("--scenarios names none; give core, marl, networks, all, or names separated by commas")
+    return list(found)
+
+
+def _policies(text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word != "all" and word not in POLICIES:
+            raise unknown("policy", word, [*POLICIES, "all"])
+    if not words or "all" in words:
+        return list(POLICIES)
+    # The others are measured against it.
+    return [ORACLE, *(name for name in POLICIES if name in words and name != ORACLE)]
+
+
+def _agent_cells(agents: list[Agent], scenarios: list[str], settings: dict[str, Any]) -> Iterator[Cell]:
+    """For each label and scenario: the runs trained in it; else those of its network."""
+    for label in dict.fromkeys(agent.label for agent in agents):
+        mine, played = [agent for agent in agents if agent.label == label], 0
+        for scenario in scenarios:
+            exact = [agent.path for agent in mine if agent.scenario == scenario]
+            near = [agent.path for agent in mine if agent.topology == scenario.partition("-")[0]]
+            if exact or near:
+                played += 1
+                yield Cell(scenario, label, **settings, checkpoints=tuple(exact or near))
+        if not played:
+            networks = ", ".join(sorted({agent.topology or "a network of its own" for agent in mine}))
+            raise UsageError(f"{label} was trained on {networks}, which no chosen scenario has")
+
+
+def _urgency(cell: Cell) -> tuple[int, int]:
+    rank = next((i for i, word in enumerate(SLOW_FIRST) if word in cell.policy), len(SLOW_FIRST))
+    return rank, not cell.scenario.startswith("divergent")
+
+
+# --- Files of cells
+
+
+def _path(root: Path, cell: Cell) -> Path:
+    return root / cell.scenario / f"{safe_name(cell.policy).replace(' ', '_')}.json"
+
+
+def _key(cell: Cell) -> dict[str, Any]:
+    """What decides a cell's result, as JSON would give it back; agents by their files' time, too."""
+    stamps = [_stamp(Path(path)) for path in cell.checkpoints]
+    key = {**dataclasses.asdict(cell), "format": FORMAT, "stamps": stamps}
+    found: dict[str, Any] = json.loads(json.dumps(key))
+    return found
+
+
+def _stamp(path: Path) -> int:
+    file = path / "checkpoints" / "last.zip" if path.is_dir() else path
+    return file.stat().st_mtime_ns
+
+
+def _read(root: Path, cell: Cell) -> dict[str, Any] | None:
+    """The finished cell, or None if it was not played, or with other settings."""
+    try:
+        record = json.loads(_path(root, cell).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return record if isinstance(record, dict) and record.get("cell") == _key(cell) else None
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.policy} in {cell.scenario}"
+
+
+def _play_one(root: str, cell: Cell) -> None:
+    """In a worker: play a cell and keep it."""
+    started, key = time.perf_counter(), _key(cell)
+    try:
+        record = play_cell(cell)
+    except Exception as error:
+        raise RuntimeError(f"{cell.policy} in {cell.scenario} failed: {type(error).__name__}: {error}") from error
+    took = time.perf_counter() - started
+    path = _path(Path(root), cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"cell": key, "wall": took, **record})

@@ -1,0 +1,1 @@
+"""Results pages: what each one trains, measures and writes."""

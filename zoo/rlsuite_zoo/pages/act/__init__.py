@@ -1,0 +1,1 @@
+"""The results page of ACT, cheap talk to learners."""

@@ -1,0 +1,1 @@
+"""The results page of SAC, RARL and QARL under forces."""

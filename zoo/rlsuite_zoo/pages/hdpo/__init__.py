@@ -1,0 +1,1 @@
+"""The results page of HDPO beside exact optima and tuned rules."""

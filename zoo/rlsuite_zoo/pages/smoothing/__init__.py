@@ -1,0 +1,1 @@
+"""The results page of smoothed policies, their certificates and attacks on them."""

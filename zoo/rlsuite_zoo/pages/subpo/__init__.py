@@ -1,0 +1,1 @@
+"""The results page of SubPO beside greedy and exact planners."""

@@ -1,0 +1,141 @@
+"""`rlsuite attack RUN`: how far a trained policy's return falls under every attack, as tables, pictures and a page.
+
+Cells (run, attack) are independent, played side by side and kept in `RUN/attacks/`; another call plays what is missing.
+All attacks meet the same episodes, so differences to the clean return are paired.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlsuite.adversarial.attacks.budget import Budget
+from rlsuite.adversarial.attacks.catalogue import ATTACKS
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.robustness.attack_cells import (
+    CLEAN,
+    AttackCell,
+    best_of,
+    cells_of,
+    missing,
+    play_cell,
+    playable,
+    played_returns,
+    read_cell,
+)
+from rlsuite_zoo.robustness.attack_outcome import Outcome
+from rlsuite_zoo.robustness.attack_page import write
+from rlsuite_zoo.runs.cells import run_cells
+from rlsuite_zoo.runs.folder import RunFolder, find_trained
+from rlsuite_zoo.runs.launch import cores
+from rlsuite_zoo.runs.recipe import parse_grid
+from rlsuite_zoo.runs.spec import check_jobs
+
+__all__ = ["check_options", "make_attack", "name_of", "urgency"]
+
+QUICK_EPISODES, QUICK_EFFORT = 4, 0.02
+SLOW_FIRST = ("pa-ad", "sa-rl", "robust-sarsa", "finite-difference", "search")
+
+
+def make_attack(
+    run: str,
+    *,
+    attacks: str,
+    eps: str,
+    norm: str,
+    unit: str,
+    episodes: int,
+    seed: int,
+    effort: float,
+    jobs: int | None,
+    quick: bool,
+    report_only: bool,
+    out: str,
+) -> None:
+    """Play what is missing, then write `attacks.html`, `.json`, `.csv` and `.png`.
+
+    Raises:
+        UsageError: bad options, no run, or nothing to report. Interrupted: stopped by the user.
+    """
+    grid = parse_grid(eps, "--eps")
+    check_options(episodes, effort, jobs, unit, grid, norm)
+    folders = find_trained([run])
+    common: dict[str, Any] = {
+        "norm": norm,
+        "unit": unit,
+        "seed": seed,
+        "episodes": min(episodes, QUICK_EPISODES) if quick else episodes,
+        "effort": QUICK_EFFORT if quick else effort,
+    }
+    above = tuple(value for value in grid if value > 0)
+    wanted: list[AttackCell] = []
+    for folder in folders:
+        wanted += cells_of(str(folder.path), attacks, above, **common)
+    names = dict.fromkeys(cell.attack for cell in wanted if cell.attack != CLEAN)
+    for name in names:
+        if few := set(above) - set(playable(name, above)):
+            print(f"{name} has no budget above {ATTACKS[name].largest_eps:g}; left out: {sorted(few)}")
+    if not report_only:
+        todo = [cell for cell in wanted if missing(cell)]
+        print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play")
+        run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
+    units = {record["unit"]: None for cell in wanted if (record := read_cell(cell)) is not None}
+    settings = {
+        "runs": ", ".join(str(folder.path) for folder in folders),
+        "budget": f"{norm} per step, in units of: {', '.join(units)}",
+        "episodes": f"{common['episodes']} per run and cell, the same for all attacks",
+        "attacks tried": f"{len(names)}, one setting each; learned ones with effort {common['effort']:g}",
+    }
+    outcome = _gather(wanted, folders, list(names), list(above), settings)
+    if not outcome.clean:
+        raise UsageError(f"nothing was played for {run}; leave --report-only out")
+    write(outcome, Path(out) if out else Path(run) / "attacks")
+
+
+def check_options(episodes: int, effort: float, jobs: int | None, unit: str, grid: list[float], norm: str) -> None:
+    """Raise unless the numbers make sense.
+
+    Raises:
+        UsageError: names the option, its value and the remedy.
+    """
+    if episodes < 1:
+        raise UsageError(f"--episodes is {episodes}; it must be at least 1")
+    if not 0 < effort < float("inf"):
+        raise UsageError(f"--effort is {effort}; it must be above 0")
+    check_jobs(jobs)
+    if unit not in ("auto", "raw"):
+        raise UsageError(f"--unit is {unit!r}; choose auto (standard deviations) or raw")
+    for eps in grid or [0.0]:
+        try:
+            Budget(eps, norm)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+
+def urgency(cell: AttackCell) -> int:
+    """Slow attacks start first."""
+    return SLOW_FIRST.index(cell.attack) if cell.attack in SLOW_FIRST else len(SLOW_FIRST)
+
+
+def name_of(cell: AttackCell) -> str:
+    """For the progress bar."""
+    return f"{cell.attack} on {Path(cell.run).name}"
+
+
+def _gather(
+    cells: list[AttackCell],
+    runs: list[RunFolder],
+    attacks: list[str],
+    eps: list[float],
+    settings: dict[str, Any],
+) -> Outcome:
+    played: dict[tuple[str, str, float], list[np.ndarray | None]] = {}
+    for cell in cells:
+        for value in [0.0] if cell.attack == CLEAN else eps:
+            played.setdefault((cell.run, cell.attack, value), []).append(played_returns(cell, value))
+    best = {key: found for key, members in played.items() if (found := best_of(members)) is not None}
+    clean = {run: found for (run, attack, _), found in best.items() if attack == CLEAN}
+    returns = {key: found for key, found in best.items() if key[1] != CLEAN}
+    return Outcome(runs, attacks, eps, settings, clean, returns)

@@ -1,0 +1,217 @@
+"""One cell of `rlsuite attack`: a trained run under one attack, at every budget; kept beside the run."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlsuite import PROTECTED
+from rlsuite.adversarial.attacks.budget import Budget
+from rlsuite.adversarial.attacks.catalogue import ATTACKS, Target, attacked, attacks_for
+from rlsuite.adversarial.attacks.victim import Victim, as_victim, measured_unit
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.files import write_json
+from rlsuite_zoo.runs.folder import RunFolder
+from rlsuite_zoo.runs.models import evaluate_policy, load_policy
+
+__all__ = [
+    "CLEAN",
+    "OF_SETS",
+    "AttackCell",
+    "best_of",
+    "cells_of",
+    "play_cell",
+    "playable",
+    "played_returns",
+    "read_cell",
+    "victim_of",
+]
+
+CLEAN = "none"
+"""Name of the cell without an attack."""
+FORMAT = {"sa-rl": 2, "pa-ad": 2, "action-q": 2, "action-mas": 2}
+"""Of the cells' files where it is not 1; a change of what an attack does raises its own, so that old cells are played
+again."""
+
+
+@dataclass(frozen=True)
+class AttackCell:
+    """What is to be played; cells with equal fields have equal results (but for the clock)."""
+
+    run: str
+    """Run folder."""
+    attack: str
+    """A name of `ATTACKS`, or `CLEAN`."""
+    eps: tuple[float, ...]
+    """Budgets above 0; none for `CLEAN`."""
+    norm: str
+    unit: str
+    """"auto" (the policy's normaliser, else measured on a clean rollout) or "raw"."""
+    episodes: int
+    seed: int
+    """Of what attacks draw and learn; the episodes are the run's own evaluation."""
+    effort: float
+    """Times the default training of attacks that learn."""
+    member: int | None = None
+    """Of a run that found a set of policies, the one that plays; None for a single policy."""
+
+    @property
+    def path(self) -> Path:
+        """Where its outcome is kept."""
+        settings = f"{self.norm}-{self.unit}-{self.episodes}-episodes-seed{self.seed}-effort{self.effort:g}"
+        folder = Path(self.run) / "attacks" / settings
+        return (folder if self.member is None else folder / f"member{self.member}") / f"{self.attack}.json"
+
+
+def members_of(run: str) -> list[int | None]:
+    """Members of the set of policies that a run found (PROTECTED), or None alone for a single policy."""
+    folder = RunFolder(run)
+    if folder.spec().algo != "protected":
+        return [None]
+    model = load_policy(folder, folder.last)
+    assert isinstance(model, PROTECTED)  # by its name
+    return [*range(len(model.members()))]
+
+
+OF_SETS = (
+    "A set of policies (PROTECTED) has the return of the member that stands an attack best, every member being "
+    "attacked for itself: chosen by one half of the episodes, reported on the other. An attack that learns is then the "
+    "weakest of as many trainings as there are members, as in the paper's table."
+)
+"""For pages."""
+
+
+def best_of(members: list[np.ndarray | None]) -> np.ndarray | None:
+    """What a bandit over a set of policies converges to: the member best in every second episode, on the others.
+
+    Args:
+        members: returns [E] of each; a single policy's are all taken, those of a set that was played in part are none.
+
+    Returns:
+        [E], or [E // 2] of a set (all E where E is 1).
+    """
+    known = [returns for returns in members if returns is not None]
+    if len(known) < len(members):
+        return None
+    if len(known) == 1 or len(known[0]) == 1:
+        return max(known, key=lambda returns: float(returns.mean()))
+    best = max(known, key=lambda returns: float(returns[::2].mean()))
+    return best[1::2]
+
+
+def played_returns(cell: AttackCell, eps: float) -> np.ndarray | None:
+    """Returns [E] of a cell at a budget (0 for the clean cell), if it was played."""
+    record = read_cell(cell)
+    found = record["budgets"].get(f"{eps:g}") if record is not None else None
+    return None if found is None else np.array(found["returns"])
+
+
+def unmeasured_victim(cell: AttackCell) -> Victim:
+    """The run's last model as a victim, without a rollout: enough to know whom an attack can hurt.
+
+    Raises:
+        UsageError: no checkpoint. ValueError: spaces that cannot be attacked.
+    """
+    folder = RunFolder(cell.run)
+    model = load_policy(folder, folder.last)
+    if cell.member is None:
+        return as_victim(model, unit=cell.unit)
+    assert isinstance(model, PROTECTED)  # by members_of
+    victim = model.victims()[cell.member]
+    return replace(victim, unit=torch.ones_like(victim.unit), unit_name="raw") if cell.unit == "raw" else victim
+
+
+def cells_of(run: str, attacks: str, eps: tuple[float, ...], **common: Any) -> list[AttackCell]:
+    """A run without and under every attack named that it can suffer; of a set of policies, every member.
+
+    Args:
+        run: its folder.
+        attacks: names, as `attacks_for` takes them.
+        eps: budgets above 0.
+        common: the other fields of the cells.
+
+    Raises:
+        UsageError: an unknown attack, or one that this run cannot suffer.
+    """
+    clean = AttackCell(run, CLEAN, (), **common)
+    try:
+        names = attacks_for(unmeasured_victim(clean), attacks)
+    except ValueError as error:
+        raise UsageError(f"{run}: {error}") from error
+    budgets = {name: playable(name, eps) for name in names}
+    single = [clean, *(AttackCell(run, name, few, **common) for name, few in budgets.items() if few)]
+    return [replace(cell, member=member) for member in members_of(run) for cell in single]
+
+
+def playable(attack: str, eps: tuple[float, ...]) -> tuple[float, ...]:
+    """The budgets that an attack can have; a share or a probability ends at 1."""
+    return tuple(value for value in eps if value <= ATTACKS[attack].largest_eps)
+
+
+def victim_of(cell: AttackCell) -> Victim:
+    """`unmeasured_victim` with its unit as the cell says, measured on a clean rollout where it has none of its own."""
+    victim = unmeasured_victim(cell)
+    if cell.unit == "auto" and victim.unit_name == "raw":
+        spec = RunFolder(cell.run).spec()
+        unit = measured_unit(victim.model, spec.env, seed=cell.seed, env_kwargs=dict(spec.env_kwargs))
+        victim = replace(victim, unit=unit, unit_name="measured")
+    return victim
+
+
+def _key(cell: AttackCell) -> dict[str, Any]:
+    """What decides an outcome beside eps, as JSON gives it back."""
+    stamp = RunFolder(cell.run).last.stat().st_mtime_ns
+    values = {**asdict(cell), "format": FORMAT.get(cell.attack, 1), "stamp": stamp}
+    del values["run"], values["eps"]
+    return values
+
+
+def read_cell(cell: AttackCell) -> dict[str, Any] | None:
+    """What was played so far, or None; "budgets" maps eps (as text) to the outcome."""
+    try:
+        record = json.loads(cell.path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return record if isinstance(record, dict) and record.get("cell") == _key(cell) else None
+
+
+def missing(cell: AttackCell) -> list[float]:
+    """Budgets still to be played (0 for the clean cell)."""
+    record = read_cell(cell)
+    done = set(record["budgets"]) if record else set()
+    return [eps for eps in (cell.eps or (0.0,)) if f"{eps:g}" not in done]
+
+
+def play_cell(cell: AttackCell) -> None:
+    """Play the budgets that are missing; every one is on the disk when it is done."""
+    spec, key = RunFolder(cell.run).spec(), _key(cell)  # of the checkpoint that is read now
+    record = read_cell(cell)
+    victim = victim_of(cell)
+    record = record or {"cell": key, "unit": victim.unit_name, "budgets": {}}
+    made: Any = None
+    target = Target(spec.env, dict(spec.env_kwargs), cell.seed, cell.effort)
+    for eps in missing(cell):
+        started = time.perf_counter()
+        budget = Budget(eps, cell.norm)
+        policy: Any = victim.model
+        if cell.attack != CLEAN:
+            attack = ATTACKS[cell.attack]
+            if made is None or attack.on_actions or attack.learns == "budget":
+                made = attack.make(victim, target, budget)
+            policy = attacked(victim, cell.attack, made, budget, seed=cell.seed)
+        result = evaluate_policy(policy, spec, cell.episodes, deterministic=not spec.eval_stochastic)
+        perturber = getattr(policy, "perturber", None)
+        record["budgets"][f"{eps:g}"] = {
+            "returns": [float(x) for x in result.returns],
+            "lengths": [int(x) for x in result.lengths],
+            "largest": perturber.largest if perturber is not None else None,
+            "seconds": round(time.perf_counter() - started, 2),
+        }
+        cell.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(cell.path, record)

@@ -1,0 +1,208 @@
+"""The folder of one run (algorithm, environment, seed): all that repeats, resumes and reports it.
+
+| file | holds |
+|---|---|
+| config.yaml | `RunSpec`: what was asked for, with every setting resolved |
+| versions.json, git.json, command.txt | where it ran: packages, platform, commit, command line |
+| progress.csv | the learning curve: steps, wall_s, and what the algorithm logs (`rollout/ep_rew_mean`, ...) |
+| events.out.tfevents.* | the same for TensorBoard |
+| checkpoints/last.zip, best.zip | the model, replaced atomically; best by the evaluations during training |
+| evaluations.csv | evaluations during training (`--eval-every`) |
+| evaluation.json | the evaluation of the trained model |
+| status.json | state (running, finished, failed, interrupted), steps, speed, error |
+| log.txt | what the worker printed |
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.files import write_json, write_text
+from rlsuite_zoo.provenance import command, git_state, versions
+from rlsuite_zoo.runs.recipe import parse_yaml
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, complete: two folders with equal specs hold equal runs."""
+
+    algo: str
+    """Algorithm, such as "bpo" or "sb3:ppo"."""
+    env: str
+    """Gymnasium id."""
+    seed: int
+    steps: int
+    """Environment steps to train for; the algorithm finishes the rollout it is in."""
+    num_envs: int
+    recipe: str = "default"
+    device: str = "auto"
+    config: dict[str, Any] = field(default_factory=dict)
+    """Every hyper-parameter."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    checkpoint_every: int = 100_000
+    """Environment steps between checkpoints."""
+    eval_every: int = 0
+    """Environment steps between evaluations; 0 for none."""
+    eval_episodes: int = 20
+    """Episodes of the evaluation at the end, and of those during training; 0 for none."""
+    eval_stochastic: bool = False
+    """Whether evaluations sample the actions instead of taking the distribution's mode."""
+    label: str = ""
+    """What the settings beside the recipe were, for plots: "ent_coef=0.01"."""
+
+    @property
+    def group(self) -> str:
+        """A short name of the settings, for curves; `group_names` tells runs apart."""
+        recipe = "" if self.recipe == "default" else self.recipe
+        return " ".join(part for part in (self.algo, recipe, self.label) if part)
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.progress = self.path / "progress.csv"
+        self.evaluations = self.path / "evaluations.csv"
+        self.evaluation = self.path / "evaluation.json"
+        self.status_file = self.path / "status.json"
+        self.log = self.path / "log.txt"
+        self.last = self.path / "checkpoints" / "last.zip"
+        self.best = self.path / "checkpoints" / "best.zip"
+
+    @classmethod
+    def create(cls, path: Path, spec: RunSpec) -> RunFolder:
+        """Make the folder and its description.
+
+        Raises:
+            UsageError: there is a run already.
+        """
+        folder = cls(path)
+        if folder.config.exists():
+            raise UsageError(f"{path} holds a run already; choose another --name, or go on with --resume {path}")
+        folder.last.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path / "versions.json", versions())
+        git = git_state()
+        if git:
+            write_json(path / "git.json", git)
+        write_text(path / "command.txt", shlex.join(command()) + "\n")
+        folder.write_status(state="created", steps=0, total=spec.steps)
+        folder.write_spec(spec)  # last: a folder with a config.yaml is complete
+        return folder
+
+    def spec(self) -> RunSpec:
+        """The run's description.
+
+        Raises:
+            UsageError: no run folder, or a config.yaml that no rlsuite wrote.
+        """
+        try:
+            text = self.config.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UsageError(f"{self.path} is no run folder: it has no config.yaml") from None
+        data = parse_yaml(text, str(self.config))
+        known = {f.name for f in fields(RunSpec)}
+        if not isinstance(data, dict) or not {"algo", "env", "seed", "steps", "num_envs"} <= set(data) <= known:
+            raise UsageError(f"{self.config} does not describe a run; its keys must be {', '.join(sorted(known))}")
+        return RunSpec(**data)
+
+    def write_spec(self, spec: RunSpec) -> None:
+        """Write config.yaml."""
+        plain = json.loads(json.dumps(asdict(spec)))  # tuples become lists: the safe loader knows no tuples
+        write_text(self.config, yaml.safe_dump(plain, sort_keys=False))
+
+    def status(self) -> dict[str, Any]:
+        """What status.json says; an empty dict when there is none yet."""
+        try:
+            status = json.loads(self.status_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def write_status(self, **values: Any) -> None:
+        """Replace status.json."""
+        write_json(self.status_file, {**values, "pid": os.getpid()})
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run reached its steps."""
+        return self.status().get("state") == "finished"
+
+
+def find_runs(paths: list[str]) -> list[RunFolder]:
+    """The run folders at or below each path, in order.
+
+    Raises:
+        UsageError: a path that does not exist or holds no run.
+    """
+    found: dict[Path, RunFolder] = {}
+    for path in paths:
+        if not Path(path).is_dir():
+            raise UsageError(f"{path} is no folder; a run folder holds a config.yaml (see `rlsuite train`)")
+        here = sorted(Path(path).rglob("config.yaml"), key=_natural)
+        here = [config for config in here if (config.parent / "status.json").exists()]
+        if not here:
+            raise UsageError(
+                f"no run in {path}: neither it nor a folder below it holds a config.yaml of `rlsuite train`"
+            )
+        found |= {config.parent: RunFolder(config.parent) for config in here}
+    return list(found.values())
+
+
+def find_trained(paths: list[str]) -> list[RunFolder]:
+    """`find_runs`, all of which have a checkpoint.
+
+    Raises:
+        UsageError: see `find_runs`; a run without a checkpoint.
+    """
+    folders = find_runs(paths)
+    for folder in folders:
+        if not folder.last.exists():
+            raise UsageError(f"{folder.path} has no checkpoint yet; train it with --resume {folder.path}")
+    return folders
+
+
+def group_names(folders: Sequence[RunFolder]) -> list[str]:
+    """A name for every run: the same for those that differ in their seed alone, and for no others on an environment.
+
+    Raises:
+        UsageError: two of them do not differ at all.
+    """
+    specs = [folder.spec() for folder in folders]
+    kinds: dict[tuple[str, str], list[RunSpec]] = {}
+    for spec in specs:
+        twins = [str(f.path) for f, s in zip(folders, specs, strict=True) if s == spec]
+        if len(twins) > 1:
+            raise UsageError(f"{' and '.join(twins)} are the same run (seed {spec.seed}); give one of them")
+        known = kinds.setdefault((spec.env, spec.group), [])
+        if (kind := replace(spec, seed=0)) not in known:
+            known.append(kind)
+    names = []
+    for spec in specs:
+        known = kinds[spec.env, spec.group]
+        by_steps = len({kind.steps for kind in known}) == len(known)
+        other = f"{spec.steps:,} steps" if by_steps else f"setting {known.index(replace(spec, seed=0)) + 1}"
+        names.append(spec.group if len(known) == 1 else f"{spec.group}, {other}")
+    return names
+
+
+def _natural(path: Path) -> list[Any]:
+    """Sort seed10 after seed9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+

@@ -1,0 +1,214 @@
+"""Rlsuite agents and Stable-Baselines3 baselines behind one face: make, continue, train, save, evaluate."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium as gym
+import torch
+from stable_baselines3.common.logger import Logger
+
+import rlsuite
+from rlsuite.core.evaluate import Evaluation, evaluate
+from rlsuite.core.two_player import make_one_player
+from rlsuite.sb3 import Predictor
+from rlsuite_envs.make import make_vector_env
+from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.runs.recipe import build_config
+from rlsuite_zoo.runs.folder import RunFolder, RunSpec
+
+EVAL_SEED = 1_000_003
+"""Added to the run's seed, so that evaluation episodes are none of the training's."""
+
+
+class Model(Protocol):
+    """What a run needs of a learner."""
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps so far."""
+
+    def train(self, steps: int, logger: Logger, on_update: Callable[[int], None]) -> None:
+        """Learn until `steps` environment steps in all; `on_update(steps so far)` after every update."""
+
+    def save(self, path: Path) -> None:
+        """Write the model atomically."""
+
+    def policy(self) -> Predictor:
+        """What acts on raw observations."""
+
+    def close(self) -> None:
+        """Release the environments."""
+
+
+class AgentModel:
+    """An agent of rlsuite."""
+
+    def __init__(self, spec: RunSpec, threads: int, checkpoint: Path | None) -> None:
+        cls: Any = rlsuite.algorithm(spec.algo)  # each algorithm has its own learn; the base class has none
+        config = build_config(cls.config_class, spec.config)
+        device = "cuda" if spec.device == "auto" and torch.cuda.is_available() else spec.device
+        device = "cpu" if device == "auto" else device
+        try:
+            env = make_vector_env(
+                spec.env, spec.num_envs, device=device, num_threads=threads, env_kwargs=dict(spec.env_kwargs)
+            )
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{spec.env} cannot be made: {error}") from error
+        if checkpoint is None:
+            self.agent = cls(env, config, device=device, seed=spec.seed)
+        else:
+            self.agent = cls.load(checkpoint, env=env, device=device)
+        # The id stays in the checkpoint, so that it can be trained on without the run folder.
+        self.agent.env_id, self.agent.env_kwargs = spec.env, dict(spec.env_kwargs) or None
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps so far."""
+        return self.agent.num_timesteps
+
+    def train(self, steps: int, logger: Logger, on_update: Callable[[int], None]) -> None:
+        """Learn until `steps` environment steps in all."""
+        self.agent.set_logger(logger)
+        remaining = steps - self.agent.num_timesteps
+        if remaining > 0:
+            self.agent.learn(
+                remaining, reset_num_timesteps=False, on_update=lambda agent: on_update(agent.num_timesteps)
+            )
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, atomically."""
+        self.agent.save(path)
+
+    def policy(self) -> Predictor:
+        """The agent itself."""
+        return self.agent
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.agent.venv.close()
+
+
+def check_algorithm(name: str) -> None:
+    """Raise unless the algorithm exists.
+
+    Raises:
+        UsageError: names the nearest.
+    """
+    from rlsuite_zoo.runs.baselines import BASELINES
+
+    known = [*rlsuite.ALGORITHMS, *BASELINES]
+    if name not in known:
+        raise unknown("algorithm", name, known)
+
+
+def check_env(env: str) -> None:
+    """Raise unless the environment is registered (`module:Id-v0` imports the module first).
+
+    Raises:
+        UsageError: names the nearest.
+    """
+    try:
+        gym.spec(env)
+    except (gym.error.Error, ImportError) as error:
+        if ":" in env:
+            raise UsageError(f"unknown environment {env!r}: {error}") from error
+        known = list(gym.registry)
+        bare = {name.removeprefix("rlsuite/") for name in known}
+        raise unknown("environment", env, {*known, *bare}, "`rlsuite list envs` shows them") from error
+
+
+def check_device(device: str) -> None:
+    """Raise unless torch can use the device here.
+
+    Raises:
+        UsageError: names the remedy.
+    """
+    if device == "auto":
+        return
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {device} cannot be used here ({reason}); use auto or cpu") from error
+
+
+def quiet_mujoco(env: str) -> None:
+    """Keep MuJoCo's notes about Gymnasium's models off the progress bar, and out of a MUJOCO_LOG.TXT here.
+
+    Other warnings of the simulator go through `logging`.
+    """
+    if "mujoco" not in str(gym.spec(env).entry_point):
+        return
+    import mujoco
+
+    def warn(message: str) -> None:
+        if "deprecated" not in message:
+            logging.getLogger("mujoco").warning(message)
+
+    mujoco.set_mju_user_warning(warn)
+
+
+def resolve_config(algo: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Every hyper-parameter of the algorithm, `values` over its defaults.
+
+    Raises:
+        UsageError: unknown keys or bad values.
+    """
+    if algo.startswith("sb3:"):
+        from rlsuite_zoo.runs.baselines import check_settings
+
+        return check_settings(algo, values)
+    return dataclasses.asdict(build_config(rlsuite.algorithm(algo).config_class, values))
+
+
+def make_model(spec: RunSpec, *, threads: int = 0, checkpoint: Path | None = None) -> Model:
+    """The run's learner, fresh or from a checkpoint.
+
+    Args:
+        spec: the run.
+        threads: of the environment's engine; 0 for all cores.
+        checkpoint: to go on from.
+    """
+    quiet_mujoco(spec.env)
+    if spec.algo.startswith("sb3:"):
+        from rlsuite_zoo.runs.baselines import BaselineModel
+
+        return BaselineModel(spec, checkpoint)
+    return AgentModel(spec, threads, checkpoint)
+
+
+def load_policy(folder: RunFolder, checkpoint: Path) -> Predictor:
+    """The trained policy of a run, on the CPU.
+
+    Raises:
+        UsageError: there is no checkpoint yet.
+    """
+    if not checkpoint.exists():
+        raise UsageError(f"{folder.path} has no {checkpoint.name} yet; train it with --resume {folder.path}")
+    spec = folder.spec()
+    if spec.algo.startswith("sb3:"):
+        return make_model(RunSpec(**{**vars(spec), "num_envs": 1, "device": "cpu"}), checkpoint=checkpoint).policy()
+    return rlsuite.algorithm(spec.algo).load(checkpoint, device="cpu")
+
+
+def evaluate_policy(policy: Predictor, spec: RunSpec, episodes: int, **options: Any) -> Evaluation:
+    """Returns of whole episodes, undiscounted and unscaled, on environments of their own.
+
+    Args:
+        policy: acts on raw observations.
+        spec: names the environment; its seed plus `EVAL_SEED` seeds the episodes unless `seed` is given.
+        episodes: how many.
+        options: of `rlsuite.core.evaluate.evaluate`.
+    """
+    options.setdefault("seed", spec.seed + EVAL_SEED)
+    quiet_mujoco(spec.env)
+    env = make_one_player(spec.env, min(episodes, 10), spec.env_kwargs)
+    try:
+        return evaluate(policy, env, episodes=episodes, **options)
+    finally:
+        env.close()

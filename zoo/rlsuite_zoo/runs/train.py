@@ -1,0 +1,117 @@
+"""Run one run folder: fresh or resumed, to its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlsuite.core.checkpoint import CheckpointError
+from rlsuite_zoo.errors import Interrupted
+from rlsuite_zoo.runs.logs import make_logger
+from rlsuite_zoo.runs.models import Model, evaluate_policy, make_model
+from rlsuite_zoo.runs.record import Progress, Recorder, stop_on_signal
+from rlsuite_zoo.runs.evaluation import evaluation_record
+from rlsuite_zoo.runs.folder import RunFolder, RunSpec
+from rlsuite_zoo.provenance import versions
+from rlsuite_zoo.files import write_json
+
+
+def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None) -> None:
+    """Train the run of this folder from its last checkpoint (or the start) to its steps, then evaluate it.
+
+    Killed at any moment, another call goes on from the last checkpoint; progress.csv keeps exactly the rows
+    up to it.
+
+    Args:
+        folder: made by `RunFolder.create`.
+        threads: of the environment's engine; 0 for all cores.
+        progress: told about every status.
+
+    Raises:
+        Interrupted: asked to stop; a checkpoint is written.
+        Exception: whatever the training raised; status.json names it and the last checkpoint is left as it
+            was.
+    """
+    spec = folder.spec()
+    torch.set_num_threads(1)  # the agents choose their own number while they learn
+    checkpoint = folder.last if folder.last.exists() else None
+    if checkpoint is not None:
+        _note_versions(folder)
+    recorder: Recorder | None = None
+    model: Model | None = None
+    try:
+        model = make_model(spec, threads=threads, checkpoint=checkpoint)
+        start = model.num_timesteps
+        logger, table = make_logger(folder, start)
+        policy = model.policy()
+        recorder = Recorder(
+            folder,
+            spec,
+            model.save,
+            lambda: evaluate_policy(policy, spec, spec.eval_episodes, deterministic=not spec.eval_stochastic),
+            start,
+            table,
+            progress,
+        )
+        with stop_on_signal(recorder):
+            recorder.evaluate_if_due()
+            recorder.report()
+            model.train(spec.steps, logger, recorder)
+            recorder.steps = model.num_timesteps
+            recorder.checkpoint()
+        logger.close()
+        evaluation = _final_evaluation(folder, spec, policy)
+        recorder.report("finished", evaluation=evaluation)
+    except (Interrupted, KeyboardInterrupt):
+        _report_stop(folder, spec, recorder, "interrupted", "stopped by the user")
+        raise
+    except BaseException as error:
+        _report_stop(folder, spec, recorder, "failed", f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        if model is not None:
+            model.close()
+
+
+def _report_stop(folder: RunFolder, spec: RunSpec, recorder: Recorder | None, state: str, error: str) -> None:
+    last = str(folder.last) if folder.last.exists() else None
+    if recorder is not None:
+        recorder.report(state, error=error, checkpoint=last)
+    else:
+        folder.write_status(state=state, steps=0, total=spec.steps, error=error, checkpoint=last)
+
+
+def _final_evaluation(folder: RunFolder, spec: RunSpec, policy: Any) -> float | None:
+    """The mean return of the trained model, or None without episodes."""
+    if not spec.eval_episodes:
+        return None
+    begin = time.perf_counter()
+    mode = not spec.eval_stochastic
+    result = evaluate_policy(policy, spec, spec.eval_episodes, deterministic=mode)
+    record = evaluation_record(result, folder.last, deterministic=mode, seed=None)
+    write_json(folder.evaluation, {**record, "seconds": round(time.perf_counter() - begin, 2)})
+    return result.interval.estimate
+
+
+def _note_versions(folder: RunFolder) -> None:
+    """Say so when a resumed run goes on with other packages, since equality of bits ends there."""
+    path = folder.path / "versions.json"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); restore it or train again") from error
+    changed = [f"{k} {before.get(k)} -> {v}" for k, v in versions().items() if before.get(k) != v]
+    if changed:
+        print(f"note: {folder.path} was begun with other versions and goes on, not bit for bit: " + "; ".join(changed))
+
+
+def checkpoint_hint(folder: RunFolder) -> str:
+    """Where the last good model of a stopped run is, and how to go on."""
+    last: Path = folder.last
+    if not last.exists():
+        return f"no checkpoint yet; start again with: rlsuite train --resume {folder.path}"
+    return f"last checkpoint: {last}; go on with: rlsuite train --resume {folder.path}"
