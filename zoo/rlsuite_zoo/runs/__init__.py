@@ -1,1 +1,1 @@
-"""A run: its recipe and folder, the training process and what it records, many runs at a time, random play and baselines."""
+"""A run: recipe, folder, training process and what it records; many runs at a time; random play and baselines."""

@@ -46,5 +46,3 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
         return None
     record: dict[str, Any] = json.loads(folder.evaluation.read_text(encoding="utf-8"))
     return record
-
-

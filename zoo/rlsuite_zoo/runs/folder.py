@@ -15,17 +15,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import platform
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +30,7 @@ from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_json, write_text
 from rlsuite_zoo.provenance import command, git_state, versions
 from rlsuite_zoo.runs.recipe import parse_yaml
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -204,5 +200,3 @@ def group_names(folders: Sequence[RunFolder]) -> list[str]:
 def _natural(path: Path) -> list[Any]:
     """Sort seed10 after seed9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
-
-

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from rlsuite_zoo.runs.display import Display
 from rlsuite_zoo.errors import Interrupted
+from rlsuite_zoo.runs.display import Display
 from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.runs.train import checkpoint_hint, run
 

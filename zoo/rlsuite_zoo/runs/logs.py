@@ -17,8 +17,8 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
-from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.files import read_csv, write_text
+from rlsuite_zoo.runs.folder import RunFolder
 
 
 class Table:

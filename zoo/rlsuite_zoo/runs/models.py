@@ -18,8 +18,8 @@ from rlsuite.core.two_player import make_one_player
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo.errors import UsageError, unknown
-from rlsuite_zoo.runs.recipe import build_config
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
+from rlsuite_zoo.runs.recipe import build_config
 
 EVAL_SEED = 1_000_003
 """Added to the run's seed, so that evaluation episodes are none of the training's."""

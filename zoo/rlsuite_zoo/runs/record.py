@@ -13,8 +13,8 @@ from typing import Any
 
 from rlsuite.core.evaluate import Evaluation
 from rlsuite_zoo.errors import Interrupted
-from rlsuite_zoo.runs.logs import ProgressCSV, Table
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
+from rlsuite_zoo.runs.logs import ProgressCSV, Table
 
 STATUS_SECONDS = 0.5
 Progress = Callable[[dict[str, Any]], None]

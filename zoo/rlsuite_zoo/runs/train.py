@@ -11,13 +11,13 @@ import torch
 
 from rlsuite.core.checkpoint import CheckpointError
 from rlsuite_zoo.errors import Interrupted
+from rlsuite_zoo.files import write_json
+from rlsuite_zoo.provenance import versions
+from rlsuite_zoo.runs.evaluation import evaluation_record
+from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.logs import make_logger
 from rlsuite_zoo.runs.models import Model, evaluate_policy, make_model
 from rlsuite_zoo.runs.record import Progress, Recorder, stop_on_signal
-from rlsuite_zoo.runs.evaluation import evaluation_record
-from rlsuite_zoo.runs.folder import RunFolder, RunSpec
-from rlsuite_zoo.provenance import versions
-from rlsuite_zoo.files import write_json
 
 
 def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None) -> None:
