@@ -24,8 +24,8 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import make_config
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.persistence import Stateful
-from rlsuite.core.rng import ACTIONS, own_seed
+from rlsuite.core.persistence import Cuttable, Stateful
+from rlsuite.core.rng import ACTIONS, RESETS, env_seed, own_seed
 from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size
 from rlsuite.core.surface import SB3Names
 from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env
@@ -59,7 +59,8 @@ class Agent(SB3Names):
         config: the algorithm's configuration; `overrides` replace its fields by name.
         num_envs: B, copies of the environment when `env` is an id.
         device: "auto", "cpu", "cuda", ...
-        seed: of the networks' initialisation, the actions, the minibatches and the environments (seed + i).
+        seed: of the networks' initialisation, the actions, the minibatches and the environments, each in a random
+            stream of its own. Models of different seeds share no stream.
         env_kwargs: passed to the environment when `env` is an id.
         verbose: 1 prints the log as a table, 0 nothing.
         tensorboard_log: folder of TensorBoard events.
@@ -100,6 +101,7 @@ class Agent(SB3Names):
         self.stepper: Stepper | None = None
         self.runner: Runner | None = None
         self.num_timesteps, self.n_updates, self.num_envs = 0, 0, num_envs
+        self.starts = 0  # how often the environments have begun anew: each time in a random stream of its own
         self._logger: Logger | None = None
         self.custom_logger = False
         if env is not None:
@@ -268,7 +270,12 @@ class Agent(SB3Names):
         if self.runner is None:
             if self.stepper is None:
                 raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
-            self.runner = Runner.start(self.stepper, self.seed + self.num_timesteps, self.obs_norm, self.return_norm)
+            for part in self._state().values():
+                if isinstance(part, Cuttable):
+                    part.cut()
+            self.starts += 1
+            seed = env_seed(self.seed, RESETS, self.starts)
+            self.runner = Runner.start(self.stepper, seed, self.obs_norm, self.return_norm)
         return self.runner
 
     # Checkpoints -------------------------------------------------------------------------------------------------

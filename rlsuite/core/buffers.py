@@ -126,6 +126,10 @@ class ReplayBuffer:
         self.head = (self.head + 1) % self.rows
         self.filled = min(self.filled + 1, self.rows)
 
+    def cut(self) -> None:
+        """End all n-step windows at the newest step: the next one to be stored begins new episodes."""
+        self.truncated[self.head - 1] |= self.filled > 0
+
     def sample(self, batch_size: int, generator: torch.Generator | None = None) -> ReplayBatch:
         """Draw transitions uniformly with replacement.
 

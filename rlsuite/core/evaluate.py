@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from rlsuite.core.rng import EVALUATION, own_seed
+from rlsuite.core.rng import EPISODES, EVALUATION, env_seed, own_seed
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite.core.vec_env import env_action
 
@@ -70,8 +70,8 @@ def evaluate(
         env: Id, environment, or vector environment (SAME_STEP autoreset). Only one made here from an id is
             closed.
         episodes: E >= 1.
-        seed: Of the environments' first reset (environment i gets seed + i), and of sampled actions: the same
-            model gives the same returns, and what it draws in training afterwards does not change.
+        seed: Of the environments and of sampled actions: the same model gives the same returns, and what it draws
+            in training afterwards does not change. A model trained with the same seed has not met these episodes.
         deterministic: The policy's mode, or samples.
         progress: Called with the number of finished episodes whenever it grows.
 
@@ -110,7 +110,7 @@ def own_draws(policy: Any, seed: int) -> Iterator[None]:
         torch.manual_seed(first)
         try:
             for i, (rng, _) in enumerate(before):
-                rng.manual_seed(first + i)
+                rng.manual_seed(first if i == 0 else own_seed(first, i))
             yield
         finally:
             for rng, state in before:
@@ -181,7 +181,7 @@ def _play(
     returns: list[float] = []
     lengths: list[int] = []
     envs: list[int] = []
-    obs, info = venv.reset(seed=seed)
+    obs, info = venv.reset(seed=env_seed(seed, EPISODES))
     obs = _numpy(obs)
     state, start, step = None, np.ones(count, bool), 0
     _check_finite("observation", obs, step)

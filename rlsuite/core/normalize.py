@@ -185,6 +185,10 @@ class ReturnNorm:
         self.num_envs = num_envs
         self._return = torch.zeros(num_envs, dtype=torch.float64, device=self.device)
 
+    def cut(self) -> None:
+        """Restart the running returns at 0: the next rewards belong to new episodes."""
+        self.resize(self.num_envs)
+
     @property
     def var(self) -> float:
         """Population variance of the discounted returns; 1 at first. Host sync on an accelerator."""

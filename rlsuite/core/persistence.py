@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -28,6 +28,14 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> Any:
         """Restore them."""
+
+
+@runtime_checkable
+class Cuttable(Protocol):
+    """A part that carries something from step to step, such as a running return or an n-step window."""
+
+    def cut(self) -> None:
+        """End it here: the next step belongs to new episodes, though no flag says that the old ones are over."""
 
 
 class GeneratorState:
@@ -56,6 +64,7 @@ class Saveable(Protocol):
     seed: int
     num_timesteps: int
     n_updates: int
+    starts: int
     device: torch.device
     runner: Runner | None
     stepper: Stepper | None
@@ -97,6 +106,7 @@ def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True
         "seed": agent.seed,
         "num_timesteps": agent.num_timesteps,
         "n_updates": agent.n_updates,
+        "starts": agent.starts,
     }
     save_checkpoint(path, meta=meta, tensors=tensors)
 
@@ -135,11 +145,12 @@ def read(
         for number, (part, stateful) in enumerate(agent._state().items(), start=MOVED):
             state = saved.section(part)
             if moved and isinstance(stateful, GeneratorState):
-                stateful.generator.manual_seed(own_seed(meta["seed"] + meta["num_timesteps"], number))
+                stateful.generator.manual_seed(own_seed(meta["seed"], number, 1 + meta["num_timesteps"]))
                 continue
             if state or not part.endswith("buffer"):
                 stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
         agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
+        agent.starts = meta.get("starts", 1)  # version 0.1 did not count them; one is in the past
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} lacks or garbles a part of a {cls.__name__} model ({error}); use another checkpoint"

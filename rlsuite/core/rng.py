@@ -14,23 +14,27 @@ from rlsuite.core.checkpoint import CheckpointError
 __all__ = [
     "ACTIONS",
     "ATTACK",
+    "EPISODES",
     "EVALUATION",
     "MOVED",
     "NOISE",
     "OPPONENT",
+    "RESETS",
     "TEACHER",
+    "env_seed",
     "own_seed",
     "pack_rng",
     "unpack_rng",
 ]
 
-EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, TEACHER, MOVED = 1, 2, 3, 4, 5, 6, 16
+EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, TEACHER, RESETS, EPISODES, MOVED = 1, 2, 3, 4, 5, 6, 7, 8, 16
 """Streams of `own_seed`: sampled actions in an evaluation, a smoothed policy's noise, an attack's draws on it, an
-agent's actions and minibatches, its opponent's, a curriculum's, and (from there on, one per part) generators that have
-moved to another kind of device."""
+agent's actions and minibatches, its opponent's, a curriculum's, the environments of a training, those of an evaluation,
+and (from there on, one per part) generators that have moved to another kind of device."""
+_ENV_SEEDS = 2**31 - 2**20
 
 
-def own_seed(seed: int, stream: int) -> int:
+def own_seed(seed: int, *streams: int) -> int:
     """The seed of a further generator beside one that was seeded with `seed`.
 
     Two generators of one seed draw the same numbers, and torch's on a CPU keep the low 32 bits of a seed alone: adding
@@ -38,9 +42,27 @@ def own_seed(seed: int, stream: int) -> int:
 
     Args:
         seed: of the whole, at least 0.
-        stream: at least 1, a number for each use.
+        streams: each at least 1, a number for each use; further ones count the uses of a kind.
     """
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    for stream in streams:
+        seed = int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return seed
+
+
+def env_seed(seed: int, *streams: int) -> int:
+    """The number to give to `reset(seed=...)` of a vector environment in a run seeded with `seed`.
+
+    Gymnasium's vector environments seed environment i with the number given plus i. Given the run's own seed, runs 0
+    and 1 of 16 environments would share 15 of their 16 streams, and so would a training and its evaluation.
+
+    Args:
+        seed: of the run, at least 0.
+        streams: as in `own_seed`.
+
+    Returns:
+        At least 0. It and a million more fit into 31 bits, the seeds that every simulator takes.
+    """
+    return own_seed(seed, *streams) % _ENV_SEEDS
 
 
 def pack_rng(generator: torch.Generator | np.random.Generator) -> Tensor:

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from rlsuite import PPO
 from rlsuite.core.evaluate import evaluate
+from rlsuite.core.rng import EPISODES, env_seed
 from rlsuite.core.vec_env import env_action
 
 SAME_STEP = AutoresetMode.SAME_STEP
@@ -75,7 +76,7 @@ def test_equals_stable_baselines3(episodes, num_envs):
         return gym.make("CartPole-v1")
 
     theirs_env = VecMonitor(DummyVecEnv([make] * num_envs))
-    theirs_env.seed(7)
+    theirs_env.seed(env_seed(7, EPISODES))
     returns, lengths = evaluate_policy(Lean(), theirs_env, episodes, return_episode_rewards=True)
     ours_env = SyncVectorEnv([make] * num_envs, autoreset_mode=SAME_STEP)
     ours = evaluate(Lean(), ours_env, episodes=episodes, seed=7)
