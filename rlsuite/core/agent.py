@@ -118,6 +118,7 @@ class Agent(SB3Names):
         with torch.random.fork_rng(devices=[]):  # nn.Linear draws from the global generator
             torch.manual_seed(seed)
             self._build()
+        self._built = True
 
     # What an algorithm fills in -----------------------------------------------------------------------------
 

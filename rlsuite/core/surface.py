@@ -32,6 +32,7 @@ class SB3Names:
     _total_timesteps: int = 0
     action_noise: None = None
     use_sde: bool = False
+    _built: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -85,9 +86,12 @@ def _config_property(name: str) -> property:
     """A field of the configuration as an attribute that can be read, not set."""
 
     def get(self: Agent) -> Any:
-        return getattr(self.config, name)
+        return vars(self).get(name, getattr(self.config, name))
 
     def refuse(self: Agent, value: Any) -> None:
+        if name in vars(self) or not self._built:
+            vars(self)[name] = value  # a part of the algorithm that is called like one of its fields
+            return
         remedy = "a schedule such as 'linear:3e-4' changes while it learns; "
         raise AttributeError(
             f"{type(self).__name__}.{name} cannot be set to {value!r}: hyper-parameters of a model are fixed; "
