@@ -2,24 +2,33 @@
 
     >>> import rlsuite
     >>> model = rlsuite.PPO("CartPole-v1", num_envs=8, n_steps=64).learn(2_000)
+    >>> rlsuite.evaluate(model, "CartPole-v1", episodes=20).interval
 
-Importing registers the environments of `rlsuite_envs` with Gymnasium.
+Importing registers the environments of `rlsuite_envs` with Gymnasium; an algorithm's module is imported when its name
+is first used. Families have faces of their own: `rlsuite.policy_gradient`, `.off_policy`, `.adversarial` (and
+`.adversarial.attacks`), `.smoothing`, `.inventory`; what they share is `rlsuite.core`.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
 import rlsuite_envs  # registers the environments
+from rlsuite._faces import face
 
 if TYPE_CHECKING:
+    from rlsuite.adversarial.attacks.attacked import AttackedEnv
+    from rlsuite.adversarial.attacks.victim import as_victim
     from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
     from rlsuite.adversarial.games.qarl import QARL, QARLConfig
     from rlsuite.adversarial.games.rarl import RARL, RARLConfig
     from rlsuite.adversarial.observation.atla import ATLA, ATLAConfig
     from rlsuite.adversarial.observation.protected import PROTECTED, PROTECTEDConfig
     from rlsuite.core.agent import Agent, EnvLike
+    from rlsuite.core.checkpoint import CheckpointError
+    from rlsuite.core.evaluate import evaluate
     from rlsuite.inventory.pathwise.hdpo import HDPO, HDPOConfig
     from rlsuite.off_policy.sac import SAC, SACConfig
     from rlsuite.policy_gradient.bpo import BPO, BPOConfig
@@ -42,7 +51,9 @@ __all__ = [
     "SAC",
     "ACTConfig",
     "ATLAConfig",
+    "AttackedEnv",
     "BPOConfig",
+    "CheckpointError",
     "HDPOConfig",
     "PDPPOConfig",
     "PPOConfig",
@@ -53,6 +64,8 @@ __all__ = [
     "SubPO",
     "SubPOConfig",
     "algorithm",
+    "as_victim",
+    "evaluate",
     "load",
     "rlsuite_envs",
 ]
@@ -71,19 +84,18 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
 }
 """Command-line name of each algorithm, with its module and class (imported when first used)."""
 
-_EXPORTS = {name: path for path, cls in ALGORITHMS.values() for name in (cls, f"{cls}Config")}
-_EXPORTS |= dict.fromkeys(
-    ("ACT", "ACTConfig"), "rlsuite.adversarial.cheap_talk.act"
-)  # an outer loop around learners, no Agent
-
-
-def __getattr__(name: str) -> Any:
-    """Import an algorithm when it is first asked for: `import rlsuite` alone stays light."""
-    if name in _EXPORTS:
-        import importlib
-
-        return getattr(importlib.import_module(_EXPORTS[name]), name)
-    raise AttributeError(f"module 'rlsuite' has no attribute {name!r}")
+_ALGORITHM_NAMES = {path.removeprefix("rlsuite."): f"{cls} {cls}Config" for path, cls in ALGORITHMS.values()}
+__getattr__, __dir__, _MODULES = face(
+    __name__,
+    {
+        **_ALGORITHM_NAMES,
+        "adversarial.attacks.attacked": "AttackedEnv",
+        "adversarial.attacks.victim": "as_victim",
+        "adversarial.cheap_talk.act": "ACT ACTConfig",  # an outer loop around learners, no Agent
+        "core.checkpoint": "CheckpointError",
+        "core.evaluate": "evaluate",
+    },
+)
 
 
 def algorithm(name: str) -> type[Agent]:
@@ -97,8 +109,6 @@ def algorithm(name: str) -> type[Agent]:
         from rlsuite.core.config import nearest
 
         raise ValueError(f"algorithm {name!r} is unknown: {nearest(name.lower(), list(ALGORITHMS))}")
-    import importlib
-
     found: type[Agent] = getattr(importlib.import_module(path[0]), path[1])
     return found
 

@@ -1,7 +1,7 @@
 """The hand-written back end: forward and backward of `ActorCritic` in numpy, on the torch module's own memory.
 
 For small networks on a CPU the cost of an update is dispatch, not arithmetic: some sixty numpy calls of about a
-microsecond each replace several hundred torch operations. The same interface as autograd (`rlsuite.core.update`),
+microsecond each replace several hundred torch operations. The same interface as autograd (`rlsuite.core.backends`),
 gradients equal to 1e-5 (tests/core/test_mlp_kernel.py). Covered: any number of tanh or ReLU layers, Box and
 Discrete actions (with masks), a value head and an optional median head; everything else uses torch.
 """

@@ -5,7 +5,7 @@ T steps of a rollout, B environments, N = T*B samples, O observation numbers (fl
 numbers or components, K objectives, P population.
 
 Each value is a small frozen dataclass of tensors that stay on one device from the environment's step
-to the optimiser's (DESIGN §3).
+to the optimiser's.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rlsuite._faces import face
 
 if TYPE_CHECKING:
     from rlsuite.inventory.classical.policies import (
@@ -48,30 +50,16 @@ __all__ = [
     "tune",
 ]
 
-_HOMES = {
-    "hdpo": ("HDPO", "HDPOConfig"),
-    "planning": ("DeterministicProgramme", "StochasticProgramme", "oracle"),
-    "plant_plan": ("PlannedPlant",),
-    "plant_rules": ("GreedyPlant", "IdlePlant", "KeepPlant", "RandomPlant", "StaticPlant"),
-    "policies": (
-        "BaseStock",
-        "CappedBaseStock",
-        "EchelonBaseStock",
-        "EchelonNewsvendor",
-        "EconomicOrder",
-        "Newsvendor",
-        "OrderPoint",
-    ),
-    "simulation": ("long_run_cost",),
-    "tuning": ("tune",),
-}
-_EXPORTS = {name: f"rlsuite.inventory.{module}" for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a policy when it is first asked for."""
-    if name in _EXPORTS:
-        import importlib
-
-        return getattr(importlib.import_module(_EXPORTS[name]), name)
-    raise AttributeError(f"module 'rlsuite.inventory' has no attribute {name!r}")
+__getattr__, __dir__, _MODULES = face(
+    __name__,
+    {
+        "classical.policies": "BaseStock CappedBaseStock EchelonBaseStock "
+        "EchelonNewsvendor EconomicOrder Newsvendor OrderPoint",
+        "classical.tuning": "tune",
+        "pathwise.hdpo": "HDPO HDPOConfig",
+        "pathwise.simulation": "long_run_cost",
+        "plants.plant_plan": "PlannedPlant",
+        "plants.plant_rules": "GreedyPlant IdlePlant KeepPlant RandomPlant StaticPlant",
+        "programmes.planning": "DeterministicProgramme StochasticProgramme oracle",
+    },
+)

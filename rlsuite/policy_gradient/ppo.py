@@ -3,9 +3,9 @@
     L(theta) = -E[min(rho A, clip(rho, 1-eps, 1+eps) A)] + vf_coef E[(V - R)^2] - ent_coef E[H]         (eq. 7, 9)
     rho = pi_theta(a|s) / pi_old(a|s),   A by generalised advantage estimation, R = A + V_old
 
-Details that matter (shared/bpo reference, section "PPO details"): advantages normalised per minibatch; orthogonal
-initialisation with gains sqrt 2, 0.01 (policy) and 1 (value); Adam with epsilon 1e-5; the gradient clipped to a global
-norm; actions clipped to the box for the environment only; the value of the true last observation bootstraps where time
+Details that matter (Stable-Baselines3's, see also Huang et al. 2022, "The 37 implementation details of PPO"):
+advantages normalised per minibatch; orthogonal initialisation with gains sqrt 2, 0.01 (policy) and 1 (value); Adam with
+epsilon 1e-5; the gradient clipped to a global norm; actions clipped to the box for the environment only; the value of the true last observation bootstraps where time
 ran out, and nothing does where the episode terminated.
 What differs from Stable-Baselines3: truncation enters through the true next value, not through an altered reward (the
 advantages are equal); values and log-probabilities are computed for a whole rollout at once.

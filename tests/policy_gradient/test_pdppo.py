@@ -296,7 +296,7 @@ def test_its_name_on_the_command_line():
 
 @pytest.mark.slow
 def test_beats_the_static_assignment():
-    """15x5: one fixed item per machine earns -2126, uniformly random play -12773 (the sheet's table)."""
+    """15x5: one fixed item per machine earns -2126, uniformly random play -12773 (measured)."""
     model = PDPPO(PLANT, num_envs=64, n_steps=32, normalize_reward=True, learning_rate=1e-3, seed=0)
     model.learn(200_000)
     assert evaluate(model, PLANT, episodes=100, seed=9).interval.low > -2126

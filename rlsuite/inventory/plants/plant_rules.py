@@ -136,8 +136,8 @@ class GreedyPlant(PlantRule):
 
     Machine after machine: the item is kept unless it has more than `enough` units or the machine idles; then the
     item with less than `low` units in stock, less than `covered` planned and P > 8 of the largest gain
-    8 ls min(P - L, 8) - C is taken, if that is above 0. (The sheet has the rule in words; this reading of it earns
-    what the sheet reports within 1 % on three instances, 3.5 % on 25x10.)
+    8 ls min(P - L, 8) - C is taken, if that is above 0. (The paper has the rule in words only; this reading of it earns
+    what the paper reports within 1 % on three instances, 3.5 % on 25x10.)
     """
 
     enough, low, covered = 40.0, 12.0, 20.0

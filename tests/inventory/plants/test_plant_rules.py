@@ -1,4 +1,4 @@
-"""Simple rules for plants earn what the sheet reports, and read their observations right."""
+"""Simple rules for plants earn what was reported for them, and read their observations right."""
 
 from __future__ import annotations
 
