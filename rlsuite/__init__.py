@@ -113,20 +113,33 @@ def algorithm(name: str) -> type[Agent]:
     return found
 
 
-def load(path: str | os.PathLike[str], env: EnvLike | None = None, device: str = "auto", **kwargs: Any) -> Agent:
+def load(
+    path: str | os.PathLike[str],
+    env: EnvLike | None = None,
+    device: str = "auto",
+    *,
+    verify: bool = True,
+    **kwargs: Any,
+) -> Agent:
     """The model in a checkpoint, whichever algorithm it is; nothing in the file is ever executed.
 
+    The arguments are those of `rlsuite.core.agent.Agent.load`.
+
     Raises:
-        CheckpointError: not a readable rlsuite checkpoint.
+        CheckpointError: not a readable rlsuite checkpoint, or one of an `ACT`, which is no agent.
+        ValueError: an argument that cannot be used here; the message names it.
     """
-    from rlsuite.core import persistence
+    from rlsuite.core import restore
+    from rlsuite.core.agent import pick_device
     from rlsuite.core.checkpoint import CheckpointError, load_checkpoint
 
-    saved = load_checkpoint(path)
+    saved = load_checkpoint(path, verify=verify)
     name = str(saved.meta.get("algorithm"))
+    if name == "ACT":
+        raise CheckpointError(f"{os.fspath(path)} holds an ACT adversary, not an agent; use rlsuite.ACT.load(path)")
     if name.lower() not in ALGORITHMS:
         raise CheckpointError(
             f"{os.fspath(path)} holds a {name} model, which this version does not know; update rlsuite"
         )
-    agent: Agent = persistence.read(algorithm(name), saved, os.fspath(path), env, device, kwargs)
+    agent: Agent = restore.read(algorithm(name), saved, env, pick_device(device), **kwargs)
     return agent

@@ -18,10 +18,10 @@ from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
-from rlsuite.core import persistence
+from rlsuite.core import persistence, restore
 from rlsuite.core.checkpoint import load_checkpoint
 from rlsuite.core.collect import Runner
-from rlsuite.core.config import make_config
+from rlsuite.core.config import check_rollout, make_config
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.persistence import Cuttable, Stateful
@@ -71,6 +71,15 @@ class Agent(SB3Names):
     """
 
     config_class: ClassVar[type[Any]]
+    stored: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("net_arch", "activation", "log_std_init", "ortho_init"), "networks"),
+        **dict.fromkeys(("normalize_obs", "normalize_reward"), "normalisers"),
+    }
+    """Fields of the configuration that cannot be changed at load, and what of the checkpoint they shaped."""
+    restarts: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Fields that may be changed at load, and the parts (names of `_state`) that then begin anew."""
+    unbounded: ClassVar[frozenset[str]] = frozenset()
+    """Tensors of a checkpoint ("part/name") that may be infinite."""
     policy: nn.Module
     obs_norm: RunningNorm | None = None
     return_norm: ReturnNorm | None = None
@@ -143,7 +152,12 @@ class Agent(SB3Names):
         return venv.single_observation_space, venv.single_action_space
 
     def _resize(self, num_envs: int) -> None:
-        """Go on with another number of environments."""
+        """Go on with another number of environments.
+
+        Raises:
+            ValueError: what the model holds cannot be used with so many.
+        """
+        check_rollout(self.config, num_envs)
         if self.return_norm is not None:
             self.return_norm.resize(num_envs)
 
@@ -208,13 +222,35 @@ class Agent(SB3Names):
     def get_vec_normalize_env(self) -> None:
         """None: normalisers belong to the model, and `predict` applies them."""
 
-    def set_env(self, env: EnvLike) -> None:
+    def set_env(
+        self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None
+    ) -> None:
         """Train in another environment from now on.
 
+        Args:
+            env: an id, or an environment or vector environment, whose number of copies then counts.
+            num_envs: copies of an id; None is as many as before.
+            env_kwargs: constants of an id; None keeps those that the model has for the same id.
+
         Raises:
-            ValueError: its spaces differ from the model's.
+            ValueError: its spaces differ from the model's, or it has not `num_envs` copies.
         """
-        stepper = Stepper(self._make_env(env), self.device)
+        before = self.num_envs, self.env_kwargs
+        try:
+            # one environment object is one copy, as a vector environment of two is two
+            self.num_envs = 1 if isinstance(env, gym.Env) else num_envs or self.num_envs
+            if isinstance(env, str) and env_kwargs is None and _bare(env) != _bare(self.env_id or env):
+                self.env_kwargs = None
+            elif env_kwargs is not None:
+                self.env_kwargs = env_kwargs
+            stepper, chosen = Stepper(self._make_env(env), self.device), self.env_kwargs
+        finally:
+            self.num_envs, self.env_kwargs = before
+        if num_envs is not None and stepper.num_envs != num_envs:
+            raise ValueError(
+                f"num_envs={num_envs}, but the environment given has {stepper.num_envs} copies; leave num_envs out, or "
+                "give the environment's id"
+            )
         names = ("observation", "action", "adversary's action")
         for name, mine, theirs in zip(names, self.spaces, self._spaces(stepper.venv), strict=False):
             if mine != theirs:
@@ -224,7 +260,7 @@ class Agent(SB3Names):
         if stepper.num_envs != self.num_envs:
             self._resize(stepper.num_envs)
         self.stepper, self.runner, self.num_envs = stepper, None, stepper.num_envs
-        self.env_id = env if isinstance(env, str) else None
+        self.env_id, self.env_kwargs = env if isinstance(env, str) else None, chosen
 
     @property
     def logger(self) -> Logger:
@@ -304,16 +340,32 @@ class Agent(SB3Names):
         path: str | os.PathLike[str],
         env: EnvLike | None = None,
         device: str | torch.device = "auto",
+        *,
+        verify: bool = True,
         **kwargs: Any,
     ) -> Self:
-        """A model from a checkpoint; no code of the file is ever run.
+        """A model from a checkpoint; no code of the file is ever run, no module that it names is imported.
 
         Given an environment that has `load_state_dict` (the MuJoCo pool, rlsuite kernels), training goes on exactly
         where it stopped; others start fresh episodes.
 
+        Args:
+            path: the checkpoint.
+            env: to train on in: an id, an environment or a vector environment. None makes a model that predicts.
+            device: "auto", "cpu", "cuda", ...
+            verify: compare the file with its checksums; False reads one that was edited on purpose.
+            kwargs: `seed` (begins other random streams and fresh episodes), `num_envs` and `env_kwargs` (of an id),
+                `verbose`, `tensorboard_log`, and `config` or fields of it. A field takes effect, or is refused by
+                name where it shaped what the checkpoint holds (`net_arch`, `normalize_obs`, ...).
+
         Raises:
             CheckpointError: not a readable rlsuite checkpoint of this algorithm.
-            ValueError: the environment's spaces differ from the checkpoint's.
+            ValueError: an argument that cannot be used here; the environment's spaces differ from the checkpoint's.
         """
-        agent: Self = persistence.read(cls, load_checkpoint(path), os.fspath(path), env, device, kwargs)
+        agent: Self = restore.read(cls, load_checkpoint(path, verify=verify), env, pick_device(device), **kwargs)
         return agent
+
+
+def _bare(env_id: str) -> str:
+    """An id without the name of our engine: rlsuite/HalfCheetah-v5 is HalfCheetah-v5."""
+    return env_id.removeprefix("rlsuite/")

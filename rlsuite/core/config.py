@@ -106,3 +106,17 @@ def check_schedule(config: Any, *names: str, most: float = float("inf")) -> None
             raise ValueError(f"{owner}.{name}: {error}") from error
         if not 0 < start <= most:
             raise ValueError(f"{owner}.{name} is {value!r}; it must start in (0, {most:g}]")
+
+
+def check_rollout(config: Any, num_envs: int) -> None:
+    """Raise if a minibatch is larger than a rollout of `num_envs` environments; other configurations are skipped.
+
+    Raises:
+        ValueError: names batch_size, n_steps and num_envs.
+    """
+    steps, size = getattr(config, "n_steps", None), getattr(config, "batch_size", None)
+    if steps is not None and size is not None and size > steps * num_envs:
+        raise ValueError(
+            f"batch_size={size} is larger than the rollout of n_steps*num_envs = {steps}*{num_envs} = "
+            f"{steps * num_envs} samples; lower batch_size or raise n_steps"
+        )

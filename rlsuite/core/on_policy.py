@@ -11,6 +11,7 @@ import torch
 
 from rlsuite.core.actions import ActionSpec
 from rlsuite.core.agent import Agent
+from rlsuite.core.config import check_rollout
 from rlsuite.core.backends import Backend, Loss, LossGrad, make_backend
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
@@ -93,12 +94,7 @@ def build(agent: Seat, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, 
     Raises:
         ValueError: a minibatch larger than the rollout.
     """
-    rollout = config.n_steps * agent.num_envs
-    if config.batch_size > rollout:
-        raise ValueError(
-            f"batch_size={config.batch_size} is larger than the rollout of n_steps*num_envs = {config.n_steps}*"
-            f"{agent.num_envs} = {rollout} samples; lower batch_size or raise n_steps"
-        )
+    check_rollout(config, agent.num_envs)
     policy = ActorCritic(
         agent.obs_size,
         agent.spec,

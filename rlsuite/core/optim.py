@@ -87,6 +87,9 @@ class FlatAdam:
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Restore what `state_dict` gave."""
+        for name, own in (("mean", self.mean), ("square", self.square), ("steps", self.steps)):
+            if state[name].shape != own.shape:
+                raise ValueError(f"the optimiser's {name!r} has shape {tuple(state[name].shape)}, not {tuple(own.shape)}")
         self.mean.copy_(state["mean"])
         self.square.copy_(state["square"])
         self.steps.copy_(state["steps"])

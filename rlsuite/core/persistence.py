@@ -1,22 +1,19 @@
-"""An agent's checkpoint: what it holds, and how an agent comes out of one. The file itself is `checkpoint`'s."""
+"""What an agent's checkpoint holds. `restore` makes an agent of it; the file itself is `checkpoint`'s."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
-import numpy as np
 import torch
 
-from rlsuite.core.checkpoint import Checkpoint, CheckpointError, save_checkpoint
+from rlsuite.core.checkpoint import save_checkpoint
 from rlsuite.core.collect import Runner
-from rlsuite.core.config import config_from_json
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.rng import MOVED, own_seed, pack_rng, unpack_rng
-from rlsuite.core.spaces import space_from_json, space_to_json
+from rlsuite.core.rng import pack_rng, unpack_rng
+from rlsuite.core.spaces import space_to_json
 from rlsuite.core.vector import Stepper
 
 
@@ -109,69 +106,3 @@ def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True
         "starts": agent.starts,
     }
     save_checkpoint(path, meta=meta, tensors=tensors)
-
-
-def read(
-    cls: type[Any],
-    saved: Checkpoint,
-    path: str,
-    env: Any,
-    device: str | torch.device,
-    kwargs: dict[str, Any],
-) -> Any:
-    """A `cls` from what a checkpoint held, its environments in the middle of their episodes; see `Agent.load`."""
-    meta = saved.meta
-    if meta.get("algorithm") != cls.__name__:
-        raise CheckpointError(
-            f"{path} holds a {meta.get('algorithm')} model, not {cls.__name__}; use rlsuite.load(path)"
-        )
-    try:
-        config = config_from_json(cls.config_class, meta["config"])
-        further = meta.get("further_spaces", [])
-        spaces = tuple(map(space_from_json, (meta["observation_space"], meta["action_space"], *further)))
-        agent = cls(
-            None,
-            config,
-            num_envs=meta["num_envs"],
-            device=device,
-            seed=meta["seed"],
-            env_kwargs=meta["env_kwargs"],
-            spaces=spaces,
-            **kwargs,
-        )
-        agent.env_id = meta["env_id"]
-        # Another kind of device has generators of its own: what was drawn before cannot be gone on with bit for bit.
-        moved = meta.get("device", agent.device.type) != agent.device.type
-        for number, (part, stateful) in enumerate(agent._state().items(), start=MOVED):
-            state = saved.section(part)
-            if moved and isinstance(stateful, GeneratorState):
-                stateful.generator.manual_seed(own_seed(meta["seed"], number, 1 + meta["num_timesteps"]))
-                continue
-            if state or not part.endswith("buffer"):
-                stateful.load_state_dict({name: value.to(agent.device) for name, value in state.items()})
-        agent.num_timesteps, agent.n_updates = meta["num_timesteps"], meta["n_updates"]
-        agent.starts = meta.get("starts", 1)  # version 0.1 did not count them; one is in the past
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} lacks or garbles a part of a {cls.__name__} model ({error}); use another checkpoint"
-        ) from error
-    if env is not None:
-        agent.set_env(env)
-        if not moved:
-            _restore_episodes(agent, saved)
-    return agent
-
-
-def _restore_episodes(agent: Saveable, saved: Checkpoint) -> None:
-    """Put the environments back where the checkpoint left them, if both sides can."""
-    assert agent.stepper is not None  # set_env came first
-    load_env: Callable[[dict[str, np.ndarray]], None] | None = getattr(agent.stepper.venv, "load_state_dict", None)
-    runner_state = saved.section("runner")
-    if load_env is None or not saved.meta["env_state"] or not runner_state or agent.num_envs != saved.meta["num_envs"]:
-        return
-    agent.stepper.reset(agent.seed)  # builds whatever the environment builds on its first reset
-    for part, stateful in agent._state().items():
-        if isinstance(stateful, GeneratorState):  # an environment with a player inside may just have drawn
-            stateful.load_state_dict({k: v.to(agent.device) for k, v in saved.section(part).items()})
-    load_env({name: value.numpy() for name, value in saved.section("env").items()})
-    agent.runner = Runner.resume(agent.stepper, agent.obs_norm, agent.return_norm, runner_state)

@@ -234,6 +234,8 @@ class SAC(Agent):
     """
 
     config_class = SACConfig
+    stored = Agent.stored | {"buffer_size": "replay buffer"}
+    restarts = {"ent_coef": ("alpha", "alpha_optimizer")}
     config: SACConfig
 
     def _build(self) -> None:
@@ -258,9 +260,13 @@ class SAC(Agent):
             max_grad_norm=config.max_grad_norm,
             target_entropy=-float(size) if auto else float(config.target_entropy),
         )
-        self.buffer = ReplayBuffer(
+        self.buffer = self._make_buffer(self.num_envs)
+
+    def _make_buffer(self, num_envs: int) -> ReplayBuffer:
+        config, size = self.config, self.spec.num_params
+        return ReplayBuffer(
             config.buffer_size,
-            self.num_envs,
+            num_envs,
             (self.obs_size,),
             (size,),
             obs_dtype=torch.float32,
@@ -279,10 +285,12 @@ class SAC(Agent):
         return self.to_box(action)
 
     def _resize(self, num_envs: int) -> None:
-        raise ValueError(
-            f"the replay buffer holds transitions of {self.num_envs} environments, the new one has {num_envs}; "
-            f"use num_envs={self.num_envs}"
-        )
+        if len(self.buffer):
+            raise ValueError(
+                f"the replay buffer holds transitions of {self.num_envs} environments, the new one has {num_envs}; "
+                f"use num_envs={self.num_envs}, or a checkpoint saved with buffers=False"
+            )
+        self.buffer = self._make_buffer(num_envs)
 
     @property
     def replay_buffer(self) -> ReplayBuffer:

@@ -287,6 +287,7 @@ class BPO(Agent):
     """
 
     config_class = BPOConfig
+    stored = Agent.stored | dict.fromkeys(("mode", "separate_median"), "networks")
     config: BPOConfig
 
     def _build(self) -> None:

@@ -268,6 +268,10 @@ class PDPPO(Agent):
     """
 
     config_class = PDPPOConfig
+    stored = Agent.stored | {
+        **dict.fromkeys(("critics", "critic_activation", "bounded_critic"), "networks"),
+        "frozen_trunk": "optimiser",
+    }
     config: PDPPOConfig
     policy: DualCriticPolicy
 

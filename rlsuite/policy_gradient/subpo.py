@@ -34,7 +34,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from rlsuite.core import on_policy
-from rlsuite.core.agent import Agent
+from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.collect import collect
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.persistence import Stateful
@@ -268,6 +268,13 @@ class SubPO(Agent):
                 "num_envs (a batch has one episode of each), or use baseline='none' or 'critic'"
             )
         return steps
+
+    def set_env(
+        self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None
+    ) -> None:
+        """Train in another environment from now on; its horizon must divide `n_steps`."""
+        super().set_env(env, num_envs=num_envs, env_kwargs=env_kwargs)
+        self._whole_episodes(self.venv)
 
     def _resolved(self) -> on_policy.OnPolicyConfig:
         """The configuration with the sizes that None stood for."""

@@ -163,6 +163,12 @@ class QARL(Agent):
     """
 
     config_class = QARLConfig
+    stored = (
+        Agent.stored
+        | {"adversary": "networks", "concentration": "teacher", "buffer_size": "replay buffer"}
+        | dict.fromkeys(("adv_fraction", "max_force", "bodies"), "adversary's action space")
+    )
+    restarts = {"ent_coef": ("alpha", "alpha_optimizer", "adversary_alpha", "adversary_alpha_optimizer")}
     config: QARLConfig
     _scalars: torch.Tensor | None = None
 

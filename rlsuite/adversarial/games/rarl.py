@@ -124,6 +124,11 @@ class RARL(Agent):
     """
 
     config_class = RARLConfig
+    stored = (
+        Agent.stored
+        | {"adv_log_std_init": "networks"}
+        | dict.fromkeys(("adv_fraction", "max_force", "bodies"), "adversary's action space")
+    )
     config: RARLConfig
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:

@@ -151,6 +151,7 @@ class ATLA(Agent):
     """
 
     config_class = ATLAConfig
+    stored = Agent.stored | {"attack": "adversary's networks"}
     config: ATLAConfig
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:

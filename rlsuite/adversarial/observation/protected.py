@@ -135,6 +135,7 @@ class PROTECTED(ATLA):
     """
 
     config_class = PROTECTEDConfig
+    stored = ATLA.stored | {"n_policies": "set of policies"}
     config: PROTECTEDConfig
 
     def _build(self) -> None:

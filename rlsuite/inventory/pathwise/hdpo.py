@@ -125,6 +125,11 @@ class HDPO(Agent):
     """
 
     config_class = HDPOConfig
+    stored = {
+        **dict.fromkeys(("network", "hidden", "activation"), "network"),
+        **dict.fromkeys(("dev_scenarios", "dev_periods", "dev_warm_up"), "best cost on the development set"),
+    }
+    unbounded = frozenset({"learner/best_cost"})
     config: HDPOConfig
 
     def __init__(self, env: EnvLike | None, config: Any = None, *, num_envs: int = 1024, **kwargs: Any) -> None:
@@ -161,9 +166,11 @@ class HDPO(Agent):
                 f"beyond; set n_steps={end}, lookahead=0, restart=1, dev_periods={end}, dev_warm_up=0"
             )
 
-    def set_env(self, env: EnvLike) -> None:
+    def set_env(
+        self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None
+    ) -> None:
         """Train in another environment from now on; the policy keeps what it knows of the first one's constants."""
-        super().set_env(env)
+        super().set_env(env, num_envs=num_envs, env_kwargs=env_kwargs)
         self._set_kernel()
 
     @property
