@@ -34,6 +34,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -255,6 +256,24 @@ def as_device(device: str | torch.device) -> torch.device:
     return found
 
 
+def _registered_kernel(name: str) -> type[Kernel[Any, Any, Any]]:
+    """The class called "module:Class", of this package or of an id registered with `kwargs={"kernel": name}`."""
+    module, _, attribute = name.partition(":")
+    registered = {spec.kwargs.get("kernel") for spec in gym.registry.values() if spec.kwargs.get("kernel") == name}
+    found: Any = None
+    if registered or module.startswith("rlsuite_envs."):
+        try:
+            found = getattr(importlib.import_module(module), attribute, None)
+        except ModuleNotFoundError as error:
+            raise ValueError(f"kernel={name!r} names no kernel: {error}.") from error
+    if not (isinstance(found, type) and issubclass(found, Kernel)):
+        raise ValueError(
+            f"kernel={name!r} names no kernel that is registered; give its class, or register an id with "
+            f"gym.register(id, entry_point='rlsuite_envs.single:TensorEnv', kwargs={{'kernel': {name!r}}})."
+        )
+    return found
+
+
 def make_kernel(
     kernel: str | type[KernelT] | KernelT,
     *,
@@ -265,6 +284,9 @@ def make_kernel(
 ) -> KernelT:
     """A kernel from "module:Class", its class, or a finished kernel (which then takes no further arguments).
 
+    A name is looked up among our own kernels and those of registered ids only: it may come out of a file, and must
+    not import whatever it likes.
+
     Args:
         kernel: what to make.
         device: where its tensors live.
@@ -273,16 +295,13 @@ def make_kernel(
         params: single constants, replacing those of the preset.
 
     Raises:
-        ValueError: unknown preset or constant (naming the nearest), or a bad value of one.
+        ValueError: unknown kernel, preset or constant (naming the nearest), or a bad value of one.
     """
     if isinstance(kernel, Kernel):
         if params or preset is not None:
             raise ValueError(f"{sorted(params) or 'preset'} given beside a finished kernel; set them in its params.")
         return kernel
-    if isinstance(kernel, str):
-        module, _, name = kernel.partition(":")
-        kernel = getattr(importlib.import_module(module), name)
-    kind: Any = kernel
+    kind: Any = _registered_kernel(kernel) if isinstance(kernel, str) else kernel
     if kind.preset_argument in params:
         preset = params.pop(kind.preset_argument)
     for name in params:

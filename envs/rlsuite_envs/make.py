@@ -8,7 +8,9 @@ rlsuite's own ids, and Gymnasium's sync vector of single environments for everyt
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
+import traceback
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
@@ -17,7 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 
-__all__ = ["Vectorization", "make_vector_env"]
+__all__ = ["Vectorization", "find_spec", "import_module_of", "make_vector_env"]
 
 Vectorization = Literal["auto", "pool", "kernel", "sync", "async", "envpool"]
 
@@ -48,13 +50,15 @@ def make_vector_env(
     Raises:
         ValueError: unknown id (naming the nearest), num_envs < 1, or an engine that does not exist for the
             id.
-        ImportError: "envpool" without the package.
+        ImportError: "envpool" without the package; the module of "module:Id-v0" not found, or failing.
     """
     if not isinstance(num_envs, (int, np.integer)) or isinstance(num_envs, bool) or num_envs < 1:
         raise ValueError(f"num_envs={num_envs!r} must be an integer of at least 1.")
     if vectorization not in get_args(Vectorization):
         raise ValueError(f"vectorization={vectorization!r} must be one of {', '.join(get_args(Vectorization))}.")
     kwargs = dict(env_kwargs or {})
+    if vectorization != "envpool":  # its ids are its own
+        id = find_spec(id).id if ":" in id else id
     engine = _choose(id, vectorization)
     if engine == "pool":
         from rlsuite_envs.mujoco import MujocoPool
@@ -76,7 +80,7 @@ def _choose(id: str, vectorization: str) -> str:
     if vectorization == "envpool":
         return "envpool"
     pooled = id.removeprefix("rlsuite/") in MUJOCO_IDS
-    spec = _spec(id)
+    spec = find_spec(id)
     kernel = id.startswith("rlsuite/") and not pooled and spec.vector_entry_point is not None
     available = {"pool": pooled, "kernel": kernel}
     if vectorization == "auto":
@@ -86,14 +90,49 @@ def _choose(id: str, vectorization: str) -> str:
     return vectorization
 
 
-def _spec(id: str) -> gym.envs.registration.EnvSpec:
-    """The registered specification of an id, or a ValueError that names the nearest ids."""
+def import_module_of(id: str) -> str:
+    """Import what stands before the colon of "module:Id-v0", as `gym.make` does; returns the id alone.
+
+    Raises:
+        ModuleNotFoundError: there is no such module; the message says where it was looked for.
+        ImportError: the module itself failed; the message has the error with its file and line.
+    """
+    module, colon, bare = id.rpartition(":")
+    if not colon:
+        return id
     try:
-        spec = gym.spec(id)
+        importlib.import_module(module)
+    except Exception as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name is not None
+        if missing and (module == error.name or module.startswith(f"{error.name}.")):
+            raise ModuleNotFoundError(
+                f"the module {error.name!r} of the environment {id!r} was not found; install it, or put its folder on "
+                "PYTHONPATH",
+                name=error.name,
+            ) from error
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ImportError(
+            f"the module {module!r} of the environment {id!r} failed: {type(error).__name__}: {error} "
+            f"({last.filename}, line {last.lineno})"
+        ) from error
+    return bare
+
+
+def find_spec(id: str) -> gym.envs.registration.EnvSpec:
+    """The registered specification of an id; of "module:Id-v0" the module is imported first.
+
+    Raises:
+        ValueError: unknown id; the message names the nearest.
+        ImportError: see `import_module_of`.
+    """
+    bare = import_module_of(id)
+    try:
+        return gym.spec(bare)
     except gym.error.Error as error:
         names = list(gym.registry)
-        close = difflib.get_close_matches(id, names, n=3, cutoff=0.6)
-        close = close or difflib.get_close_matches(f"rlsuite/{id}", names, n=3, cutoff=0.8)
+        close = difflib.get_close_matches(bare, names, n=3, cutoff=0.6)
+        close = close or difflib.get_close_matches(f"rlsuite/{bare}", names, n=3, cutoff=0.8)
         hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "gymnasium.registry lists all ids."
+        if bare != id:
+            hint = f"Its module was imported, but registers no {bare!r}. {hint}"
         raise ValueError(f"Unknown environment {id!r}. {hint}") from error
-    return spec

@@ -11,8 +11,8 @@ import torch
 
 from rlsuite.core.actions import ActionSpec
 from rlsuite.core.agent import Agent
-from rlsuite.core.config import check_rollout
 from rlsuite.core.backends import Backend, Loss, LossGrad, make_backend
+from rlsuite.core.config import check_rollout
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.optim import FlatAdam

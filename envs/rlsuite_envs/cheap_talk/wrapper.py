@@ -274,10 +274,7 @@ def _kernel(
 ) -> Kernel[Any, Any, Any]:
     """The kernel of an id or "module:Class"."""
     if ":" in env and "/" not in env:
-        try:
-            return make_kernel(env, device=device, dtype=dtype, **constants)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"env={env!r} names no kernel: {error}.") from error
+        return make_kernel(env, device=device, dtype=dtype, **constants)
     import rlsuite_envs  # noqa: F401 (registers the ids)
 
     try:
