@@ -103,12 +103,12 @@ def import_module_of(id: str) -> str:
     try:
         importlib.import_module(module)
     except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name is not None
-        if missing and (module == error.name or module.startswith(f"{error.name}.")):
+        absent = error.name if isinstance(error, ModuleNotFoundError) else None
+        if absent is not None and f"{module}.".startswith(f"{absent}."):
             raise ModuleNotFoundError(
-                f"the module {error.name!r} of the environment {id!r} was not found; install it, or put its folder on "
+                f"the module {absent!r} of the environment {id!r} was not found; install it, or put its folder on "
                 "PYTHONPATH",
-                name=error.name,
+                name=absent,
             ) from error
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise ImportError(

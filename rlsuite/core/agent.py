@@ -222,9 +222,7 @@ class Agent(SB3Names):
     def get_vec_normalize_env(self) -> None:
         """None: normalisers belong to the model, and `predict` applies them."""
 
-    def set_env(
-        self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None
-    ) -> None:
+    def set_env(self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None) -> None:
         """Train in another environment from now on.
 
         Args:

@@ -89,7 +89,8 @@ class FlatAdam:
         """Restore what `state_dict` gave."""
         for name, own in (("mean", self.mean), ("square", self.square), ("steps", self.steps)):
             if state[name].shape != own.shape:
-                raise ValueError(f"the optimiser's {name!r} has shape {tuple(state[name].shape)}, not {tuple(own.shape)}")
+                shape = tuple(state[name].shape)
+                raise ValueError(f"the optimiser's {name!r} has shape {shape}, not {tuple(own.shape)}")
         self.mean.copy_(state["mean"])
         self.square.copy_(state["square"])
         self.steps.copy_(state["steps"])

@@ -109,7 +109,7 @@ def read_header(cls: type[Any], saved: Checkpoint) -> Header:
         )
 
     def field(name: str, kinds: type | tuple[type, ...], span: tuple[int, int] | None = None) -> Any:
-        value = meta.get(name)
+        value: Any = meta.get(name)
         right = isinstance(value, kinds) and (not isinstance(value, bool) or kinds is bool)
         if name not in meta or not right or (span is not None and not span[0] <= value <= span[1]):
             raise _garbled(cls, saved, f"meta {name!r} is {value!r}")

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from gymnasium.spaces import Box
@@ -234,8 +234,8 @@ class SAC(Agent):
     """
 
     config_class = SACConfig
-    stored = Agent.stored | {"buffer_size": "replay buffer"}
-    restarts = {"ent_coef": ("alpha", "alpha_optimizer")}
+    stored: ClassVar = Agent.stored | {"buffer_size": "replay buffer"}
+    restarts: ClassVar = {"ent_coef": ("alpha", "alpha_optimizer")}
     config: SACConfig
 
     def _build(self) -> None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -287,7 +287,7 @@ class BPO(Agent):
     """
 
     config_class = BPOConfig
-    stored = Agent.stored | dict.fromkeys(("mode", "separate_median"), "networks")
+    stored: ClassVar = Agent.stored | dict.fromkeys(("mode", "separate_median"), "networks")
     config: BPOConfig
 
     def _build(self) -> None:

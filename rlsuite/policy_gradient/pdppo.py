@@ -29,7 +29,7 @@ Expected: see the results page of the zoo, beside PPO and simple rules.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -268,7 +268,7 @@ class PDPPO(Agent):
     """
 
     config_class = PDPPOConfig
-    stored = Agent.stored | {
+    stored: ClassVar = Agent.stored | {
         **dict.fromkeys(("critics", "critic_activation", "bounded_critic"), "networks"),
         "frozen_trunk": "optimiser",
     }

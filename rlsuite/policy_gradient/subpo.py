@@ -269,9 +269,7 @@ class SubPO(Agent):
             )
         return steps
 
-    def set_env(
-        self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None
-    ) -> None:
+    def set_env(self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None) -> None:
         """Train in another environment from now on; its horizon must divide `n_steps`."""
         super().set_env(env, num_envs=num_envs, env_kwargs=env_kwargs)
         self._whole_episodes(self.venv)

@@ -173,7 +173,8 @@ def test_another_number_of_environments(saved):
     assert rlsuite.load(path, device="cpu", num_envs=3).num_envs == 3
     single = rlsuite.load(path, env=gym.make(env), device="cpu")
     assert single.num_envs == 1 and single.learn(16).num_timesteps == 16
-    pair = gym.make_vec("CartPole-v1", 2, vectorization_mode="sync", vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})
+    mode = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    pair = gym.make_vec("CartPole-v1", 2, vectorization_mode="sync", vector_kwargs=mode)
     single.set_env(pair)
     single.learn(32)
     single.set_env(gym.make("CartPole-v1"))
@@ -186,7 +187,7 @@ def test_another_number_of_environments(saved):
 
 def test_a_replay_buffer_fixes_the_number_of_environments(saved, tmp_path):
     path, env = saved("sac"), "rlsuite/Pendulum-v1"
-    with pytest.raises(ValueError, match="transitions of 2 environments, the new one has 3.*buffers=False"):
+    with pytest.raises(ValueError, match=r"transitions of 2 environments, the new one has 3.*buffers=False"):
         rlsuite.load(path, env=env, device="cpu", num_envs=3)
     rlsuite.load(path, device="cpu").save(tmp_path / "bare", buffers=False)
     loaded = rlsuite.load(tmp_path / "bare", env=env, device="cpu", num_envs=3, buffer_size=30)

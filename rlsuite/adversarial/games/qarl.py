@@ -33,7 +33,7 @@ own steps on four tasks (results page `forces`); on Hopper QARL is behind SAC wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
@@ -163,12 +163,12 @@ class QARL(Agent):
     """
 
     config_class = QARLConfig
-    stored = (
+    stored: ClassVar = (
         Agent.stored
         | {"adversary": "networks", "concentration": "teacher", "buffer_size": "replay buffer"}
         | dict.fromkeys(("adv_fraction", "max_force", "bodies"), "adversary's action space")
     )
-    restarts = {"ent_coef": ("alpha", "alpha_optimizer", "adversary_alpha", "adversary_alpha_optimizer")}
+    restarts: ClassVar = {"ent_coef": ("alpha", "alpha_optimizer", "adversary_alpha", "adversary_alpha_optimizer")}
     config: QARLConfig
     _scalars: torch.Tensor | None = None
 

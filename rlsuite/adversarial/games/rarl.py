@@ -31,7 +31,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import torch
@@ -124,7 +124,7 @@ class RARL(Agent):
     """
 
     config_class = RARLConfig
-    stored = (
+    stored: ClassVar = (
         Agent.stored
         | {"adv_log_std_init": "networks"}
         | dict.fromkeys(("adv_fraction", "max_force", "bodies"), "adversary's action space")

@@ -29,7 +29,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -151,7 +151,7 @@ class ATLA(Agent):
     """
 
     config_class = ATLAConfig
-    stored = Agent.stored | {"attack": "adversary's networks"}
+    stored: ClassVar = Agent.stored | {"attack": "adversary's networks"}
     config: ATLAConfig
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:

@@ -33,7 +33,7 @@ import dataclasses
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -135,7 +135,7 @@ class PROTECTED(ATLA):
     """
 
     config_class = PROTECTEDConfig
-    stored = ATLA.stored | {"n_policies": "set of policies"}
+    stored: ClassVar = ATLA.stored | {"n_policies": "set of policies"}
     config: PROTECTEDConfig
 
     def _build(self) -> None:

@@ -33,7 +33,7 @@ page of the zoo has all instances.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +125,7 @@ class HDPO(Agent):
     """
 
     config_class = HDPOConfig
-    stored = {
+    stored: ClassVar = {
         **dict.fromkeys(("network", "hidden", "activation"), "network"),
         **dict.fromkeys(("dev_scenarios", "dev_periods", "dev_warm_up"), "best cost on the development set"),
     }
@@ -166,9 +166,7 @@ class HDPO(Agent):
                 f"beyond; set n_steps={end}, lookahead=0, restart=1, dev_periods={end}, dev_warm_up=0"
             )
 
-    def set_env(
-        self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None
-    ) -> None:
+    def set_env(self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None) -> None:
         """Train in another environment from now on; the policy keeps what it knows of the first one's constants."""
         super().set_env(env, num_envs=num_envs, env_kwargs=env_kwargs)
         self._set_kernel()
