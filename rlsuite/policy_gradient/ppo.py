@@ -5,8 +5,8 @@
 
 Details that matter (Stable-Baselines3's, see also Huang et al. 2022, "The 37 implementation details of PPO"):
 advantages normalised per minibatch; orthogonal initialisation with gains sqrt 2, 0.01 (policy) and 1 (value); Adam with
-epsilon 1e-5; the gradient clipped to a global norm; actions clipped to the box for the environment only; the value of the true last observation bootstraps where time
-ran out, and nothing does where the episode terminated.
+epsilon 1e-5; the gradient clipped to a global norm; actions clipped to the box for the environment only; the value of
+the true last observation bootstraps where time ran out, and nothing does where the episode terminated.
 What differs from Stable-Baselines3: truncation enters through the true next value, not through an altered reward (the
 advantages are equal); values and log-probabilities are computed for a whole rollout at once.
 
