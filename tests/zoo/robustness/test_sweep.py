@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rlsuite_zoo.errors import UsageError
-from rlsuite_zoo.runs.folder import group_names
+from rlsuite_zoo.runs.groups import group_names
 
 RUN = "runs/ppo/InvertedPendulum-v5/a"
 GRID = ("--force", "0,5", "--mass", "0.5:1.5:0.5", "--friction", "0.5,1", "--episodes", "2", "--jobs", "1")

@@ -219,9 +219,9 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
     parts += more
     picture = out / f"{suite.name}.png"
     paths = [str(folder.path) for folders in cells.values() for folder in folders if has_curve(folder)]
-    groups = {folders[0].spec().group: entry for (_, entry), folders in cells.items() if folders}
+    entries = {str(folder.path): entry for (_, entry), folders in cells.items() for folder in folders}
     if paths:
-        plot_runs(paths, picture, quiet=True, labels=groups)
+        plot_runs(paths, picture, quiet=True, labels=entries)
         parts += ["## Learning curves", f"![learning curves]({picture.name})"]
     write_text(table, csv_of_rows(every))
     page = out / f"{suite.name}.md"

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")  # files only: no display is needed
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from rlsuite_envs.drawing import figure as new_figure
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.files import read_csv
 from rlsuite_zoo.runs.folder import RunFolder, find_runs
+from rlsuite_zoo.runs.groups import full_settings, group_names
 
 POINTS = 200
 RESAMPLES = 2000
@@ -36,6 +35,10 @@ class Curve:
     """[P] environment steps."""
     values: np.ndarray
     """[S, P] one row per seed."""
+    rests: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    """Steps and values of what single seeds have before and after the steps that all of them have."""
+    note: str = ""
+    """Where the seeds end, if not together."""
 
     @property
     def mean(self) -> np.ndarray:
@@ -71,23 +74,67 @@ def read_curve(folder: RunFolder, metric: str) -> tuple[np.ndarray, np.ndarray]:
     return steps, values
 
 
-def gather(folders: list[RunFolder], metric: str, smooth: float) -> dict[str, list[Curve]]:
-    """Curves by environment; the seeds of a group come onto one grid of steps that all of them reached.
+def gather(
+    folders: Sequence[RunFolder], metric: str, smooth: float, labels: Mapping[str, str] | None = None
+) -> dict[str, list[Curve]]:
+    """Curves by environment: a mean over runs that differ in their seed alone, other runs apart.
+
+    Args:
+        folders: the runs.
+        metric: column of progress.csv.
+        smooth: width of the moving average as a share of the curve.
+        labels: names by the path of a run; without, `group_names`.
 
     Raises:
-        UsageError: a run without data.
+        UsageError: a run without data, the same run twice, seeds that share no steps, or one label for runs on an
+            environment that are no seeds of each other.
     """
-    groups: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
-    for folder in folders:
-        spec = folder.spec()
-        groups[spec.env, spec.group].append(read_curve(folder, metric))
+    names = group_names(folders)
+    groups: dict[tuple[str, str], list[tuple[RunFolder, np.ndarray, np.ndarray]]] = defaultdict(list)
+    kinds: dict[tuple[str, str], str] = {}
+    for folder, name in zip(folders, names, strict=True):
+        key = (folder.spec().env, labels[str(folder.path)] if labels else name)
+        if kinds.setdefault(key, name) != name:
+            raise UsageError(f"{key[1]} on {key[0]} would average over {kinds[key]} and {name}, which are no seeds")
+        groups[key].append((folder, *read_curve(folder, metric)))
     curves: dict[str, list[Curve]] = defaultdict(list)
     for (env, label), runs in groups.items():
-        first, last = max(steps[0] for steps, _ in runs), min(steps[-1] for steps, _ in runs)
-        grid = np.linspace(first, max(last, first), POINTS)
-        values = np.stack([moving_average(np.interp(grid, *run), smooth) for run in runs])
-        curves[env].append(Curve(label, grid, values))
+        curves[env].append(curve_of(label, [(str(f.path), *data) for f, *data in runs], smooth))
     return curves
+
+
+def curve_of(label: str, runs: Sequence[tuple[str, np.ndarray, np.ndarray]], smooth: float) -> Curve:
+    """Seeds on one grid of the steps that all of them have; what single ones have beyond it is kept beside it.
+
+    Args:
+        label: of the curve.
+        runs: name, steps [K] and values [K] of each seed.
+        smooth: see `gather`.
+
+    Raises:
+        UsageError: steps that go back, or no step that all seeds have.
+    """
+    for name, steps, _ in runs:
+        if (np.diff(steps) < 0).any():
+            raise UsageError(f"the steps in {name} go back: two processes wrote it, or it was edited; train again")
+    late = max(runs, key=lambda run: run[1][0])
+    short = min(runs, key=lambda run: run[1][-1])
+    first, last = late[1][0], short[1][-1]
+    if first > last:
+        raise UsageError(
+            f"{short[0]} ends at step {last:,.0f}, {late[0]} begins at {first:,.0f}; leave one of them out"
+        )
+    grid = np.linspace(first, last, POINTS)
+    values = np.stack([moving_average(np.interp(grid, steps, v), smooth) for _, steps, v in runs])
+    rests = []
+    for _, steps, found in runs:
+        for part, end in ((steps < first, first), (steps > last, last)):
+            if part.any():  # from the mean's end on, or up to its beginning
+                at = np.sort(np.append(steps[part], end))
+                rests.append((at, np.interp(at, steps, found)))
+    ends = sorted({float(steps[-1]) for _, steps, _ in runs})
+    note = f"mean to step {last:,.0f}, where {Path(short[0]).name} ends; others go on to {ends[-1]:,.0f}"
+    return Curve(label, grid, values, tuple(rests), note if len(ends) > 1 else "")
 
 
 def moving_average(values: np.ndarray, share: float) -> np.ndarray:
@@ -109,7 +156,7 @@ def plot_runs(
     smooth: float = 0.02,
     title: str = "",
     quiet: bool = False,
-    labels: dict[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> None:
     """Draw the runs below `paths`, one panel per environment, into the file `out`.
 
@@ -120,61 +167,73 @@ def plot_runs(
         smooth: width of the moving average as a share of the curve, in [0, 0.5].
         title: above the picture.
         quiet: print nothing.
-        labels: names of groups for the legend; several groups may share one.
+        labels: names for the legend by the path of a run.
 
     Raises:
-        UsageError: nothing to draw, an unknown metric or file type.
+        UsageError: nothing to draw, an unknown metric or file type, or see `gather`.
     """
     if not 0 <= smooth <= 0.5:
         raise UsageError(f"--smooth is {smooth}; it is a share of the curve between 0 and 0.5")
     if out.suffix not in (".png", ".pdf", ".svg"):
         raise UsageError(f"--out is {out.name!r}; give a .png, .pdf or .svg file")
-    curves = gather(find_runs(paths), metric, smooth)
-    named = labels or {}  # groups of one name are one line of the legend
-    curves = {env: [replace(c, label=named.get(c.label, c.label)) for c in group] for env, group in curves.items()}
-    figure = draw(curves, metric, smooth, title)
+    folders = find_runs(paths)
+    curves = gather(folders, metric, smooth, labels)
+    settings = {} if labels else full_settings([folder.spec() for folder in folders])
+    figure = draw(curves, metric, smooth, title, settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)
-    plt.close(figure)
-    if not quiet:
-        for env, group in curves.items():
-            for curve in group:
-                low, high = curve.interval()
-                print(
-                    f"{env}  {curve.label}: {metric} {curve.mean[-1]:,.1f} "
-                    f"[{low[-1]:,.1f}, {high[-1]:,.1f}] at {curve.steps[-1]:,.0f} steps, "
-                    f"{len(curve.values)} seed{'s' * (len(curve.values) > 1)}"
-                )
-        print(f"wrote {out}")
+    if quiet:
+        return
+    for env, group in curves.items():
+        for curve in group:
+            low, high = curve.interval()
+            print(
+                f"{env}  {curve.label}: {metric} {curve.mean[-1]:,.1f} "
+                f"[{low[-1]:,.1f}, {high[-1]:,.1f}] at {curve.steps[-1]:,.0f} steps, "
+                f"{len(curve.values)} seed{'s' * (len(curve.values) > 1)}" + f" ({curve.note})" * bool(curve.note)
+            )
+    for name, text in settings.items():
+        print(f"{name}: {text}")
+    print(f"wrote {out}")
 
 
-def draw(curves: dict[str, list[Curve]], metric: str, smooth: float, title: str) -> Figure:
-    """The figure: panels side by side, one legend, and a line that says what band and smoothing are."""
+def draw(
+    curves: dict[str, list[Curve]], metric: str, smooth: float, title: str, settings: Mapping[str, str] | None = None
+) -> Figure:
+    """The figure: panels side by side, one legend, and a line that says what band and smoothing are.
+
+    Args:
+        curves: by environment.
+        metric: what is drawn.
+        smooth: see `gather`.
+        title: above the legend.
+        settings: what short names in the legend stand for.
+    """
     names = list(dict.fromkeys(curve.label for group in curves.values() for curve in group))
     columns = min(len(curves), 2 if len(curves) in (2, 4) else 3)
     rows = -(-len(curves) // columns)
-    with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
-        # A single panel is wide: its legend and footnote need the room.
-        size = (7.0, 4.6) if len(curves) == 1 else (4.6 * columns, 3.3 * rows + 0.8)
-        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-        for axis, (env, group) in zip(axes.flat, curves.items(), strict=False):
-            _panel(axis, env, group, names)
-        for axis in axes.flat[len(curves) :]:
-            axis.set_visible(False)
-        for axis in axes[:, 0]:
-            axis.set_ylabel(_metric_name(metric))
-        handles = {h.get_label(): h for axis in axes.flat for h in axis.get_lines() if h.get_label() in names}
-        figure.legend(
-            [handles[name] for name in names],
-            names,
-            loc="outside upper center",
-            ncols=min(len(names), 4 if columns > 1 else 2),
-            frameon=False,
-            title=title or None,  # a figure title would stand in the legend's place
-            title_fontsize=12,
-        )
-        footnote = textwrap.fill(_footnote(curves, metric, smooth), 100 if columns == 1 else 50 * columns + 40)
-        figure.supxlabel(footnote, fontsize=8, color="#555555")
+    notes = [_footnote(curves, metric, smooth), *(f"{name}: {text}" for name, text in (settings or {}).items())]
+    lines = [line for note in notes for line in textwrap.wrap(note, 100 if columns == 1 else 50 * columns + 40)]
+    # A single panel is wide: its legend and footnote need the room.
+    width, height = (7.0, 4.6) if len(curves) == 1 else (4.6 * columns, 3.3 * rows + 0.8)
+    figure, axes = new_figure(rows, columns, width=width, height=height + 0.13 * max(0, len(lines) - 2))
+    for axis, (env, group) in zip(axes.flat, curves.items(), strict=False):
+        _panel(axis, env, group, names)
+    for axis in axes.flat[len(curves) :]:
+        axis.set_visible(False)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(_metric_name(metric))
+    handles = {h.get_label(): h for axis in axes.flat for h in axis.get_lines() if h.get_label() in names}
+    figure.legend(
+        [handles[name] for name in names],
+        names,
+        loc="outside upper center",
+        ncols=min(len(names), 4 if columns > 1 else 2),
+        frameon=False,
+        title=title or None,  # a figure title would stand in the legend's place
+        title_fontsize=12,
+    )
+    figure.supxlabel("\n".join(lines), fontsize=8, color="#555555")
     return figure
 
 
@@ -186,6 +245,8 @@ def _panel(axis: Axes, env: str, group: list[Curve], names: list[str]) -> None:
         axis.plot(curve.steps, curve.mean, style, color=colour, linewidth=1.8, label=curve.label)
         if len(curve.values) > 1:
             axis.fill_between(curve.steps, *curve.interval(), color=colour, alpha=0.18, linewidth=0)
+        for steps, values in curve.rests:
+            axis.plot(steps, values, ":", color=colour, linewidth=0.8)
     axis.set_title(env, fontsize=11, loc="left")
     axis.set_xlabel("environment steps")
     axis.xaxis.set_major_formatter(FuncFormatter(_short))
@@ -212,4 +273,6 @@ def _footnote(curves: dict[str, list[Curve]], metric: str, smooth: float) -> str
     words = ["return: mean of the last 100 episodes"] if metric == "rollout/ep_rew_mean" else []
     words.append(f"mean over {seeds} seeds, band: 95 % bootstrap interval" if counts[-1] > 1 else "one seed")
     words.append(f"moving average over {smooth:.0%} of the curve" if round(smooth * POINTS / 2) else "not smoothed")
+    if any(curve.note for group in curves.values() for curve in group):
+        words.append("a mean ends where its shortest seed does; dotted: what single seeds have beyond it, not smoothed")
     return "; ".join(words)

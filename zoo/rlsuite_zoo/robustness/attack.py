@@ -29,6 +29,7 @@ from rlsuite_zoo.robustness.attack_outcome import Outcome
 from rlsuite_zoo.robustness.attack_page import write
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.folder import RunFolder, find_trained
+from rlsuite_zoo.runs.groups import one_group
 from rlsuite_zoo.runs.launch import cores
 from rlsuite_zoo.runs.recipe import parse_grid
 from rlsuite_zoo.runs.spec import check_jobs
@@ -62,6 +63,7 @@ def make_attack(
     grid = parse_grid(eps, "--eps")
     check_options(episodes, effort, jobs, unit, grid, norm)
     folders = find_trained([run])
+    one_group(folders, "the page averages over runs")
     common: dict[str, Any] = {
         "norm": norm,
         "unit": unit,

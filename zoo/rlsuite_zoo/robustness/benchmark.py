@@ -35,7 +35,8 @@ from rlsuite_zoo.robustness.attack_cells import (
     played_returns,
 )
 from rlsuite_zoo.runs.cells import run_cells
-from rlsuite_zoo.runs.folder import find_trained, group_names
+from rlsuite_zoo.runs.folder import find_trained
+from rlsuite_zoo.runs.groups import group_names
 from rlsuite_zoo.runs.launch import cores
 
 __all__ = [

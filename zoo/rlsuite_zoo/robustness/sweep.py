@@ -26,7 +26,8 @@ from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.html_page import HtmlPage
 from rlsuite_zoo.report.numbers import cell_text
 from rlsuite_zoo.runs.cells import run_cells
-from rlsuite_zoo.runs.folder import RunFolder, find_trained, group_names
+from rlsuite_zoo.runs.folder import RunFolder, find_trained
+from rlsuite_zoo.runs.groups import group_names
 from rlsuite_zoo.runs.launch import cores
 from rlsuite_zoo.runs.models import load_policy, quiet_mujoco
 from rlsuite_zoo.runs.recipe import parse_grid

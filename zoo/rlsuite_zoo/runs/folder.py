@@ -15,12 +15,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_json, write_text
 from rlsuite_zoo.provenance import command, git_state, versions
 from rlsuite_zoo.runs.recipe import parse_yaml
+
+LONGEST_LABEL = 40
+"""Characters of the settings in a name."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ class RunSpec:
 
     @property
     def group(self) -> str:
-        """A short name of the settings, for curves; `group_names` tells runs apart."""
+        """A short name of the settings, for curves; `groups.group_names` tells runs apart."""
         recipe = "" if self.recipe == "default" else self.recipe
-        return " ".join(part for part in (self.algo, recipe, self.label) if part)
+        return " ".join(part for part in (self.algo, recipe, _short(self.label)) if part)
 
 
 class RunFolder:
@@ -173,28 +176,13 @@ def find_trained(paths: list[str]) -> list[RunFolder]:
     return folders
 
 
-def group_names(folders: Sequence[RunFolder]) -> list[str]:
-    """A name for every run: the same for those that differ in their seed alone, and for no others on an environment.
-
-    Raises:
-        UsageError: two of them do not differ at all.
-    """
-    specs = [folder.spec() for folder in folders]
-    kinds: dict[tuple[str, str], list[RunSpec]] = {}
-    for spec in specs:
-        twins = [str(f.path) for f, s in zip(folders, specs, strict=True) if s == spec]
-        if len(twins) > 1:
-            raise UsageError(f"{' and '.join(twins)} are the same run (seed {spec.seed}); give one of them")
-        known = kinds.setdefault((spec.env, spec.group), [])
-        if (kind := replace(spec, seed=0)) not in known:
-            known.append(kind)
-    names = []
-    for spec in specs:
-        known = kinds[spec.env, spec.group]
-        by_steps = len({kind.steps for kind in known}) == len(known)
-        other = f"{spec.steps:,} steps" if by_steps else f"setting {known.index(replace(spec, seed=0)) + 1}"
-        names.append(spec.group if len(known) == 1 else f"{spec.group}, {other}")
-    return names
+def _short(label: str) -> str:
+    """The label, or its first setting, how many more there are, and four digits that tell it from others."""
+    if len(label) <= LONGEST_LABEL:
+        return label
+    first, *others = re.split(r" (?=[A-Za-z_][\w.]*=)", label)  # a list's spaces part no settings
+    first = first if len(first) <= LONGEST_LABEL - 10 else first[: LONGEST_LABEL - 13] + "..."
+    return f"{first}{f' +{len(others)}' if others else ''} #{hashlib.sha256(label.encode()).hexdigest()[:4]}"
 
 
 def _natural(path: Path) -> list[Any]:

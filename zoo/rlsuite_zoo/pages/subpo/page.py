@@ -23,7 +23,7 @@ from rlsuite_zoo.pages.subpo.tasks import (
     play,
 )
 from rlsuite_zoo.pages.suite_page import provenance
-from rlsuite_zoo.report.curves import POINTS, Curve, draw, plt, read_curve
+from rlsuite_zoo.report.curves import Curve, curve_of, draw, read_curve
 from rlsuite_zoo.report.differences import paired
 from rlsuite_zoo.runs.models import load_policy
 from rlsuite_zoo.runs.random_policy import RandomPolicy
@@ -136,15 +136,12 @@ def _curves(results: Results, path: Path) -> None:
     for task in results.tasks:
         for entry in ENTRIES:
             runs = [
-                (steps, values / results.divisor(task, folder.spec().seed))
+                (str(folder.path), steps, values / results.divisor(task, folder.spec().seed))
                 for folder in results.folders[task.key, entry.name]
                 for steps, values in [read_curve(folder, "rollout/set_value")]
             ]
             if runs:
-                first, last = max(steps[0] for steps, _ in runs), min(steps[-1] for steps, _ in runs)
-                grid = np.linspace(first, max(last, first), POINTS)
-                rows = np.stack([np.interp(grid, *run) for run in runs])
-                curves.setdefault(task.title, []).append(Curve(entry.name, grid, rows))
+                curves.setdefault(task.title, []).append(curve_of(entry.name, runs, 0.0))
     drawn = draw(curves, "normalised J of the training episodes", 0.0, "")
     shown = [task for task in results.tasks if task.title in curves]
     for ax, task in zip(drawn.axes, shown, strict=False):
@@ -153,7 +150,6 @@ def _curves(results: Results, path: Path) -> None:
             ax.axhline(level, color="0.35", linewidth=1, linestyle=":")
             ax.annotate(name, (1.0, level), xycoords=("axes fraction", "data"), fontsize=8, ha="right", va="bottom")
     drawn.savefig(path, dpi=110)
-    plt.close(drawn)
 
 
 def _paths(results: Results, task: Task) -> np.ndarray:
