@@ -6,9 +6,20 @@ import dataclasses
 import difflib
 from typing import Any, TypeVar
 
-import numpy as np
-
 from rlsuite.core.schedules import parse_schedule
+from rlsuite.core.settings import check_types, show, whole_number
+
+__all__ = [
+    "check_choices",
+    "check_range",
+    "check_rollout",
+    "check_schedule",
+    "check_types",
+    "config_from_json",
+    "make_config",
+    "nearest",
+    "whole_number",
+]
 
 ConfigT = TypeVar("ConfigT")
 
@@ -47,24 +58,6 @@ def config_from_json(config_class: type[ConfigT], data: dict[str, Any]) -> Confi
     return make_config(config_class, None, values)
 
 
-def whole_number(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
-    """`value` as an int: integers of any kind, and floats without a fraction such as 1e6.
-
-    Raises:
-        ValueError: something else (True and False are no numbers), or below `least` or above `most`.
-    """
-    integral = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    integral |= isinstance(value, float | np.floating) and float(value).is_integer()
-    number = int(value) if integral else None
-    if number is None or (least is not None and number < least) or (most is not None and number > most):
-        bounds = [f"at least {least}"] if least is not None else []
-        bounds += [f"at most {most}"] if most is not None else []
-        raise ValueError(
-            f"{name} is {value!r}; it must be a whole number{' of ' if bounds else ''}{' and '.join(bounds)}"
-        )
-    return number
-
-
 def check_range(config: Any, **ranges: tuple[float, float]) -> None:
     """Raise unless each named field of `config` lies in its closed range [low, high]; None is skipped.
 
@@ -76,7 +69,9 @@ def check_range(config: Any, **ranges: tuple[float, float]) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"{type(config).__name__}.{name} is {value!r}; it must be a number in [{low:g}, {high:g}]")
+            raise ValueError(
+                f"{type(config).__name__}.{name} is {show(value)}; it must be a number in [{low:g}, {high:g}]"
+            )
 
 
 def check_choices(config: Any, **choices: tuple[str, ...]) -> None:
@@ -89,7 +84,7 @@ def check_choices(config: Any, **choices: tuple[str, ...]) -> None:
         value = getattr(config, name)
         if value not in known:
             words = ", ".join(map(repr, known))
-            raise ValueError(f"{type(config).__name__}.{name} is {value!r}; it must be one of {words}")
+            raise ValueError(f"{type(config).__name__}.{name} is {show(value)}; it must be one of {words}")
 
 
 def check_schedule(config: Any, *names: str, most: float = float("inf")) -> None:
@@ -105,7 +100,7 @@ def check_schedule(config: Any, *names: str, most: float = float("inf")) -> None
         except ValueError as error:
             raise ValueError(f"{owner}.{name}: {error}") from error
         if not 0 < start <= most:
-            raise ValueError(f"{owner}.{name} is {value!r}; it must start in (0, {most:g}]")
+            raise ValueError(f"{owner}.{name} is {show(value)}; it must start in (0, {most:g}]")
 
 
 def check_rollout(config: Any, num_envs: int) -> None:

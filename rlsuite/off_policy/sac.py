@@ -27,7 +27,7 @@ from torch import nn
 from rlsuite.core.agent import Agent
 from rlsuite.core.buffers import ReplayBatch, ReplayBuffer, load_buffer, save_buffer
 from rlsuite.core.collect import Runner, check_finite
-from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.config import check_range, check_schedule, check_types
 from rlsuite.core.networks import FlatParameters
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import parse_schedule
@@ -74,6 +74,7 @@ class SACConfig:
     """Largest global L2 norm of actor and critic gradients; None switches clipping off."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(
             self,
@@ -93,7 +94,7 @@ class SACConfig:
             raise ValueError(f"SACConfig.target_entropy is {self.target_entropy!r}; give a number or 'auto'")
 
 
-def first_alpha(ent_coef: float | str) -> tuple[float, bool]:
+def first_alpha(ent_coef: float | str, owner: str = "SACConfig") -> tuple[float, bool]:
     """The temperature's first value and whether it is learned.
 
     Raises:
@@ -104,8 +105,8 @@ def first_alpha(ent_coef: float | str) -> tuple[float, bool]:
         value = float((str(ent_coef).removeprefix("auto").removeprefix("_") or "1") if learned else ent_coef)
     except ValueError:
         value = math.nan
-    if not value > 0:
-        raise ValueError(f"SACConfig.ent_coef is {ent_coef!r}; give 'auto', 'auto_0.1' or a number above 0")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{owner}.ent_coef is {ent_coef!r}; give 'auto', 'auto_0.1' or a number above 0")
     return value, learned
 
 

@@ -36,7 +36,7 @@ import torch
 from rlsuite.core.agent import Agent
 from rlsuite.core.backends import TorchBackend
 from rlsuite.core.collect import collect
-from rlsuite.core.config import check_choices, check_range, check_schedule
+from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
 from rlsuite.core.networks import FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.on_policy import check_finite_update, explained_variance
@@ -121,6 +121,7 @@ class PDPPOConfig:
     """End the critics in tanh (an accident of the release's one-critic ablation)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(
             self,

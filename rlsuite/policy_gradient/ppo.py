@@ -25,7 +25,7 @@ import torch
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent
 from rlsuite.core.collect import collect
-from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.config import check_range, check_schedule, check_types
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, session
@@ -84,6 +84,7 @@ class PPOConfig:
     """Fuse the torch back end's loss with torch.compile (tens of seconds once; pays on a GPU)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(
             self,

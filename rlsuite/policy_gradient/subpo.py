@@ -36,7 +36,7 @@ from gymnasium.vector import VectorEnv
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.collect import collect
-from rlsuite.core.config import check_choices, check_range, check_schedule
+from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.returns import gae, reverse_scan
 from rlsuite.core.schedules import parse_schedule
@@ -100,6 +100,7 @@ class SubPOConfig:
     """Fuse the torch back end's loss with torch.compile; compiles anew where `ent_coef` is a schedule."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(
             self,

@@ -37,7 +37,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rlsuite.core.config import check_range
+from rlsuite.core.config import check_range, check_types
 from rlsuite.core.rng import ATTACK, own_seed
 from rlsuite.smoothing.smoothed import FrameContext
 
@@ -76,6 +76,7 @@ class ScoreAttackConfig:
     """Of these draws."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = math.inf
         check_range(
             self,
@@ -111,6 +112,7 @@ class ActionAttackConfig:
     """Of the draws and of the first direction."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = math.inf
         check_range(
             self,

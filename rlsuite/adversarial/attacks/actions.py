@@ -25,6 +25,7 @@ from rlsuite.adversarial.attacks.blackbox import uniform_in_ball
 from rlsuite.adversarial.attacks.budget import NORMS
 from rlsuite.adversarial.attacks.gradient import Objective, ascend, clip
 from rlsuite.adversarial.attacks.victim import Heads, Victim
+from rlsuite.core.config import check_types
 from rlsuite.core.evaluate import Predictor
 
 __all__ = ["ActionAttack", "MixedAction"]
@@ -58,6 +59,7 @@ class ActionAttack:
     """Gradient steps, >= 1."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.kind not in KINDS or self.norm not in NORMS:
             raise ValueError(
                 f"ActionAttack has kinds {KINDS} and norms {NORMS}, not kind={self.kind!r}, norm={self.norm!r}"

@@ -24,6 +24,7 @@ from torch.nn import functional
 from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.attacks.gradient import GradientAttack
 from rlsuite.adversarial.attacks.victim import Heads, Victim, watch
+from rlsuite.core.config import check_types
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, own_seed
 
@@ -90,6 +91,7 @@ class SearchAttack:
     name: str = "search"
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.candidates < 1:
             raise ValueError(f"SearchAttack.candidates is {self.candidates}; it must be at least 1")
 
@@ -117,6 +119,7 @@ class FiniteDifferenceAttack:
     name: str = "finite-difference"
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.steps < 1 or self.pairs < 1 or not self.width > 0:
             raise ValueError(
                 f"FiniteDifferenceAttack needs steps, pairs >= 1 and width > 0, not {self.steps}, {self.pairs}, "

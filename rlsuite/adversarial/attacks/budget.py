@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsuite.core.config import check_choices, check_range
+from rlsuite.core.config import check_choices, check_range, check_types
 
 __all__ = ["Budget", "project", "size", "spend", "steepest"]
 
@@ -42,6 +42,7 @@ class Budget:
     """Probability that a step is attacked, in [0, 1]."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(self, eps=(0, inf), step_eps=(1e-12, inf), ratio=(0, 1))
         check_choices(self, norm=NORMS, scope=SCOPES)

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.attacks.victim import Heads, Victim
+from rlsuite.core.config import check_types
 
 __all__ = ["Attack", "GradientAttack", "Objective", "ascend", "clip", "in_box", "policy_divergence"]
 
@@ -181,6 +182,7 @@ class GradientAttack:
     """Share of the radius that a step moves, > 0; None is 2.5 / K (1 for K = 1)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.kind not in KINDS:
             raise ValueError(f"GradientAttack.kind is {self.kind!r}; choose one of {', '.join(KINDS)}")
         if self.steps < 1 or (self.step_size is not None and not self.step_size > 0):

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from rlsuite.adversarial.attacks.budget import project
 from rlsuite.adversarial.attacks.gradient import ascend, in_box, policy_divergence
 from rlsuite.adversarial.attacks.victim import Victim
-from rlsuite.core.config import check_range
+from rlsuite.core.config import check_range, check_types
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, own_seed
 from rlsuite.core.two_player import make_one_player
@@ -65,6 +65,7 @@ class SarsaConfig:
     """c in [0, 1): share of maximal action difference in the attack's objective (RS+MAD)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(
             self,

@@ -35,7 +35,7 @@ from torch.func import functional_call
 from rlsuite.adversarial.attacks.budget import Budget, project
 from rlsuite.adversarial.attacks.gradient import ascend, divergence, in_box
 from rlsuite.adversarial.attacks.victim import Victim
-from rlsuite.core.config import check_range
+from rlsuite.core.config import check_range, check_types
 from rlsuite.core.evaluate import own_draws
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, OPPONENT, own_seed
@@ -129,6 +129,7 @@ class RATConfig:
     """Whether h_w is learned; False keeps it at 1 (and needs no critic of the intention)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(
             self,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsuite.core.config import check_range
+from rlsuite.core.config import check_range, check_types
 from rlsuite.core.rng import pack_rng, unpack_rng
 
 __all__ = ["OpenES", "OpenESConfig", "antithetic", "centred_ranks", "es_gradient", "standardised"]
@@ -58,6 +58,7 @@ class OpenESConfig:
     """Replace fitness by centred ranks in [-0.5, 0.5] before standardising: outliers lose their weight."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf, tiny = float("inf"), 1e-12
         check_range(
             self,

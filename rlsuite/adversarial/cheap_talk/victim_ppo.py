@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlsuite.core.config import check_choices, check_range
+from rlsuite.core.config import check_choices, check_range, check_types
 from rlsuite_envs.checks import check_integer
 
 __all__ = ["Samples", "VictimConfig", "VictimNet", "victim_loss"]
@@ -76,6 +76,7 @@ class VictimConfig:
     """Let first episodes start at random time indices, so that a victim's environments do not end together."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf, tiny = float("inf"), 1e-12
         check_choices(self, activation=("tanh", "relu"))
         for name in ("hidden", "num_envs", "n_updates", "n_epochs"):

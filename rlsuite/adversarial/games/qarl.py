@@ -45,7 +45,7 @@ from rlsuite.adversarial.games.soft_player import Player
 from rlsuite.adversarial.games.teacher import GammaTeacher
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.collect import Runner, check_finite
-from rlsuite.core.config import check_choices, check_range
+from rlsuite.core.config import check_choices, check_range, check_types
 from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.rng import OPPONENT, TEACHER, own_seed
@@ -120,6 +120,7 @@ class QARLConfig:
     """MuJoCo tasks: names of the pushed bodies; None are the task's."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf, tiny = float("inf"), 1e-12
         check_choices(self, adversary=(*TEMPERED, "none", "random", "automatic", "force"))
         check_range(
@@ -146,7 +147,7 @@ class QARLConfig:
             max_force=(0, inf),
         )
         check_force_fields(self)
-        first_alpha(self.ent_coef)
+        first_alpha(self.ent_coef, type(self).__name__)
 
 
 class QARL(Agent):

@@ -40,7 +40,7 @@ from torch import Tensor, nn
 
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.collect import EpisodeStats, check_finite
-from rlsuite.core.config import check_range, check_schedule
+from rlsuite.core.config import check_range, check_schedule, check_types
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
@@ -96,6 +96,7 @@ class HDPOConfig:
     """Looks at the development set without a gain after which training ends; 0 never ends it."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         inf = float("inf")
         check_range(
             self,
