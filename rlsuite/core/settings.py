@@ -19,7 +19,11 @@ import numpy as np
 LARGEST = 10**9
 """The largest whole number that a setting may be (seeds apart): beyond it nothing ends, or fits into a memory."""
 
-WORDS = dict.fromkeys(("activation", "critic_activation"), ("tanh", "relu", "elu", "gelu"))
+LAST_SEED = 2**63 - 1
+"""The largest seed."""
+
+ACTIVATIONS = ("tanh", "relu", "elu", "gelu")
+WORDS: dict[str, tuple[str, ...]] = dict.fromkeys(("activation", "critic_activation"), ACTIVATIONS)
 WORDS["backend"] = ("auto", "torch", "numpy")
 
 
@@ -56,7 +60,7 @@ def check_types(config: Any) -> None:
     Raises:
         ValueError: a value that is not of the field's type, NaN or infinite; names class, field, value and remedy.
     """
-    for name, hint in _hints(type(config)).items():
+    for name, hint in _hints(config.__class__).items():
         where, value = f"{type(config).__name__}.{name}", getattr(config, name)
         taken = _take(where, value, hint)
         if name in WORDS and taken is not None and taken not in WORDS[name]:
