@@ -1,12 +1,31 @@
 """The small base class of every algorithm: prediction, checkpoints, and what Stable-Baselines3's callbacks touch.
 
-It owns no mathematics. A subclass builds its networks in `_build`, names what a checkpoint must hold in
-`_state`, maps observation rows to actions in `_act`, and has its loop in `learn`.
+It owns no mathematics. An algorithm is a subclass with two functions: `build` makes the networks and hands them over as
+a `Brain` (policy, how it acts, what a checkpoint holds, normalisers), and `train` is the loop, written out:
+
+    class Mine(Agent):
+        config_class = MyConfig
+
+        def build(self) -> Brain:
+            self.parts = on_policy.build(self, self.config, my_loss, my_loss_grad)
+            return self.parts.brain(self)
+
+        def train(self, run: Session) -> None:
+            runner = self.start_runner()
+            while not run.done:
+                rollout = run.collect(self.parts.backend, runner, self.config.n_steps, self.generator)
+                if rollout is None:  # a callback asked to stop
+                    return
+                ...
+                run.update_end(metrics, runner.stats)
+
+Where the environment must be wrapped (a game, an attack), `_make_env` and `_spaces` say how.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,13 +38,16 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from rlsuite.core import persistence, restore
+from rlsuite.core.brain import Brain, Insides
 from rlsuite.core.checkpoint import load_checkpoint
 from rlsuite.core.collect import Runner
-from rlsuite.core.config import check_rollout, make_config
+from rlsuite.core.config import make_config
 from rlsuite.core.distributions import action_spec
+from rlsuite.core.evaluate import Predictor
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.persistence import Cuttable, Stateful
+from rlsuite.core.persistence import Cuttable
 from rlsuite.core.rng import ACTIONS, RESETS, env_seed, own_seed
+from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size
 from rlsuite.core.surface import SB3Names
 from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env
@@ -77,12 +99,9 @@ class Agent(SB3Names):
     }
     """Fields of the configuration that cannot be changed at load, and what of the checkpoint they shaped."""
     restarts: ClassVar[dict[str, tuple[str, ...]]] = {}
-    """Fields that may be changed at load, and the parts (names of `_state`) that then begin anew."""
+    """Fields that may be changed at load, and the parts (names in `Brain.state`) that then begin anew."""
     unbounded: ClassVar[frozenset[str]] = frozenset()
     """Tensors of a checkpoint ("part/name") that may be infinite."""
-    policy: nn.Module
-    obs_norm: RunningNorm | None = None
-    return_norm: ReturnNorm | None = None
     _vec_env: VectorEnvAdapter | None = None
 
     def __init__(
@@ -126,21 +145,17 @@ class Agent(SB3Names):
         self.generator = torch.Generator(self.device).manual_seed(own_seed(seed, ACTIONS))
         with torch.random.fork_rng(devices=[]):  # nn.Linear draws from the global generator
             torch.manual_seed(seed)
-            self._build()
+            self.brain = self.build()
         self._built = True
 
     # What an algorithm fills in -----------------------------------------------------------------------------
 
-    def _build(self) -> None:
-        """Make the networks, the optimiser and the back end from `self.config`, `obs_size` and `spec`."""
+    def build(self) -> Brain:
+        """Make networks, optimisers and back end from `self.config`, `obs_size` and `spec`; called once."""
         raise NotImplementedError
 
-    def _state(self) -> dict[str, Stateful]:
-        """Everything a checkpoint must hold, by name."""
-        raise NotImplementedError
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
-        """Actions [B, ...] as sampled for normalised rows [B, O]."""
+    def train(self, run: Session) -> None:
+        """Learn until `run.done`, or a callback asks to stop: the algorithm's loop."""
         raise NotImplementedError
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
@@ -152,14 +167,38 @@ class Agent(SB3Names):
         return venv.single_observation_space, venv.single_action_space
 
     def _resize(self, num_envs: int) -> None:
-        """Go on with another number of environments.
+        if self.brain.check_envs is not None:
+            self.brain.check_envs(num_envs)
+        for part in self.brain.state().values():
+            resize = getattr(part, "resize", None)
+            if resize is not None:
+                resize(num_envs)
 
-        Raises:
-            ValueError: what the model holds cannot be used with so many.
-        """
-        check_rollout(self.config, num_envs)
-        if self.return_norm is not None:
-            self.return_norm.resize(num_envs)
+    # What the brain says ----------------------------------------------------------------------------------------
+
+    @property
+    def policy(self) -> nn.Module:
+        """The network that acts."""
+        return self.brain.policy
+
+    @property
+    def obs_norm(self) -> RunningNorm | None:
+        """Normaliser of observations, or None."""
+        return self.brain.obs_norm
+
+    @property
+    def return_norm(self) -> ReturnNorm | None:
+        """What scales the rewards that are learned from, or None."""
+        return self.brain.return_norm
+
+    @property
+    def insides(self) -> Insides | None:
+        """The policy's networks as attacks and certificates read them, or None."""
+        return self.brain.insides
+
+    def members(self) -> Sequence[Predictor]:
+        """The policies found so far, of an algorithm that finds a set of them; else this model alone."""
+        return [self] if self.brain.members is None else self.brain.members()
 
     # Stable-Baselines3's surface --------------------------------------------------------------------------------
 
@@ -192,7 +231,7 @@ class Agent(SB3Names):
         if action_masks is not None:
             mask = torch.as_tensor(action_masks, device=self.device).bool().reshape(len(rows), -1)
         with torch.no_grad():
-            action = self.spec.to_env(self._act(rows, mask, deterministic)).cpu().numpy()
+            action = self.spec.to_env(self.brain.act(rows, mask, deterministic)).cpu().numpy()
         return (action[0] if single else action), state
 
     @property
@@ -273,7 +312,7 @@ class Agent(SB3Names):
 
     def get_parameters(self) -> dict[str, dict[str, torch.Tensor]]:
         """Copies of all tensors of the model, by part and name."""
-        return {name: {k: v.clone() for k, v in part.state_dict().items()} for name, part in self._state().items()}
+        return {name: {k: v.clone() for k, v in part.state_dict().items()} for name, part in self.brain.state().items()}
 
     def set_parameters(self, parameters: dict[str, dict[str, torch.Tensor]], exact_match: bool = True) -> None:
         """Set what `get_parameters` gave; parts may be left out when `exact_match` is False.
@@ -281,7 +320,7 @@ class Agent(SB3Names):
         Raises:
             ValueError: unknown or (with `exact_match`) missing parts.
         """
-        parts = self._state()
+        parts = self.brain.state()
         unknown, missing = set(parameters) - set(parts), set(parts) - set(parameters)
         if unknown or (exact_match and missing):
             raise ValueError(
@@ -291,6 +330,39 @@ class Agent(SB3Names):
             parts[name].load_state_dict(state)
 
     # Running -----------------------------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: SB3Callback = None,
+        log_interval: int | None = 1,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+        on_update: OnUpdate | None = None,
+    ) -> Self:
+        """Train for at least `total_timesteps` environment steps, rounded up to whole updates.
+
+        Args:
+            total_timesteps: steps over all environments together, of both sides in a game; at least 1.
+            callback: Stable-Baselines3 callback, list of them, or function.
+            log_interval: updates between two log lines; None logs nothing.
+            tb_log_name: name of the TensorBoard run; None is the algorithm's.
+            reset_num_timesteps: False goes on where the model or its checkpoint stopped.
+            progress_bar: show one.
+            on_update: called with the model after every update. What an update is the algorithm says: a rollout and its
+                epochs, an iteration of both players, or about 1000 steps of off-policy learning.
+
+        Raises:
+            ValueError: the model has no environment, or one that the algorithm cannot learn in.
+            FloatingPointError: NaN or infinity in observations, rewards, losses or weights.
+        """
+        self.venv  # noqa: B018  # raises where there is none
+        name = type(self).__name__ if tb_log_name is None else tb_log_name
+        hooks = (callback, log_interval, name, reset_num_timesteps, progress_bar, on_update)
+        with session(self, total_timesteps, *hooks) as run:
+            self.train(run)
+        return self
 
     def small_network(self) -> bool:
         """Whether every layer is at most 256 wide and on the CPU: then one thread is faster than two."""
@@ -305,7 +377,7 @@ class Agent(SB3Names):
         if self.runner is None:
             if self.stepper is None:
                 raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
-            for part in self._state().values():
+            for part in self.brain.state().values():
                 if isinstance(part, Cuttable):
                     part.cut()
             self.starts += 1

@@ -8,11 +8,12 @@ derivatives by the heads in numpy (a few lines); everything below the heads is h
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from rlsuite.core.distributions import Distribution
 from rlsuite.core.mlp_kernel import MlpKernel, supports
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.types import HeadGrads, Heads, PolicyBatch
@@ -23,15 +24,21 @@ LossGrad = Callable[[Heads, PolicyBatch, float], tuple[HeadGrads, dict[str, Any]
 NUMPY_WORK_LIMIT = 1 << 18
 
 
-class TorchBackend:
-    """Autograd; any device, any policy; `compile` fuses forward, loss and backward with torch.compile."""
+class Policy(Protocol):
+    """A network that acts and judges."""
 
-    name = "torch"
+    def distribution(self, obs: torch.Tensor, mask: torch.Tensor | None = None) -> Distribution:
+        """Of actions, at rows [N, O]; mask [N, A'] marks allowed ones."""
 
-    def __init__(self, policy: ActorCritic, flat: FlatParameters, loss: Loss, *, compile: bool = False) -> None:
-        self.policy, self.flat, self.loss = policy, flat, loss
-        mode = "reduce-overhead" if flat.data.is_cuda else "default"  # CUDA graphs: a small network's time is launches
-        self._evaluate = torch.compile(self._loss_of, mode=mode) if compile else self._loss_of
+    def values(self, obs: torch.Tensor) -> torch.Tensor:
+        """Values [N]."""
+
+
+class TorchActor:
+    """What collection needs of a policy, by torch; any device, any policy, no gradient."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
 
     @torch.no_grad()
     def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
@@ -47,6 +54,19 @@ class TorchBackend:
     def values(self, obs: torch.Tensor) -> torch.Tensor:
         """Values [N]."""
         return self.policy.values(obs)
+
+
+class TorchBackend(TorchActor):
+    """Autograd; `compile` fuses forward, loss and backward with torch.compile."""
+
+    name = "torch"
+    policy: ActorCritic
+
+    def __init__(self, policy: ActorCritic, flat: FlatParameters, loss: Loss, *, compile: bool = False) -> None:
+        super().__init__(policy)
+        self.flat, self.loss = flat, loss
+        mode = "reduce-overhead" if flat.data.is_cuda else "default"  # CUDA graphs: a small network's time is launches
+        self._evaluate = torch.compile(self._loss_of, mode=mode) if compile else self._loss_of
 
     def prepare(self, batch: PolicyBatch) -> PolicyBatch:
         """The batch in this back end's arrays."""

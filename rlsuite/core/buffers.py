@@ -72,27 +72,50 @@ class ReplayBuffer:
         n_step: int = 1,
         gamma: float = 0.99,
     ) -> None:
-        if num_envs < 1 or capacity < num_envs or n_step < 1 or not 0.0 <= gamma <= 1.0:
-            raise ValueError(
-                "ReplayBuffer needs num_envs >= 1, capacity >= num_envs, n_step >= 1, 0 <= gamma <= 1; got "
-                f"num_envs={num_envs}, capacity={capacity}, n_step={n_step}, gamma={gamma}."
-            )
-        self.rows, self.num_envs = capacity // num_envs, num_envs
-        self.n_step, self.gamma, self.device = n_step, gamma, torch.device(device)
-        shape = (self.rows, num_envs)
-        self.obs = torch.zeros((*shape, *obs_shape), dtype=obs_dtype, device=device)
-        self.next_obs = torch.zeros_like(self.obs)
-        self.action = torch.zeros((*shape, *action_shape), dtype=action_dtype, device=device)
-        self.reward = torch.zeros(shape, device=device)
-        self.terminated = torch.zeros(shape, dtype=torch.bool, device=device)
-        self.truncated = torch.zeros(shape, dtype=torch.bool, device=device)
-        self._storage = {name: getattr(self, name) for name in self.FIELDS}
-        self._flat = {name: x.flatten(0, 1) for name, x in self._storage.items()}  # views [C*B, ...]
+        if n_step < 1 or not 0.0 <= gamma <= 1.0:
+            raise ValueError(f"ReplayBuffer needs n_step >= 1, 0 <= gamma <= 1; got n_step={n_step}, gamma={gamma}.")
+        self.capacity, self.n_step, self.gamma, self.device = capacity, n_step, gamma, torch.device(device)
+        self._kinds = {
+            "obs": (obs_shape, obs_dtype),
+            "next_obs": (obs_shape, obs_dtype),
+            "action": (action_shape, action_dtype),
+            "reward": ((), torch.float32),
+            "terminated": ((), torch.bool),
+            "truncated": ((), torch.bool),
+        }
         self._offsets = torch.arange(n_step, device=device)[:, None]
+        self._allocate(num_envs)
+
+    def _allocate(self, num_envs: int) -> None:
+        if num_envs < 1 or self.capacity < num_envs:
+            raise ValueError(
+                f"ReplayBuffer needs num_envs >= 1, capacity >= num_envs; got num_envs={num_envs}, "
+                f"capacity={self.capacity}."
+            )
+        self.rows, self.num_envs = self.capacity // num_envs, num_envs
+        self._storage = {
+            name: torch.zeros((self.rows, num_envs, *shape), dtype=dtype, device=self.device)
+            for name, (shape, dtype) in self._kinds.items()
+        }
+        self.obs, self.next_obs, self.action, self.reward, self.terminated, self.truncated = self._storage.values()
+        self._flat = {name: x.flatten(0, 1) for name, x in self._storage.items()}  # views [C*B, ...]
         self.head, self.filled = 0, 0
 
     def __len__(self) -> int:
         return self.filled * self.num_envs
+
+    def resize(self, num_envs: int) -> None:
+        """Go on with another number of environments, if nothing is stored yet.
+
+        Raises:
+            ValueError: there are transitions; or more environments than the capacity.
+        """
+        if len(self):
+            raise ValueError(
+                f"the replay buffer holds transitions of {self.num_envs} environments, the new one has {num_envs}; "
+                f"use num_envs={self.num_envs}, or a checkpoint saved with buffers=False"
+            )
+        self._allocate(num_envs)
 
     def add(
         self,

@@ -82,6 +82,8 @@ class Runner:
     obs_norm: RunningNorm | None
     return_norm: ReturnNorm | None
     stats: EpisodeStats
+    enter: Callable[[np.ndarray, np.ndarray], None] | None = None
+    """Enters rewards [B] and done [B] of a step into the statistics; None is `stats.add`."""
 
     @classmethod
     def start(
@@ -151,6 +153,7 @@ def collect(
         FloatingPointError: NaN or infinite observations or rewards; the message names step and environment.
     """
     stepper, on_cpu = runner.stepper, runner.obs.device.type == "cpu"
+    enter = runner.enter or runner.stats.add
     shape = (n_steps, stepper.num_envs)
     device = runner.obs.device
     obs = torch.empty((*shape, stepper.obs_size), device=device)
@@ -174,13 +177,13 @@ def collect(
         )
         finals.append(step.final_obs)
         if on_cpu:
-            runner.stats.add(step.reward.numpy(), done.numpy())
+            enter(step.reward.numpy(), done.numpy())
         runner.obs, runner.mask = runner.see(step.obs), step.mask
         if on_step is not None and not on_step(step):
             return None
     if not on_cpu:  # one transfer for the whole rollout: the loop above never waits for the device
         for row, done_row in zip(raw_reward.cpu().numpy(), (terminated | truncated).cpu().numpy(), strict=True):
-            runner.stats.add(row, done_row)
+            enter(row, done_row)
     check_finite("observation", obs)
     check_finite("reward", raw_reward)
     action = torch.stack(actions)

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from torch import nn
 
 from rlsuite.core.actions import ActionSpec
-from rlsuite.core.normalize import RunningNorm
+from rlsuite.core.brain import Brain
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.vector import _stack
 
@@ -26,11 +26,8 @@ class Exportable(Protocol):
 
     observation_space: gym.Space[Any]
     spec: ActionSpec
-    policy: nn.Module
-    obs_norm: RunningNorm | None
+    brain: Brain
     device: torch.device
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor: ...
 
     def predict(self, observation: Any, *, deterministic: bool) -> tuple[np.ndarray, Any]: ...  # noqa: D102
 
@@ -43,15 +40,16 @@ class Deployed(nn.Module):
 
     def __init__(self, agent: Exportable) -> None:
         super().__init__()
-        self.agent_act, self.spec, self.space = agent._act, agent.spec, agent.observation_space
-        self.policy = agent.policy
+        self.agent_act, self.spec, self.space = agent.brain.act, agent.spec, agent.observation_space
+        self.policy = agent.brain.policy
         self.clip = 0.0
         self.mean: torch.Tensor
         self.scale: torch.Tensor
-        if agent.obs_norm is not None:
-            self.register_buffer("mean", agent.obs_norm.mean.detach().clone().cpu())
-            self.register_buffer("scale", (agent.obs_norm.var + agent.obs_norm.epsilon).rsqrt().detach().cpu())
-            self.clip = agent.obs_norm.clip
+        norm = agent.brain.obs_norm
+        if norm is not None:
+            self.register_buffer("mean", norm.mean.detach().clone().cpu())
+            self.register_buffer("scale", (norm.var + norm.epsilon).rsqrt().detach().cpu())
+            self.clip = norm.clip
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
         """Actions [B, ...] for observation parts [B, ...]."""

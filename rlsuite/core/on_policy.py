@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from rlsuite.core.actions import ActionSpec
 from rlsuite.core.agent import Agent
 from rlsuite.core.backends import Backend, Loss, LossGrad, make_backend
+from rlsuite.core.brain import Brain, actor_critic_insides, sample_or_mode
 from rlsuite.core.config import check_rollout
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.optim import FlatAdam
+from rlsuite.core.optim import FlatAdam, check_update
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.returns import gae
 from rlsuite.core.types import PolicyBatch, Rollout
@@ -86,6 +88,19 @@ class Parts:
             "return_norm": self.return_norm,
         }
         return {name: part for name, part in parts.items() if part is not None}
+
+    def brain(self, agent: Agent) -> Brain:
+        """These parts as the agent's own."""
+        generator = agent.generator
+        return Brain(
+            policy=self.policy,
+            act=partial(sample_or_mode, self.policy, generator),
+            state=partial(self.state, generator),
+            obs_norm=self.obs_norm,
+            return_norm=self.return_norm,
+            insides=actor_critic_insides(self.policy),
+            check_envs=partial(check_rollout, agent.config),
+        )
 
 
 def build(agent: Seat, config: OnPolicyConfig, loss: Loss, loss_grad: LossGrad, *, median: str | None = None) -> Parts:
@@ -159,27 +174,31 @@ def update(
     clip_range: float,
     target_kl: float | None = None,
     extra: Callable[[PolicyBatch], dict[str, Any]] | None = None,
-) -> dict[str, float]:
-    """`n_epochs` of minibatch steps on one rollout; the means of the loss's metrics over all of them.
+) -> tuple[dict[str, float], int]:
+    """`n_epochs` of minibatch steps on one rollout.
 
     With `target_kl` the epochs stop, before that step is taken, at the first minibatch whose approximate KL
     exceeds 1.5 times it (Stable-Baselines3's rule). `extra` adds the gradient of a further loss to the flat vector, and
     returns its metrics.
 
+    Returns:
+        The means of the loss's metrics over all minibatches, and the epochs that were begun: what Stable-Baselines3
+        counts as updates.
+
     Raises:
         FloatingPointError: a loss or a weight became NaN or infinite; the message names it.
     """
     history: list[dict[str, Any]] = []
-    for _ in range(config.n_epochs):
+    for epoch in range(1, config.n_epochs + 1):
         for minibatch in minibatches(batch, config.batch_size, generator, parts.backend):
             metrics: dict[str, Any] = parts.backend.gradient(minibatch, clip_range)
             history.append(metrics)
             if target_kl is not None and float(metrics["approx_kl"]) > 1.5 * target_kl:
-                return _means(history, parts)
+                return _means(history, parts), epoch
             if extra is not None:
                 metrics |= extra(minibatch)
             metrics["grad_norm"] = parts.optimizer.step(learning_rate, config.max_grad_norm)
-    return _means(history, parts)
+    return _means(history, parts), config.n_epochs
 
 
 def _means(history: list[dict[str, Any]], parts: Parts) -> dict[str, float]:
@@ -191,24 +210,8 @@ def _means(history: list[dict[str, Any]], parts: Parts) -> dict[str, float]:
             means[name] = float(torch.stack([value.float() for value in values]).mean())
         else:
             means[name] = float(np.mean(values))
-    check_finite_update(means, parts.flat)
+    check_update(means, parts.flat)
     return means
-
-
-def check_finite_update(metrics: dict[str, float], *weights: FlatParameters) -> None:
-    """Raise if an update left a metric or a weight that is not finite.
-
-    Raises:
-        FloatingPointError: names them, and the remedy.
-    """
-    bad = {name: value for name, value in metrics.items() if not np.isfinite(value)}
-    if not all(bool(torch.isfinite(flat.data).all()) for flat in weights):
-        bad["weights"] = float("nan")
-    if bad:
-        raise FloatingPointError(
-            f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; the last "
-            "checkpoint is still good. Lower learning_rate, or normalise (normalize_obs, normalize_reward)"
-        )
 
 
 def explained_variance(value: torch.Tensor, return_: torch.Tensor) -> float:

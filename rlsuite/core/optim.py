@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,3 +96,19 @@ class FlatAdam:
         self.mean.copy_(state["mean"])
         self.square.copy_(state["square"])
         self.steps.copy_(state["steps"])
+
+
+def check_update(metrics: Mapping[str, Any], *weights: FlatParameters) -> None:
+    """Raise if an update left a metric (a number, or a tensor with one) or a weight that is not finite.
+
+    Raises:
+        FloatingPointError: names them, and the remedy.
+    """
+    bad = {name: float(value) for name, value in metrics.items() if not math.isfinite(float(value))}
+    if not all(bool(torch.isfinite(flat.data).all()) for flat in weights):
+        bad["weights"] = math.nan
+    if bad:
+        raise FloatingPointError(
+            f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; the last "
+            "checkpoint is still good. Lower learning_rate, or normalise (normalize_obs, normalize_reward)"
+        )

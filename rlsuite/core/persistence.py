@@ -9,9 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 import gymnasium as gym
 import torch
 
+from rlsuite.core.brain import Brain
 from rlsuite.core.checkpoint import save_checkpoint
 from rlsuite.core.collect import Runner
-from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.rng import pack_rng, unpack_rng
 from rlsuite.core.spaces import space_to_json
 from rlsuite.core.vector import Stepper
@@ -65,10 +65,7 @@ class Saveable(Protocol):
     device: torch.device
     runner: Runner | None
     stepper: Stepper | None
-    obs_norm: RunningNorm | None
-    return_norm: ReturnNorm | None
-
-    def _state(self) -> dict[str, Stateful]: ...
+    brain: Brain
 
     def set_env(self, env: Any) -> None: ...  # noqa: D102
 
@@ -76,7 +73,7 @@ class Saveable(Protocol):
 def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True) -> None:
     """Write `agent` to `path`; see `Agent.save`."""
     tensors: dict[str, Any] = {}
-    for part, stateful in agent._state().items():
+    for part, stateful in agent.brain.state().items():
         if part.endswith("buffer") and not buffers:
             continue
         tensors |= {

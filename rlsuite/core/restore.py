@@ -209,7 +209,7 @@ def _fill(agent: Any, saved: Checkpoint, header: Header, anew: set[str], *, fres
     Another kind of device has generators of its own, and another seed begins other streams: what was drawn before
     cannot be gone on with, and generators then start from seed and steps.
     """
-    for number, (part, stateful) in enumerate(agent._state().items(), start=MOVED):
+    for number, (part, stateful) in enumerate(agent.brain.state().items(), start=MOVED):
         state = saved.section(part)
         if fresh_generators and isinstance(stateful, GeneratorState):
             stateful.generator.manual_seed(own_seed(agent.seed, number, 1 + header.num_timesteps))
@@ -244,8 +244,8 @@ def _restore_episodes(agent: Saveable, saved: Checkpoint, header: Header) -> Non
     if load_env is None or not header.env_state or not runner_state or agent.num_envs != header.num_envs:
         return
     agent.stepper.reset(agent.seed)  # builds whatever the environment builds on its first reset
-    for part, stateful in agent._state().items():
+    for part, stateful in agent.brain.state().items():
         if isinstance(stateful, GeneratorState):  # an environment with a player inside may just have drawn
             stateful.load_state_dict({k: v.to(agent.device) for k, v in saved.section(part).items()})
     load_env({name: value.numpy() for name, value in saved.section("env").items()})
-    agent.runner = Runner.resume(agent.stepper, agent.obs_norm, agent.return_norm, runner_state)
+    agent.runner = Runner.resume(agent.stepper, agent.brain.obs_norm, agent.brain.return_norm, runner_state)

@@ -17,8 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Constant", "Cosine", "Linear", "Schedule", "parse_schedule"]
+__all__ = ["Constant", "Cosine", "Linear", "Rates", "Schedule", "parse_schedule"]
 
 Schedule = float | str
 """What a config field may hold: a number, or a text such as "linear:3e-4" (see the module docstring)."""
@@ -102,6 +103,25 @@ def parse_schedule(value: Schedule | Callable[[float], float]) -> Callable[[floa
     if parts[0] not in _KINDS or len(parts) > 3:
         raise ValueError(f"schedule {value!r} is not known; {_REMEDY}.")
     return _KINDS[parts[0]](*(_number(part, value) for part in parts[1:]))
+
+
+class Rates:
+    """Several schedules of one configuration, read at the same time.
+
+    Args:
+        config: has them as fields.
+        names: of the fields.
+
+    Raises:
+        ValueError: a field that is no schedule.
+    """
+
+    def __init__(self, config: Any, *names: str) -> None:
+        self.schedules = {name: parse_schedule(getattr(config, name)) for name in names}
+
+    def at(self, progress_remaining: float) -> dict[str, Any]:
+        """Each one's value, a float, by its name, at `progress_remaining` (1 at the start, 0 at the end)."""
+        return {name: schedule(progress_remaining) for name, schedule in self.schedules.items()}
 
 
 def _number(part: float | str, whole: Schedule) -> float:

@@ -12,15 +12,16 @@ import torch
 from stable_baselines3.common.utils import configure_logger
 from threadpoolctl import threadpool_limits
 
-from rlsuite.core.collect import EpisodeStats
+from rlsuite.core.collect import Actor, EpisodeStats, Runner, collect
 from rlsuite.core.config import whole_number
 from rlsuite.core.hooks import Hooks, SB3Callback, Shown, make_hooks
-from rlsuite.core.types import Step
+from rlsuite.core.types import Rollout, Step
 
 if TYPE_CHECKING:
     from rlsuite.core.agent import Agent
 
 OnUpdate = Callable[["Agent"], None]
+OnStep = Callable[[Step], bool]
 
 
 class Session:
@@ -44,7 +45,7 @@ class Session:
         self.iteration = 0
         self.stopped = False
         self.shown: Shown | None = None if callback is None else Shown(agent)
-        self.on_step: Callable[[Step], bool] | None = None if callback is None else self._step
+        self.on_step: OnStep | None = None if callback is None else self._step
 
     @property
     def done(self) -> bool:
@@ -78,6 +79,35 @@ class Session:
         self.count(steps)
         if self.callback is not None:
             self.callback.on_rollout_end()
+
+    def collect(
+        self,
+        actor: Actor,
+        runner: Runner,
+        n_steps: int,
+        generator: torch.Generator,
+        *,
+        on_step: OnStep | None = None,
+        before_step: Callable[[torch.Tensor], None] | None = None,
+    ) -> Rollout | None:
+        """A rollout of `rlsuite.core.collect.collect`, announced to the callbacks and counted.
+
+        Args:
+            actor: policy back end.
+            runner: environments in the middle of their episodes; moved on in place.
+            n_steps: T, steps per environment.
+            generator: source of the actions' randomness.
+            on_step: called after each step in the place of the session's own, which it should call in its turn.
+            before_step: called with the actions [B, ...] before the environments take them.
+
+        Returns:
+            The rollout [T, B, ...], or None when a callback asked to stop.
+        """
+        self.rollout_start()
+        rollout = collect(actor, runner, n_steps, generator, self.on_step if on_step is None else on_step, before_step)
+        if rollout is not None:
+            self.rollout_end(n_steps * self.agent.num_envs)
+        return rollout
 
     def update_end(self, metrics: dict[str, float], stats: EpisodeStats) -> None:
         """Log one update and let `on_update` look at the agent (checkpoints, evaluation, progress)."""

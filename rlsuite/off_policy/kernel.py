@@ -27,7 +27,7 @@ from rlsuite.core.optim import FlatAdam
 from rlsuite.off_policy.networks import LOG_STD_RANGE, Actor, SplitActor, TwinCritic
 
 if TYPE_CHECKING:
-    from rlsuite.off_policy.sac import Rates, SoftLearner
+    from rlsuite.off_policy.sac import SoftLearner, StepSizes
 
 __all__ = ["SoftKernel", "make_adam", "supports"]
 
@@ -152,7 +152,7 @@ class SoftKernel:
         self,
         batch: ReplayBatch,
         generator: torch.Generator,
-        rates: Rates,
+        rates: StepSizes,
         *,
         alpha: torch.Tensor | None,
         train_actor: bool,

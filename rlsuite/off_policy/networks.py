@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 import torch
 from torch import nn
 
+from rlsuite.core.brain import Insides, PolicyOutput
 from rlsuite.core.distributions import SquashedGaussian
 from rlsuite.core.networks import ACTIVATIONS, mlp
 
@@ -74,6 +77,45 @@ class TwinCritic(nn.Module):
             if i < last:
                 x = self.activation(x)
         return x.squeeze(-1)
+
+
+def soft_insides(
+    actor: Actor | SplitActor,
+    critic: TwinCritic,
+    box: tuple[torch.Tensor, torch.Tensor],
+    extend: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Insides:
+    """What a squashed Gaussian actor and its twin critics say.
+
+    Args:
+        actor: maps rows to the distribution.
+        critic: values of rows and actions in (-1, 1)^A.
+        box: low and high [A] of the environment's actions.
+        extend: what the networks are given for rows [N, O]; None is the rows.
+    """
+    said = _Soft(actor, critic, box, extend)
+    return Insides(said.output, said.value, said.q_value)
+
+
+@dataclass(frozen=True)
+class _Soft:
+    actor: Actor | SplitActor
+    critic: TwinCritic
+    box: tuple[torch.Tensor, torch.Tensor]
+    extend: Callable[[torch.Tensor], torch.Tensor] | None
+
+    def output(self, rows: torch.Tensor) -> PolicyOutput:
+        low, high = self.box
+        base = self.actor(rows if self.extend is None else self.extend(rows)).base
+        return PolicyOutput(base.mean, base.log_std.exp(), low + 0.5 * (base.mean.tanh() + 1) * (high - low), self.box)
+
+    def q_value(self, rows: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        low, high = self.box
+        inside = 2 * (action.to(low) - low) / (high - low) - 1
+        return self.critic(rows if self.extend is None else self.extend(rows), inside, frozen=True).min(dim=0).values
+
+    def value(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.q_value(rows, self.output(rows).action)
 
 
 def xavier_uniform_(network: nn.Module) -> None:

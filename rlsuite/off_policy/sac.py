@@ -18,22 +18,24 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from gymnasium.spaces import Box
 from torch import nn
 
 from rlsuite.core.agent import Agent
+from rlsuite.core.brain import Brain
 from rlsuite.core.buffers import ReplayBatch, ReplayBuffer, load_buffer, save_buffer
 from rlsuite.core.collect import Runner, check_finite
 from rlsuite.core.config import check_range, check_schedule, check_types
 from rlsuite.core.networks import FlatParameters
+from rlsuite.core.optim import check_update
 from rlsuite.core.persistence import GeneratorState, Stateful
-from rlsuite.core.schedules import parse_schedule
-from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+from rlsuite.core.schedules import Rates
+from rlsuite.core.session import Session
 from rlsuite.off_policy.kernel import SoftKernel, make_adam, supports
-from rlsuite.off_policy.networks import Actor, TwinCritic
+from rlsuite.off_policy.networks import Actor, TwinCritic, soft_insides
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def alpha_loss(log_alpha: torch.Tensor, log_prob: torch.Tensor, target_entropy: 
     return -(log_alpha * (log_prob + target_entropy).detach()).mean()
 
 
-class Rates(NamedTuple):
+class StepSizes(NamedTuple):
     """Step sizes of one gradient step."""
 
     actor: float
@@ -181,11 +183,24 @@ class SoftLearner:
         parts["alpha"] = self.temperature
         return parts | {f"{name}_optimizer": adam for name, adam in self.adam.items()}
 
+    def check_step(self, action: torch.Tensor, obs: torch.Tensor, reward: torch.Tensor) -> None:
+        """Raise if a step gave obs [B, O] or reward [B] that is not finite.
+
+        Raises:
+            FloatingPointError: names what it is; diverged networks rather than the environment, if these acted.
+        """
+        try:
+            check_finite("observation", obs[None])
+            check_finite("reward", reward[None])
+        except FloatingPointError:
+            check_update({"action": action.sum()}, *self.flat.values())
+            raise
+
     def gradient_step(
         self,
         batch: ReplayBatch,
         generator: torch.Generator,
-        rates: Rates,
+        rates: StepSizes,
         *,
         alpha: torch.Tensor | None = None,
         train_actor: bool = True,
@@ -239,7 +254,8 @@ class SAC(Agent):
     restarts: ClassVar = {"ent_coef": ("alpha", "alpha_optimizer")}
     config: SACConfig
 
-    def _build(self) -> None:
+    def build(self) -> Brain:
+        """Actor, twin critics, temperature and replay buffer."""
         config = self.config
         space = self.action_space
         if not isinstance(space, Box) or not space.is_bounded("both"):
@@ -250,7 +266,7 @@ class SAC(Agent):
         self.low, self.high = (
             torch.as_tensor(x, device=self.device).float().reshape(-1) for x in (space.low, space.high)
         )
-        self.policy = self.actor = Actor(self.obs_size, size, config).to(self.device)
+        self.actor = Actor(self.obs_size, size, config).to(self.device)
         critics = (TwinCritic(self.obs_size, size, config).to(self.device) for _ in range(2))
         auto = config.target_entropy == "auto"
         self.learner = SoftLearner(
@@ -261,13 +277,9 @@ class SAC(Agent):
             max_grad_norm=config.max_grad_norm,
             target_entropy=-float(size) if auto else float(config.target_entropy),
         )
-        self.buffer = self._make_buffer(self.num_envs)
-
-    def _make_buffer(self, num_envs: int) -> ReplayBuffer:
-        config, size = self.config, self.spec.num_params
-        return ReplayBuffer(
+        self.buffer = ReplayBuffer(
             config.buffer_size,
-            num_envs,
+            self.num_envs,
             (self.obs_size,),
             (size,),
             obs_dtype=torch.float32,
@@ -276,6 +288,8 @@ class SAC(Agent):
             n_step=config.n_step,
             gamma=config.gamma,
         )
+        insides = soft_insides(self.actor, self.learner.critic, (self.low, self.high))
+        return Brain(self.actor, self._act, self._state, insides=insides)
 
     def _state(self) -> dict[str, Stateful]:
         return self.learner.state() | {"generator": GeneratorState(self.generator), "buffer": self.buffer}
@@ -284,14 +298,6 @@ class SAC(Agent):
         policy = self.actor(rows)
         action = policy.mode() if deterministic else policy.sample(self.generator)
         return self.to_box(action)
-
-    def _resize(self, num_envs: int) -> None:
-        if len(self.buffer):
-            raise ValueError(
-                f"the replay buffer holds transitions of {self.num_envs} environments, the new one has {num_envs}; "
-                f"use num_envs={self.num_envs}, or a checkpoint saved with buffers=False"
-            )
-        self.buffer = self._make_buffer(num_envs)
 
     @property
     def replay_buffer(self) -> ReplayBuffer:
@@ -315,56 +321,29 @@ class SAC(Agent):
         scaled = self.low + 0.5 * (action + 1) * (self.high - self.low)
         return scaled.reshape(-1, *self.spec.shape)
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "SAC",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps; `PPO.learn` has the arguments.
-
-        One update (log line, `on_update`) is about 1000 environment steps.
-        """
-        config, schedule = self.config, parse_schedule(self.config.learning_rate)
+    def train(self, run: Session) -> None:
+        """One update is about 1000 environment steps."""
+        config, runner, rates = self.config, self.start_runner(), Rates(self.config, "learning_rate")
         phases = max(1, 1000 // (config.train_freq * self.num_envs))
-        with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
-            runner = self.start_runner()
-            metrics: dict[str, Any] = {}
-            while not run.done:
-                run.rollout_start()
-                for _ in range(phases):
-                    if run.done:
-                        break
-                    learning_rate = schedule(run.progress_remaining)
-                    self._collect(runner, run)
-                    if self.num_timesteps <= config.learning_starts:
-                        continue
-                    taken = config.train_freq * self.num_envs
-                    count = taken if config.gradient_steps < 0 else config.gradient_steps
-                    for _ in range(count):
-                        metrics = self._gradient_step(learning_rate)
-                    self.n_updates += count
-                run.rollout_end()
-                named = {f"train/{name}": float(value) for name, value in metrics.items()} | {
-                    "train/n_updates": self.n_updates
-                }
-                for name, value in named.items():
-                    check_finite(name, torch.full((1, 1), value))
-                run.update_end(named, runner.stats)
-        return self
+        metrics: dict[str, Any] = {}
+        while not run.done:
+            run.rollout_start()
+            for _ in range(phases):
+                if run.done:
+                    break
+                now = rates.at(run.progress_remaining)
+                self._collect(runner, run)
+                if self.num_timesteps <= config.learning_starts:
+                    continue
+                taken = config.train_freq * self.num_envs
+                count = taken if config.gradient_steps < 0 else config.gradient_steps
+                for _ in range(count):
+                    metrics = self._gradient_step(**now)
+                self.n_updates += count
+            run.rollout_end()
+            check_update(metrics, *self.learner.flat.values())
+            named = {f"train/{name}": float(value) for name, value in metrics.items()}
+            run.update_end(named | {"train/n_updates": self.n_updates}, runner.stats)
 
     def _collect(self, runner: Runner, run: Session) -> None:
         """`train_freq` steps of every environment into the buffer."""
@@ -378,8 +357,7 @@ class SAC(Agent):
             seen = runner.obs.clone()  # the environment may reuse its memory
             step = runner.stepper.step(self.to_box(action))
             obs = step.obs.float()
-            check_finite("observation", obs[None])
-            check_finite("reward", step.reward[None])
+            self.learner.check_step(action, obs, step.reward)
             final = obs if step.final_obs is None else step.final_obs.float()
             self.buffer.add(seen, final, action, step.reward, step.terminated, step.truncated)
             runner.stats.add(step.reward.cpu().numpy(), (step.terminated | step.truncated).cpu().numpy())
@@ -391,4 +369,4 @@ class SAC(Agent):
     def _gradient_step(self, learning_rate: float) -> dict[str, Any]:
         """One gradient step on a sampled batch."""
         batch = self.buffer.sample(self.config.batch_size, self.generator)
-        return self.learner.gradient_step(batch, self.generator, Rates(*3 * (learning_rate,)))
+        return self.learner.gradient_step(batch, self.generator, StepSizes(*3 * (learning_rate,)))

@@ -26,18 +26,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent
-from rlsuite.core.collect import collect
+from rlsuite.core.brain import Brain
 from rlsuite.core.config import check_range, check_schedule, check_types
-from rlsuite.core.persistence import Stateful
-from rlsuite.core.schedules import parse_schedule
-from rlsuite.core.session import OnUpdate, SB3Callback, session
+from rlsuite.core.schedules import Rates, parse_schedule
+from rlsuite.core.session import Session
 from rlsuite.core.types import HeadGrads, Heads, PolicyBatch
 from rlsuite.policy_gradient.bounded_ratio import (
     RatioBounds,
@@ -291,79 +290,25 @@ class BPO(Agent):
     stored: ClassVar = Agent.stored | dict.fromkeys(("mode", "separate_median"), "networks")
     config: BPOConfig
 
-    def _build(self) -> None:
+    def build(self) -> Brain:
+        """Actor, critic and (median mode) median critic."""
         median = None
         if self.config.mode == "median":
             median = "separate" if self.config.separate_median else "stacked"
         loss, loss_grad = partial(bpo_loss, config=self.config), partial(bpo_loss_grad, config=self.config)
         self.parts = on_policy.build(self, self.config, loss, loss_grad, median=median)
-        self.policy, self.obs_norm, self.return_norm = (
-            self.parts.policy,
-            self.parts.obs_norm,
-            self.parts.return_norm,
-        )
+        return self.parts.brain(self)
 
-    def _state(self) -> dict[str, Stateful]:
-        return self.parts.state(self.generator)
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
-        policy = self.parts.policy.distribution(rows, mask)
-        return policy.mode() if deterministic else policy.sample(self.generator)
-
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "BPO",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps (rounded up to whole rollouts).
-
-        Args:
-            total_timesteps: steps over all environments together.
-            callback: Stable-Baselines3 callback, list of them, or function.
-            log_interval: updates between two log lines; None logs nothing.
-            tb_log_name: name of the TensorBoard run.
-            progress_bar: show one.
-            reset_num_timesteps: False goes on where the model or its checkpoint stopped.
-            on_update: called with the model after every update.
-
-        Raises:
-            FloatingPointError: NaN or infinity in observations, rewards, losses or weights.
-        """
-        config = self.config
-        learning_rate, clip_range = parse_schedule(config.learning_rate), parse_schedule(config.clip_range)
-        with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
-            runner = self.start_runner()
-            while not run.done:
-                run.rollout_start()
-                left = run.progress_remaining
-                rollout = collect(self.parts.backend, runner, config.n_steps, self.generator, run.on_step)
-                if rollout is None:
-                    break
-                run.rollout_end(config.n_steps * self.num_envs)
-                batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
-                metrics = on_policy.update(
-                    self.parts,
-                    batch,
-                    config,
-                    self.generator,
-                    learning_rate=learning_rate(left),
-                    clip_range=clip_range(left),
-                )
-                self.n_updates += config.n_epochs
-                metrics |= {"learning_rate": learning_rate(left), "clip_range": clip_range(left)}
-                run.update_end(on_policy.log_names(metrics, self, batch), runner.stats)
-        return self
+    def train(self, run: Session) -> None:
+        """One update is a rollout and `n_epochs` over it."""
+        config, runner = self.config, self.start_runner()
+        rates = Rates(config, "learning_rate", "clip_range")
+        while not run.done:
+            now = rates.at(run.progress_remaining)
+            rollout = run.collect(self.parts.backend, runner, config.n_steps, self.generator)
+            if rollout is None:
+                return
+            batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
+            metrics, epochs = on_policy.update(self.parts, batch, config, self.generator, **now)
+            self.n_updates += epochs
+            run.update_end(on_policy.log_names(metrics | now, self, batch), runner.stats)

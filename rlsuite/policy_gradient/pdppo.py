@@ -29,22 +29,23 @@ Expected: see the results page of the zoo, beside PPO and simple rules.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 
 from rlsuite.core.agent import Agent
-from rlsuite.core.backends import TorchBackend
-from rlsuite.core.collect import collect
+from rlsuite.core.backends import TorchActor
+from rlsuite.core.brain import Brain, sample_or_mode
 from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
 from rlsuite.core.networks import FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.on_policy import check_finite_update, explained_variance
-from rlsuite.core.optim import FlatAdam
+from rlsuite.core.on_policy import explained_variance
+from rlsuite.core.optim import FlatAdam, check_update
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.returns import gae, reverse_scan
-from rlsuite.core.schedules import parse_schedule
-from rlsuite.core.session import OnUpdate, SB3Callback, session
+from rlsuite.core.schedules import Rates
+from rlsuite.core.session import Session
 from rlsuite.core.types import Rollout
 from rlsuite.policy_gradient.post_decision import (
     DualCriticPolicy,
@@ -274,29 +275,29 @@ class PDPPO(Agent):
         "frozen_trunk": "optimiser",
     }
     config: PDPPOConfig
-    policy: DualCriticPolicy
 
     def __init__(self, env: Any, config: PDPPOConfig | None = None, *, faithful: bool = False, **kwargs: Any) -> None:
         super().__init__(env, PDPPOConfig.release() if faithful and config is None else config, **kwargs)
 
-    def _build(self) -> None:
-        config, policy = self.config, DualCriticPolicy(self.obs_size, self.spec, self.config)
+    def build(self) -> Brain:
+        """Actor and two critics, with an optimiser for each side."""
+        config = self.config
         if self.stepper is not None:
             split_kernel(self.stepper.venv)
-        self.policy = policy.to(self.device)
-        self.actor = FlatParameters(policy.actor(config.frozen_trunk))
-        self.critics = FlatParameters(policy.critics)
+        self.networks = DualCriticPolicy(self.obs_size, self.spec, config).to(self.device)
+        self.actor = FlatParameters(self.networks.actor(config.frozen_trunk))
+        self.critics = FlatParameters(self.networks.critics)
         self.optimizers = [FlatAdam(flat, eps=config.adam_eps) for flat in (self.actor, self.critics)]
-        self.obs_norm = RunningNorm((self.obs_size,), device=self.device) if config.normalize_obs else None
         # Both parts of a reward are scaled alike, after the rollout: the runner must not scale their sum.
         self.scale = ReturnNorm(self.num_envs, gamma=config.gamma, device=self.device)
         self.window = Window(PDPPOBatch, config.window)
-        # Acting only: the update has two losses and its own optimisers.
-        self.backend = TorchBackend(self.policy, self.actor, None)  # type: ignore[arg-type]
+        obs_norm = RunningNorm((self.obs_size,), device=self.device) if config.normalize_obs else None
+        act = partial(sample_or_mode, self.networks, self.generator)
+        return Brain(self.networks, act, self._state, obs_norm)
 
     def _state(self) -> dict[str, Stateful]:
         parts: dict[str, Any] = {
-            "policy": self.policy,
+            "policy": self.networks,
             "actor_optimizer": self.optimizers[0],
             "critic_optimizer": self.optimizers[1],
             "generator": GeneratorState(self.generator),
@@ -306,12 +307,22 @@ class PDPPO(Agent):
         }
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _resize(self, num_envs: int) -> None:
-        self.scale.resize(num_envs)
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
-        policy = self.policy.distribution(rows, mask)
-        return policy.mode() if deterministic else policy.sample(self.generator)
+    def train(self, run: Session) -> None:
+        """One update is a rollout and `n_epochs` over the window."""
+        config, runner = self.config, self.start_runner()
+        actor, rates = TorchActor(self.networks), Rates(config, "learning_rate", "clip_range")
+        while not run.done:
+            now, post = rates.at(run.progress_remaining), PostDecisions(runner)
+            rollout = run.collect(actor, runner, config.n_steps, self.generator, before_step=post)
+            if rollout is None:
+                return
+            with torch.no_grad():
+                batch = self._batch(rollout, post)
+            metrics = self._update(self.window.add(batch), **now)
+            self.n_updates += config.n_epochs
+            metrics["explained_variance"] = explained_variance(rollout.value.flatten(), batch.return_)
+            named = {f"train/{name}": value for name, value in (metrics | now).items()}
+            run.update_end(named | {"train/n_updates": self.n_updates}, runner.stats)
 
     def _batch(self, rollout: Rollout, post: PostDecisions) -> PDPPOBatch:
         """One rollout with its targets, flattened to N samples."""
@@ -321,14 +332,14 @@ class PDPPO(Agent):
                 self.scale(reward, done)
             unit = (self.scale.var + self.scale.epsilon) ** 0.5
             rollout, post_reward = replace(rollout, reward=rollout.reward / unit), post_reward / unit
-        post_value = self.policy.post_values(post_obs.flatten(0, 1)).view(post_reward.shape)
+        post_value = self.networks.post_values(post_obs.flatten(0, 1)).view(post_reward.shape)
         targets = post_decision_targets(rollout, post_reward, post_value, self.config)
         advantage, return_, post_return = (x.flatten() for x in targets)
         obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten(0, 1)
         mask = None if rollout.mask is None else rollout.mask.flatten(0, 1)
         log_prob = rollout.log_prob.flatten()
         if self.config.ratio == "component":
-            log_prob = self.policy.log_prob(self.policy.distribution(obs, mask), action, "component")
+            log_prob = self.networks.log_prob(self.networks.distribution(obs, mask), action, "component")
         post_obs = post_obs.flatten(0, 1)
         return PDPPOBatch(obs, post_obs, action, log_prob, advantage, return_, post_return, mask)
 
@@ -342,44 +353,11 @@ class PDPPO(Agent):
                 minibatch = batch.take(order[start : start + size]) if size < len(batch) else batch
                 self.actor.zero_grad()
                 self.critics.zero_grad()
-                actor_loss, critic_loss, metrics = pdppo_losses(self.policy, minibatch, clip_range, config)
+                actor_loss, critic_loss, metrics = pdppo_losses(self.networks, minibatch, clip_range, config)
                 (actor_loss + critic_loss).backward()  # no parameter has both
                 metrics["grad_norm"] = self.optimizers[0].step(learning_rate, config.max_grad_norm)
                 self.optimizers[1].step(learning_rate * config.critic_lr_factor, config.max_grad_norm)
                 history.append({name: torch.as_tensor(value).detach() for name, value in metrics.items()})
         means = {name: float(torch.stack([m[name] for m in history]).mean()) for name in history[0]}
-        check_finite_update(means, self.actor, self.critics)
+        check_update(means, self.actor, self.critics)
         return means
-
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "PDPPO",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps; the arguments are those of `PPO.learn`."""
-        config = self.config
-        learning_rate, clip_range = parse_schedule(config.learning_rate), parse_schedule(config.clip_range)
-        options = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update)
-        with session(self, total_timesteps, *options) as run:
-            runner = self.start_runner()
-            while not run.done:
-                run.rollout_start()
-                left, post = run.progress_remaining, PostDecisions(runner)
-                rollout = collect(self.backend, runner, config.n_steps, self.generator, run.on_step, post)
-                if rollout is None:
-                    break
-                run.rollout_end(config.n_steps * self.num_envs)
-                with torch.no_grad():
-                    batch = self._batch(rollout, post)
-                metrics = self._update(self.window.add(batch), learning_rate(left), clip_range(left))
-                self.n_updates += config.n_epochs
-                metrics |= {"learning_rate": learning_rate(left), "clip_range": clip_range(left)}
-                metrics["explained_variance"] = explained_variance(rollout.value.flatten(), batch.return_)
-                named = {f"train/{name}": value for name, value in metrics.items()}
-                run.update_end(named | {"train/n_updates": self.n_updates}, runner.stats)
-        return self

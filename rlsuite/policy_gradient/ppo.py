@@ -17,18 +17,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent
-from rlsuite.core.collect import collect
+from rlsuite.core.brain import Brain
 from rlsuite.core.config import check_range, check_schedule, check_types
-from rlsuite.core.persistence import Stateful
-from rlsuite.core.schedules import parse_schedule
-from rlsuite.core.session import OnUpdate, SB3Callback, session
+from rlsuite.core.schedules import Rates
+from rlsuite.core.session import Session
 from rlsuite.core.types import HeadGrads, Heads, PolicyBatch
 
 
@@ -189,77 +188,24 @@ class PPO(Agent):
     config_class = PPOConfig
     config: PPOConfig
 
-    def _build(self) -> None:
+    def build(self) -> Brain:
+        """Actor and critic with PPO's losses."""
         loss, loss_grad = partial(ppo_loss, config=self.config), partial(ppo_loss_grad, config=self.config)
         self.parts = on_policy.build(self, self.config, loss, loss_grad)
-        self.policy, self.obs_norm, self.return_norm = (
-            self.parts.policy,
-            self.parts.obs_norm,
-            self.parts.return_norm,
-        )
+        return self.parts.brain(self)
 
-    def _state(self) -> dict[str, Stateful]:
-        return self.parts.state(self.generator)
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
-        policy = self.parts.policy.distribution(rows, mask)
-        return policy.mode() if deterministic else policy.sample(self.generator)
-
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "PPO",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps (rounded up to whole rollouts).
-
-        Args:
-            total_timesteps: steps over all environments together.
-            callback: Stable-Baselines3 callback, list of them, or function.
-            log_interval: updates between two log lines; None logs nothing.
-            tb_log_name: name of the TensorBoard run.
-            reset_num_timesteps: False goes on where the model or its checkpoint stopped.
-            progress_bar: show one.
-            on_update: called with the model after every update.
-
-        Raises:
-            FloatingPointError: NaN or infinity in observations, rewards, losses or weights.
-        """
-        config = self.config
-        learning_rate, clip_range = parse_schedule(config.learning_rate), parse_schedule(config.clip_range)
-        with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
-            runner = self.start_runner()
-            while not run.done:
-                run.rollout_start()
-                left = run.progress_remaining
-                rollout = collect(self.parts.backend, runner, config.n_steps, self.generator, run.on_step)
-                if rollout is None:
-                    break
-                run.rollout_end(config.n_steps * self.num_envs)
-                batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
-                metrics = on_policy.update(
-                    self.parts,
-                    batch,
-                    config,
-                    self.generator,
-                    learning_rate=learning_rate(left),
-                    clip_range=clip_range(left),
-                    target_kl=config.target_kl,
-                )
-                self.n_updates += config.n_epochs
-                metrics |= {"learning_rate": learning_rate(left), "clip_range": clip_range(left)}
-                run.update_end(on_policy.log_names(metrics, self, batch), runner.stats)
-        return self
+    def train(self, run: Session) -> None:
+        """One update is a rollout and `n_epochs` over it."""
+        config, runner = self.config, self.start_runner()
+        rates = Rates(config, "learning_rate", "clip_range")
+        while not run.done:
+            now = rates.at(run.progress_remaining)
+            rollout = run.collect(self.parts.backend, runner, config.n_steps, self.generator)
+            if rollout is None:
+                return
+            batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
+            metrics, epochs = on_policy.update(
+                self.parts, batch, config, self.generator, **now, target_kl=config.target_kl
+            )
+            self.n_updates += epochs
+            run.update_end(on_policy.log_names(metrics | now, self, batch), runner.stats)

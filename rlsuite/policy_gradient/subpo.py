@@ -28,19 +28,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from gymnasium.vector import VectorEnv
 
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, EnvLike
-from rlsuite.core.collect import collect
+from rlsuite.core.brain import Brain
 from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
-from rlsuite.core.persistence import Stateful
 from rlsuite.core.returns import gae, reverse_scan
-from rlsuite.core.schedules import parse_schedule
-from rlsuite.core.session import OnUpdate, SB3Callback, session
+from rlsuite.core.schedules import Rates
+from rlsuite.core.session import Session
 from rlsuite.core.types import PolicyBatch, Rollout, Step
 from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
 
@@ -229,7 +228,8 @@ class SubPO(Agent):
     config_class = SubPOConfig
     config: SubPOConfig
 
-    def _build(self) -> None:
+    def build(self) -> Brain:
+        """Actor and critic for rollouts of whole episodes."""
         if self.stepper is not None:
             # Kept in the checkpoint: a model loaded without environment is then built alike.
             self.config = replace(self.config, n_steps=self._whole_episodes(self.stepper.venv))
@@ -242,8 +242,7 @@ class SubPO(Agent):
             lambda heads, batch, clip: ppo_loss(heads, batch, clip, config=self._coefficients),
             lambda heads, batch, clip: ppo_loss_grad(heads, batch, clip, config=self._coefficients),
         )
-        self.policy = self.parts.policy
-        self.obs_norm, self.return_norm = self.parts.obs_norm, self.parts.return_norm
+        return self.parts.brain(self)
 
     def _whole_episodes(self, env: VectorEnv[Any, Any, Any]) -> int:
         """Steps of a rollout, of which whole episodes are made.
@@ -281,81 +280,49 @@ class SubPO(Agent):
         size = self.config.batch_size or steps * self.num_envs
         return cast(on_policy.OnPolicyConfig, replace(self.config, n_steps=steps, batch_size=size))
 
-    def _state(self) -> dict[str, Stateful]:
-        return self.parts.state(self.generator)
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
-        policy = self.parts.policy.distribution(rows, mask)
-        return policy.mode() if deterministic else policy.sample(self.generator)
-
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "SubPO",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps (rounded up to whole batches of episodes).
-
-        Args:
-            total_timesteps: steps over all environments together.
-            callback: Stable-Baselines3 callback, list of them, or function.
-            log_interval: updates between two log lines; None logs nothing.
-            tb_log_name: name of the TensorBoard run.
-            reset_num_timesteps: False goes on where the model or its checkpoint stopped.
-            progress_bar: show one.
-            on_update: called with the model after every update.
+    def train(self, run: Session) -> None:
+        """One update is a batch of whole episodes.
 
         Raises:
             ValueError: an episode outlasts the rollout, and there is no critic to estimate the rest.
-            FloatingPointError: NaN or infinity in observations, rewards, losses or weights.
         """
         n_steps = self._whole_episodes(self.venv)
         self.config = config = replace(self.config, n_steps=n_steps)
-        options = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update)
-        with session(self, total_timesteps, *options) as run:
-            runner = self.start_runner()
-            while not run.done:
-                run.rollout_start()
-                left, values = run.progress_remaining, SetValues(run.on_step)
-                rollout = collect(self.parts.backend, runner, n_steps, self.generator, values)
-                if rollout is None:
-                    self.forget_episodes()  # the next rollout must begin where episodes do
-                    break
-                run.rollout_end(n_steps * self.num_envs)
-                self._check_whole(rollout)
-                batch = targets(
-                    rollout,
-                    credit=config.credit,
-                    baseline=config.baseline,
-                    gae_lambda=config.gae_lambda,
-                    normalize=config.normalize_advantage,
-                )
-                metrics = self._update(batch, left)
-                self.n_updates += config.n_epochs
-                run.update_end(on_policy.log_names(metrics, self, batch) | values.mean(), runner.stats)
-        return self
+        runner, rates = self.start_runner(), Rates(config, "learning_rate", "clip_range", "ent_coef")
+        while not run.done:
+            now, values = rates.at(run.progress_remaining), SetValues(run.on_step)
+            rollout = run.collect(self.parts.backend, runner, n_steps, self.generator, on_step=values)
+            if rollout is None:
+                self.forget_episodes()  # the next rollout must begin where episodes do
+                return
+            self._check_whole(rollout)
+            batch = targets(
+                rollout,
+                credit=config.credit,
+                baseline=config.baseline,
+                gae_lambda=config.gae_lambda,
+                normalize=config.normalize_advantage,
+            )
+            metrics = self._update(batch, **now)
+            run.update_end(on_policy.log_names(metrics | now, self, batch) | values.mean(), runner.stats)
 
-    def _update(self, batch: PolicyBatch, left: float) -> dict[str, float]:
-        """One batch's steps of Adam, with what the schedules say at progress remaining `left`; the metrics."""
-        config = self.config
-        rate, clip, entropy = (
-            parse_schedule(value)(left) for value in (config.learning_rate, config.clip_range, config.ent_coef)
-        )
-        self._coefficients = replace(self._coefficients, ent_coef=entropy)
-        metrics = on_policy.update(
+    def _update(
+        self, batch: PolicyBatch, *, learning_rate: float, clip_range: float, ent_coef: float
+    ) -> dict[str, float]:
+        """One batch's steps of Adam; the metrics."""
+        config = self._resolved()
+        self._coefficients = replace(self._coefficients, ent_coef=ent_coef)
+        metrics, epochs = on_policy.update(
             self.parts,
             batch,
-            self._resolved(),
+            config,
             self.generator,
-            learning_rate=rate,
-            clip_range=clip,
+            learning_rate=learning_rate,
+            clip_range=clip_range,
             target_kl=self.config.target_kl,
         )
-        return metrics | {"learning_rate": rate, "clip_range": clip, "ent_coef": entropy}
+        self.n_updates += epochs
+        return metrics
 
     def _check_whole(self, rollout: Rollout) -> None:
         running = self.num_envs - int((rollout.terminated[-1] | rollout.truncated[-1]).sum())

@@ -9,7 +9,7 @@ from rlsuite.core.buffers import ReplayBatch
 from rlsuite.off_policy import sac
 from rlsuite.off_policy.kernel import supports
 from rlsuite.off_policy.networks import Actor, SplitActor, TwinCritic
-from rlsuite.off_policy.sac import SAC, Rates, SACConfig, SoftLearner
+from rlsuite.off_policy.sac import SAC, SACConfig, SoftLearner, StepSizes
 
 OBS, ACTION, N = 5, 2, 32
 
@@ -61,7 +61,7 @@ def test_by_hand_equals_autograd(actor, case, monkeypatch):
     draws = [torch.Generator().manual_seed(1) for _ in pair]
     for step in range(6):
         metrics = [
-            one.gradient_step(batch(step), rng, Rates(1e-3, 2e-3, 3e-3), alpha=alpha, train_actor=step > 0)
+            one.gradient_step(batch(step), rng, StepSizes(1e-3, 2e-3, 3e-3), alpha=alpha, train_actor=step > 0)
             for one, rng in zip(pair, draws, strict=True)
         ]
         assert metrics[0].keys() == metrics[1].keys()

@@ -24,7 +24,8 @@ from torch import Tensor
 from rlsuite.adversarial.attacks.blackbox import uniform_in_ball
 from rlsuite.adversarial.attacks.budget import NORMS
 from rlsuite.adversarial.attacks.gradient import Objective, ascend, clip
-from rlsuite.adversarial.attacks.victim import Heads, Victim
+from rlsuite.adversarial.attacks.victim import Victim
+from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.config import check_types
 from rlsuite.core.evaluate import Predictor
 
@@ -132,7 +133,7 @@ class ActionAttack:
         )
 
 
-def _rarity(action: Tensor, heads: Heads) -> Tensor:
+def _rarity(action: Tensor, heads: PolicyOutput) -> Tensor:
     """Squared distance [N] of actions [N, A] from the Gaussian's mean, in its own standard deviations.
 
     Of a squashed Gaussian both are before the tanh; the edges of its box, which are infinitely far, count as 1e-6 of

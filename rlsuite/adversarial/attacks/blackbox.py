@@ -23,7 +23,8 @@ from torch.nn import functional
 
 from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.attacks.gradient import GradientAttack
-from rlsuite.adversarial.attacks.victim import Heads, Victim, watch
+from rlsuite.adversarial.attacks.victim import Victim, watch
+from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.config import check_types
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, own_seed
@@ -202,9 +203,9 @@ class TransferAttack:
         mean, unit = seen.mean(dim=0), victim.unit
         net = _imitate(victim, ((obs - mean) / unit).float(), action, epochs, generator, seed)
 
-        def heads(s: Tensor) -> Heads:
+        def heads(s: Tensor) -> PolicyOutput:
             out = net(((s - mean) / unit).float())
-            return Heads(out, None, out)
+            return PolicyOutput(out, None, out)
 
         copy = Victim(
             "imitation",

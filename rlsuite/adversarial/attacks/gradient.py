@@ -30,7 +30,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rlsuite.adversarial.attacks.budget import project, steepest
-from rlsuite.adversarial.attacks.victim import Heads, Victim
+from rlsuite.adversarial.attacks.victim import Victim
+from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.config import check_types
 
 __all__ = ["Attack", "GradientAttack", "Objective", "ascend", "clip", "in_box", "policy_divergence"]
@@ -136,7 +137,7 @@ def in_box(action: Tensor, victim: Victim) -> Tensor:
     return clip(action, (torch.as_tensor(space.low.reshape(-1)), torch.as_tensor(space.high.reshape(-1))))
 
 
-def policy_divergence(clean: Heads, attacked: Heads) -> Tensor:
+def policy_divergence(clean: PolicyOutput, attacked: PolicyOutput) -> Tensor:
     """KL(clean || attacked) [N] of Gaussians; else half the squared distance of the modes' actions.
 
     Squashing by tanh is one-to-one, so the KL divergence of Gaussians squashed into the same box is that of the
@@ -150,7 +151,7 @@ def policy_divergence(clean: Heads, attacked: Heads) -> Tensor:
     return 0.5 * (clean.action - attacked.action).square().sum(dim=1)
 
 
-def _same_box(one: Heads, other: Heads) -> bool:
+def _same_box(one: PolicyOutput, other: PolicyOutput) -> bool:
     if one.box is None or other.box is None:
         return one.box is other.box
     return all(torch.equal(a, b) for a, b in zip(one.box, other.box, strict=True))
@@ -163,7 +164,7 @@ def choice_divergence(clean: Tensor, attacked: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=1)
 
 
-def divergence(victim: Victim, clean: Heads, attacked: Heads) -> Tensor:
+def divergence(victim: Victim, clean: PolicyOutput, attacked: PolicyOutput) -> Tensor:
     """`choice_divergence` or `policy_divergence` [N], whichever the victim's actions need."""
     if victim.discrete:
         return choice_divergence(clean.mean, attacked.mean)
@@ -232,7 +233,7 @@ class GradientAttack:
             q_value = victim.need("q_value", self.kind)
             return lambda s: -q_value(obs, heads(s).action), False
         with torch.no_grad():
-            clean: Heads = heads(obs)
+            clean: PolicyOutput = heads(obs)
         if self.kind == "mad" or (clean.std is None and not victim.discrete):
             return lambda s: divergence(victim, clean, heads(s)), True
         if self.kind == "min-q":
@@ -247,7 +248,7 @@ class GradientAttack:
         return lambda s: _surprise(action, heads(s)), False
 
 
-def _surprise(action: Tensor, heads: Heads) -> Tensor:
+def _surprise(action: Tensor, heads: PolicyOutput) -> Tensor:
     """-log density [N] of a Gaussian at actions [N, A], up to a constant."""
     assert heads.std is not None
     return (0.5 * ((action - heads.mean) / heads.std).square() + heads.std.log()).sum(dim=1)

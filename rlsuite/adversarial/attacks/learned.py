@@ -37,7 +37,8 @@ from torch import Tensor
 
 from rlsuite.adversarial.attacks.attacked import Perturber
 from rlsuite.adversarial.attacks.budget import Budget, project, steepest
-from rlsuite.adversarial.attacks.victim import Heads, Victim
+from rlsuite.adversarial.attacks.victim import Victim
+from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.session import OnUpdate
 from rlsuite.core.two_player import make_one_player
@@ -113,7 +114,7 @@ def _directed(
     obs: Tensor, direction: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator
 ) -> Tensor:
     """PA-AD's actor: one step that turns the policy's output towards direction [N, A]."""
-    heads: Callable[[Tensor], Heads] = victim.need("heads", "pa-ad")
+    heads: Callable[[Tensor], PolicyOutput] = victim.need("heads", "pa-ad")
 
     def output(s: Tensor) -> Tensor:
         mean = heads(s).mean

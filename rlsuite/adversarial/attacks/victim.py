@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import gymnasium as gym
 import numpy as np
@@ -29,17 +29,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
-from rlsuite.adversarial.attacks.heads import Heads, of_actor_critic
-from rlsuite.adversarial.games.qarl import QARL
-from rlsuite.core.agent import Agent
+from rlsuite.core.brain import Brain, PolicyOutput
 from rlsuite.core.evaluate import Predictor, mask_argument
-from rlsuite.core.networks import ActorCritic
-from rlsuite.core.two_player import AGENT, make_one_player
+from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
-from rlsuite.off_policy.sac import SAC
 from rlsuite.sb3 import SB3Policy, as_policy
 
-__all__ = ["Heads", "Victim", "as_victim", "measured_unit", "watch"]
+__all__ = ["Victim", "as_victim", "measured_unit", "victim_of", "watch"]
 
 
 @dataclass
@@ -56,7 +52,7 @@ class Victim:
     """[O] float64, observation units per unit of budget, > 0."""
     unit_name: str
     """"normalised" (the policy's normaliser), "measured" (a clean rollout) or "raw"."""
-    heads: Callable[[Tensor], Heads] | None = None
+    heads: Callable[[Tensor], PolicyOutput] | None = None
     """Policy at raw observations [N, O]; None for a black box."""
     value: Callable[[Tensor], Tensor] | None = None
     """State value [N] at raw observations [N, O]; None without a value network."""
@@ -112,15 +108,16 @@ def as_victim(
     if space is None or actions is None:
         raise TypeError(f"{name} has no observation_space and action_space, which attacks need")
     check_space(space, actions)
-    if isinstance(model, Agent):
-        victim = _of_agent(name, model, space)
+    brain = getattr(model, "brain", None)
+    if isinstance(brain, Brain):
+        victim = victim_of(cast(Behind, model), brain)
     elif isinstance(model, BaseAlgorithm) or isinstance(getattr(model, "model", None), BaseAlgorithm):
         policy = model if isinstance(model, SB3Policy) else as_policy(model, vec_normalize)
         victim = _of_sb3(policy, space)
+        _answer_there(victim)
     else:
         ones = torch.ones(int(np.prod(space.shape)), dtype=torch.float64)
         victim = Victim(name, model, space, actions, ones, "raw")
-    _answer_there(victim)
     if isinstance(unit, str):
         if unit not in ("auto", "raw"):
             raise ValueError(f"unit is {unit!r}; give 'auto', 'raw' or numbers [{victim.obs_size}]")
@@ -204,53 +201,57 @@ def watch(
 # Our agents -----------------------------------------------------------------------------------------------------
 
 
-def _of_agent(name: str, agent: Any, space: spaces.Box) -> Victim:
-    norm = agent.obs_norm
+class Behind(Protocol):
+    """A model that acts behind a `Brain`'s normaliser: our agents, and the members of a set of policies."""
+
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+    device: torch.device
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Actions [B, ...] and the recurrent state."""
+
+
+def victim_of(model: Behind, brain: Brain) -> Victim:
+    """A model as an attack sees it, by what its brain lets it read; the unit is the normaliser's or 1.
+
+    Raises:
+        ValueError: observations or actions that cannot be attacked.
+    """
+    space, norm, insides = model.observation_space, brain.obs_norm, brain.insides
+    check_space(space, model.action_space)
+    assert isinstance(space, spaces.Box)  # checked
     size = int(np.prod(space.shape))
     unit = torch.ones(size, dtype=torch.float64) if norm is None else norm.var.cpu().sqrt().clamp_min(1e-8)
 
     def rows(obs: Tensor) -> Tensor:
-        obs = obs.to(agent.device)
+        obs = obs.to(model.device)
         return obs.float() if norm is None else norm.normalize(obs)
 
-    victim = Victim(name, agent, space, agent.action_space, unit, "raw" if norm is None else "normalised")
-    if isinstance(agent.policy, ActorCritic) and agent.spec.kind in ("gaussian", "categorical"):
-        victim.heads, victim.value = of_actor_critic(agent.policy, rows)
-    elif isinstance(agent, SAC):
-        _soft_heads(victim, agent.actor, agent.learner.critic, rows, (agent.low, agent.high))
-    elif isinstance(agent, QARL):
-        player = agent.players[AGENT]
-        box = player.low, player.high
-        _soft_heads(victim, player.actor, player.learner.critic, lambda obs: agent.extend(rows(obs)), box)
+    unit_name = "raw" if norm is None else "normalised"
+    victim = Victim(type(model).__name__, model, space, model.action_space, unit, unit_name)
+    if insides is not None:
+        output, value, q_value = insides.output, insides.value, insides.q_value
+        victim.heads = lambda obs: output(rows(obs))
+        victim.value = lambda obs: value(rows(obs))
+        if q_value is not None:
+            victim.q_value = lambda obs, action: q_value(rows(obs), action)
+    _answer_there(victim)
     return victim
 
 
-def _squashed(mean: Tensor, std: Tensor | None, box: tuple[Tensor, Tensor]) -> Heads:
+def _squashed(mean: Tensor, std: Tensor | None, box: tuple[Tensor, Tensor]) -> PolicyOutput:
     """Of a Gaussian whose numbers tanh squashes into the box (low, high)."""
     low, high = box
-    return Heads(mean, std, low + 0.5 * (mean.tanh() + 1) * (high - low), box)
+    return PolicyOutput(mean, std, low + 0.5 * (mean.tanh() + 1) * (high - low), box)
 
 
 def _inside(action: Tensor, box: tuple[Tensor, Tensor]) -> Tensor:
     """Actions [N, A] scaled from the box to [-1, 1], on the critic's device and in its precision."""
     low, high = box
     return 2 * (action.to(low) - low) / (high - low) - 1
-
-
-def _soft_heads(
-    victim: Victim, actor: Any, critic: Any, rows: Callable[[Tensor], Tensor], box: tuple[Tensor, Tensor]
-) -> None:
-    """Heads and values of a squashed Gaussian actor with twin critics; actions lie in the box (low, high)."""
-
-    def heads(obs: Tensor) -> Heads:
-        base = actor(rows(obs)).base
-        return _squashed(base.mean, base.log_std.exp(), box)
-
-    def q_value(obs: Tensor, action: Tensor) -> Tensor:
-        return critic(rows(obs), _inside(action, box), frozen=True).min(dim=0).values
-
-    victim.heads, victim.q_value = heads, q_value
-    victim.value = lambda obs: q_value(obs, heads(obs).action)
 
 
 # Stable-Baselines3's ---------------------------------------------------------------------------------------------
@@ -281,9 +282,9 @@ def _of_sb3(policy: SB3Policy, space: spaces.Box) -> Victim:
         _off_policy_heads(victim, model, rows)
     elif isinstance(model, sb3.DQN):
 
-        def q_heads(obs: Tensor) -> Heads:
+        def q_heads(obs: Tensor) -> PolicyOutput:
             scores = model.q_net(rows(obs))
-            return Heads(scores, None, scores)
+            return PolicyOutput(scores, None, scores)
 
         victim.heads = q_heads
         victim.value = lambda obs: model.q_net(rows(obs)).max(dim=1).values
@@ -291,13 +292,13 @@ def _of_sb3(policy: SB3Policy, space: spaces.Box) -> Victim:
 
 
 def _on_policy_heads(victim: Victim, model: Any, rows: Callable[[Tensor], Tensor]) -> None:
-    def heads(obs: Tensor) -> Heads:
+    def heads(obs: Tensor) -> PolicyOutput:
         found = model.policy.get_distribution(rows(obs)).distribution
         if hasattr(found, "logits"):
-            return Heads(found.logits, None, found.logits)
+            return PolicyOutput(found.logits, None, found.logits)
         if model.policy.squash_output:  # an option under gSDE
             return _squashed(found.mean, found.stddev.detach(), _box(model))
-        return Heads(found.mean, found.stddev.detach(), found.mean)
+        return PolicyOutput(found.mean, found.stddev.detach(), found.mean)
 
     victim.heads = heads
     victim.value = lambda obs: model.policy.predict_values(rows(obs)).squeeze(-1)
@@ -312,14 +313,14 @@ def _box(model: Any) -> tuple[Tensor, Tensor]:
 def _off_policy_heads(victim: Victim, model: Any, rows: Callable[[Tensor], Tensor]) -> None:
     low, high = box = _box(model)
 
-    def heads(obs: Tensor) -> Heads:
+    def heads(obs: Tensor) -> PolicyOutput:
         if isinstance(model, sb3.SAC):
             mean, log_std, extra = model.actor.get_action_dist_params(rows(obs))
             # under gSDE log_std is the exploration matrix's; a copy of the distribution is asked for the actions' own
             found = copy(model.actor.action_dist).proba_distribution(mean, log_std, **extra).distribution
             return _squashed(mean, found.stddev, box)
         action = model.actor(rows(obs))
-        return Heads(action, None, low + 0.5 * (action + 1) * (high - low))
+        return PolicyOutput(action, None, low + 0.5 * (action + 1) * (high - low))
 
     def q_value(obs: Tensor, action: Tensor) -> Tensor:
         return torch.cat(model.critic(rows(obs), _inside(action, box)), dim=1).min(dim=1).values

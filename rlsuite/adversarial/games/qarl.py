@@ -33,7 +33,7 @@ own steps on four tasks (results page `forces`); on Hopper QARL is behind SAC wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -44,14 +44,17 @@ from rlsuite.adversarial.games.sides import check_force_fields, make_game, mirro
 from rlsuite.adversarial.games.soft_player import Player
 from rlsuite.adversarial.games.teacher import GammaTeacher
 from rlsuite.core.agent import Agent, EnvLike
-from rlsuite.core.collect import Runner, check_finite
+from rlsuite.core.brain import Brain
+from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_types
 from rlsuite.core.opponents import Opponent, Uniform, Zero
+from rlsuite.core.optim import check_update
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.rng import OPPONENT, TEACHER, own_seed
-from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+from rlsuite.core.session import Session
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
 from rlsuite.core.vector import Stepper
+from rlsuite.off_policy.networks import soft_insides
 from rlsuite.off_policy.sac import first_alpha
 
 TEMPERED = ("quantal", "linear", "fixed")
@@ -181,7 +184,8 @@ class QARL(Agent):
         assert isinstance(venv, Versus)  # made above
         return venv.single_observation_space, venv.single_action_space, venv.opponent_space
 
-    def _build(self) -> None:
+    def build(self) -> Brain:
+        """Both players and the teacher of the temperature."""
         config = self.config
         theirs = torch.Generator(self.device).manual_seed(own_seed(self.seed, OPPONENT))
         hot = config.adversary in TEMPERED
@@ -189,7 +193,6 @@ class QARL(Agent):
             Player(space, self.obs_size + 1, self.num_envs, config, tempered=hot, generator=rng)
             for space, hot, rng in zip(self.spaces[1:], (False, hot), (self.generator, theirs), strict=True)
         ]
-        self.policy = self.players[AGENT].actor
         self.teacher = GammaTeacher(
             concentration=config.concentration,
             target_concentration=config.target_concentration,
@@ -201,16 +204,13 @@ class QARL(Agent):
         )
         self.idle, self.uniform = Zero(self.spaces[2]), Uniform(self.spaces[2], 0, self.device)
         self.uniform.generator = theirs
+        mine = self.players[AGENT]
+        insides = soft_insides(mine.actor, mine.learner.critic, (mine.low, mine.high), self.extend)
+        return Brain(mine.actor, self._act, self._state, insides=insides)
 
     def _state(self) -> dict[str, Stateful]:
         theirs = {f"adversary_{name}": part for name, part in self.players[ADVERSARY].state().items()}
         return self.players[AGENT].state() | theirs | {"teacher": self.teacher}
-
-    def _resize(self, num_envs: int) -> None:
-        raise ValueError(
-            f"the replay buffers hold transitions of {self.num_envs} environments, the new one has {num_envs}; "
-            f"use num_envs={self.num_envs}"
-        )
 
     @property
     def temperature(self) -> float:
@@ -265,52 +265,29 @@ class QARL(Agent):
         player = self.players[number]
         return player.to_box(player.act(self.extend(obs, self._scalars)))
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "QARL",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps of both phases; `PPO.learn` has the arguments.
-
-        One update (log line, `on_update`) is one iteration: an episode per environment and phase.
-        """
-        with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
-            runner = self.start_runner()
-            assert isinstance(self.venv, Versus)  # made by _make_env
-            steppers = [runner.stepper, Stepper(self.venv.other_side(self.act_protagonist), self.device)]
-            learning = [AGENT] if self.config.adversary in ("none", "random") else [ADVERSARY, AGENT]
-            try:
-                while not run.done:
-                    alphas = self._draw(1.0 - run.progress_remaining)
-                    returns: list[np.ndarray] = []
-                    metrics: dict[str, float] = {}
-                    for number in learning:
-                        learned = self._phase(run, number, steppers[number], runner)
-                        if learned is None:
-                            return self
-                        returns.append(learned[0])
-                        prefix = "train" if number == AGENT else "adversary"
-                        metrics |= {f"{prefix}/{name}": value for name, value in learned[1].items()}
-                    # once per iteration: all these episodes are of one distribution
-                    metrics |= self._teach(np.tile(alphas, len(returns)), np.concatenate(returns))
-                    run.update_end(metrics | {"train/n_updates": self.n_updates}, runner.stats)
-            finally:
-                self._scalars = self.venv.match.limit = None  # outside of training both see the mean
-        return self
+    def train(self, run: Session) -> None:
+        """One update is one iteration: an episode per environment and phase."""
+        runner = self.start_runner()
+        assert isinstance(self.venv, Versus)  # made by _make_env
+        steppers = [runner.stepper, Stepper(self.venv.other_side(self.act_protagonist), self.device)]
+        learning = [AGENT] if self.config.adversary in ("none", "random") else [ADVERSARY, AGENT]
+        try:
+            while not run.done:
+                alphas = self._draw(1.0 - run.progress_remaining)
+                returns: list[np.ndarray] = []
+                metrics: dict[str, float] = {}
+                for number in learning:
+                    learned = self._phase(run, number, steppers[number], runner)
+                    if learned is None:
+                        return
+                    returns.append(learned[0])
+                    prefix = "train" if number == AGENT else "adversary"
+                    metrics |= {f"{prefix}/{name}": value for name, value in learned[1].items()}
+                # once per iteration: all these episodes are of one distribution
+                metrics |= self._teach(np.tile(alphas, len(returns)), np.concatenate(returns))
+                run.update_end(metrics | {"train/n_updates": self.n_updates}, runner.stats)
+        finally:
+            self._scalars = self.venv.match.limit = None  # outside of training both see the mean
 
     def _draw(self, progress: float) -> np.ndarray:
         """Temperatures [B] of the next episodes; shows them (or the force limits) to both players."""
@@ -358,8 +335,7 @@ class QARL(Agent):
         while over is None or not bool(over.all()):
             action = player.act(rows)
             step = stepper.step(player.to_box(action))
-            check_finite("observation", step.obs[None])
-            check_finite("reward", step.reward[None])
+            player.learner.check_step(action, step.obs, step.reward)
             last = step.obs if step.final_obs is None else step.final_obs
             player.buffer.add(
                 rows, self.extend(last, self._scalars), action, step.reward, step.terminated, step.truncated
@@ -378,7 +354,5 @@ class QARL(Agent):
                 improved = player.improve()
                 metrics, self.n_updates = improved or metrics, self.n_updates + bool(improved)
         run.rollout_end()
-        named = {name: float(value) for name, value in metrics.items()}
-        for name, value in named.items():
-            check_finite(name, torch.full((1, 1), value))
-        return returns.cpu().numpy(), named
+        check_update(metrics, *player.learner.flat.values())
+        return returns.cpu().numpy(), {name: float(value) for name, value in metrics.items()}

@@ -28,30 +28,36 @@ tests/adversarial/games/test_panel.py).
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import torch
 from gymnasium.vector import VectorEnv
 
-from rlsuite.adversarial.games.sides import Mirrored, Side, check_force_fields, make_game, phase, sample
-from rlsuite.core import on_policy
+from rlsuite.adversarial.games.sides import (
+    Mirrored,
+    Player,
+    Side,
+    alternate,
+    check_force_fields,
+    make_game,
+    ppo_parts,
+    sample,
+)
 from rlsuite.core.agent import Agent, EnvLike
+from rlsuite.core.brain import Brain
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.opponents import Opponent, Uniform, Zero
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.rng import OPPONENT, own_seed
-from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+from rlsuite.core.session import Session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.two_player import AGENT, Versus
-from rlsuite.core.types import PolicyBatch
 from rlsuite.core.vector import Stepper
-from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
+from rlsuite.policy_gradient.ppo import PPOConfig
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class RARLConfig(PPOConfig):
     def for_adversary(self) -> RARLConfig:
         """The configuration with the adversary's own values in the place of the protagonist's."""
         rate, ent_coef, log_std = self.adv_learning_rate, self.adv_ent_coef, self.adv_log_std_init
-        return dataclasses.replace(
+        return replace(
             self,
             learning_rate=self.learning_rate if rate is None else rate,
             ent_coef=self.ent_coef if ent_coef is None else ent_coef,
@@ -139,42 +145,25 @@ class RARL(Agent):
         assert isinstance(venv, Versus)  # made above
         return venv.single_observation_space, venv.single_action_space, venv.opponent_space
 
-    def _build(self) -> None:
+    def build(self) -> Brain:
+        """Both players' networks."""
         config = self.config
-        loss, loss_grad = partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config)
-        self.parts = on_policy.build(self, config, loss, loss_grad)
-        self.policy, self.obs_norm, self.return_norm = (
-            self.parts.policy,
-            self.parts.obs_norm,
-            self.parts.return_norm,
-        )
+        self.parts = ppo_parts(self, config)
         self.adversary_space = self.spaces[2]
         self.adversary_generator = torch.Generator(self.device).manual_seed(own_seed(self.seed, OPPONENT))
         self.adv_config = config.for_adversary()
         side = Side(self.obs_size, action_spec(self.adversary_space), self.device, self.num_envs)
-        adv_loss, adv_grad = (
-            partial(ppo_loss, config=self.adv_config),
-            partial(ppo_loss_grad, config=self.adv_config),
-        )
-        self.adversary = on_policy.build(side, self.adv_config, adv_loss, adv_grad)
+        self.adversary = ppo_parts(side, self.adv_config)
         if config.adversary == "random":
             self.uniform = Uniform(self.adversary_space, seed=0, device=self.device)
             self.uniform.generator = self.adversary_generator
         if config.adversary == "none":
             self.idle = Zero(self.adversary_space)
+        return replace(self.parts.brain(self), state=self._state)
 
     def _state(self) -> dict[str, Stateful]:
         theirs = self.adversary.state(self.adversary_generator)
         return self.parts.state(self.generator) | {f"adversary_{name}": part for name, part in theirs.items()}
-
-    def _resize(self, num_envs: int) -> None:
-        super()._resize(num_envs)
-        if self.adversary.return_norm is not None:
-            self.adversary.return_norm.resize(num_envs)
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
-        policy = self.parts.policy.distribution(rows, mask)
-        return policy.mode() if deterministic else policy.sample(self.generator)
 
     def act_adversary(self, obs: torch.Tensor, started: torch.Tensor) -> torch.Tensor:
         """The adversary's sampled actions [B, D] in its units, at raw rows [B, O]: the opponent in training."""
@@ -197,66 +186,19 @@ class RARL(Agent):
         """The protagonist's sampled actions [B, ...] in its units, at raw rows [B, O]: the adversary's opponent."""
         return sample(self.parts, obs, self.generator)
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "RARL",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps of both phases; `PPO.learn` has the arguments.
-
-        One update (log line, `on_update`) is one iteration of both phases.
-        """
-        config = self.config
-        with session(
-            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
-        ) as run:
-            mine, theirs = self._runners()
-            while not run.done:
-                for _ in range(config.n_pro_updates):
-                    learned = self._phase(run, config, self.parts, mine, self.generator)
-                    if learned is None:
-                        return self
-                    metrics, batch = learned
-                named = on_policy.log_names(metrics, self, batch)
-                if config.adversary == "learned":
-                    theirs.obs = theirs.see(self._seen())
-                    for _ in range(config.n_adv_updates):
-                        learned = self._phase(run, self.adv_config, self.adversary, theirs, self.adversary_generator)
-                        if learned is None:
-                            break
-                        named |= {f"adversary/{name}": value for name, value in learned[0].items()}
-                    mine.obs = mine.see(self._seen())  # stopped or not: the protagonist goes on from here
-                    if learned is None:
-                        return self
-                run.update_end(named, mine.stats)
-        return self
-
-    def _phase(
-        self,
-        run: Session,
-        config: RARLConfig,
-        parts: on_policy.Parts,
-        runner: Runner,
-        generator: torch.Generator,
-    ) -> tuple[dict[str, float], PolicyBatch] | None:
-        """One rollout and update of one player, the other one frozen; None when a callback stopped it."""
-        return phase(self, run, config, parts, runner, generator)
-
-    def _runners(self) -> tuple[Runner, Runner]:
-        """Both players in the middle of the same episodes; the adversary's observations are set at its phase."""
-        mine = self.start_runner()
-        versus = mine.stepper.venv
+    def train(self, run: Session) -> None:
+        """One update is one iteration of both phases."""
+        runner = self.start_runner()
+        versus = runner.stepper.venv
         assert isinstance(versus, Versus)  # made by _make_env
         stepper = Stepper(versus.other_side(self.act_protagonist), self.device)
         norms = self.adversary.obs_norm, self.adversary.return_norm
-        return mine, Runner(stepper, mine.obs, None, *norms, Mirrored(mine.stats))
+        other = Runner(stepper, runner.obs, None, *norms, runner.stats, Mirrored(runner.stats))
+        mine = Player(self.config, self.parts, runner, self.generator)
+        theirs = Player(self.adv_config, self.adversary, other, self.adversary_generator)
 
-    def _seen(self) -> torch.Tensor:
-        """The rows [B, O] that are now to be acted on, as the environment shows them."""
-        assert isinstance(self.venv, Versus)  # made by _make_env
-        return flatten_obs(self.observation_space, self.venv.match.obs, self.device)
+        def shown() -> torch.Tensor:
+            return flatten_obs(self.observation_space, versus.match.obs, self.device)
+
+        learns = self.config.adversary == "learned"
+        alternate(self, run, mine, theirs if learns else None, hand_over=shown, hand_back=shown)

@@ -1,9 +1,10 @@
-"""What the two-player algorithms share: their game, a player's turn, and statistics from the protagonist's side."""
+"""What the two-player algorithms share: game, players, turns, and statistics from the protagonist's side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,24 @@ from gymnasium.vector import VectorEnv
 from rlsuite.core import on_policy
 from rlsuite.core.actions import ActionSpec
 from rlsuite.core.agent import Agent
-from rlsuite.core.collect import EpisodeStats, Runner, collect
-from rlsuite.core.schedules import parse_schedule
+from rlsuite.core.collect import EpisodeStats, Runner
+from rlsuite.core.schedules import Rates
 from rlsuite.core.session import Session
 from rlsuite.core.types import PolicyBatch, Step
-from rlsuite.policy_gradient.ppo import PPOConfig
+from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
 
-__all__ = ["Mirrored", "Side", "check_force_fields", "make_game", "mirrored", "phase", "sample"]
+__all__ = [
+    "Mirrored",
+    "Player",
+    "Side",
+    "alternate",
+    "check_force_fields",
+    "make_game",
+    "mirrored",
+    "phase",
+    "ppo_parts",
+    "sample",
+]
 
 
 def check_force_fields(config: Any) -> None:
@@ -50,12 +62,12 @@ class Side:
     num_envs: int
 
 
-class Mirrored(EpisodeStats):
-    """The adversary's rewards entered into the protagonist's statistics, so that episodes of both phases are whole.
+class Mirrored:
+    """Enters the adversary's rewards into the protagonist's statistics, so that episodes of both phases are whole.
 
     Args:
         stats: the protagonist's.
-        sign: of the protagonist's reward in the adversary's.
+        sign: factor from the adversary's reward to the protagonist's; -1 in a zero-sum game.
 
     Attributes:
         total: sum of the protagonist's rewards.
@@ -64,7 +76,7 @@ class Mirrored(EpisodeStats):
     def __init__(self, stats: EpisodeStats, sign: float = -1.0) -> None:
         self.stats, self.sign, self.total = stats, sign, 0.0
 
-    def add(self, reward: np.ndarray, done: np.ndarray) -> None:
+    def __call__(self, reward: np.ndarray, done: np.ndarray) -> None:
         """Account for one step: the adversary's reward [B], and done [B]."""
         self.total += float(reward.sum()) * self.sign
         self.stats.add(reward * self.sign, done)
@@ -85,13 +97,26 @@ def sample(parts: on_policy.Parts, obs: torch.Tensor, generator: torch.Generator
         return parts.policy.spec.to_env(parts.backend.sample(rows, None, generator))
 
 
+@dataclass(frozen=True)
+class Player:
+    """One player who learns by PPO, on its side of the running episodes."""
+
+    config: PPOConfig
+    parts: on_policy.Parts
+    runner: Runner
+    generator: torch.Generator
+    """Of its actions and minibatches."""
+
+
+def ppo_parts(seat: on_policy.Seat, config: PPOConfig) -> on_policy.Parts:
+    """A player's networks with PPO's losses."""
+    return on_policy.build(seat, config, partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config))
+
+
 def phase(
     agent: Agent,
     run: Session,
-    config: PPOConfig,
-    parts: on_policy.Parts,
-    runner: Runner,
-    generator: torch.Generator,
+    player: Player,
     extra: Callable[[PolicyBatch], dict[str, Any]] | None = None,
     left: float | None = None,
 ) -> tuple[dict[str, float], PolicyBatch] | None:
@@ -100,25 +125,65 @@ def phase(
     Args:
         agent: whose environment the protagonist's runner has; its counters are moved on.
         run: the session.
-        config: the player's.
-        parts: the player.
-        runner: its side of the running episodes; callbacks see the protagonist's rewards on either side.
-        generator: of its actions and minibatches.
+        player: who learns; callbacks see the protagonist's rewards on either side.
         extra: a further loss; see `on_policy.update`.
         left: where schedules stand, from 1 to 0; None is where the session stands.
 
     Returns:
         Metrics and the batch that it learned from.
     """
-    run.rollout_start()
-    left = run.progress_remaining if left is None else left
+    config, parts, runner, generator = player.config, player.parts, player.runner, player.generator
+    now = Rates(config, "learning_rate", "clip_range").at(run.progress_remaining if left is None else left)
     on_step = run.on_step if runner.stepper is agent.stepper else mirrored(run.on_step)
-    rollout = collect(parts.backend, runner, config.n_steps, generator, on_step)
+    rollout = run.collect(parts.backend, runner, config.n_steps, generator, on_step=on_step)
     if rollout is None:
         return None
-    run.rollout_end(config.n_steps * agent.num_envs)
     batch = on_policy.targets(rollout, gamma=config.gamma, gae_lambda=config.gae_lambda)
-    rates = {name: parse_schedule(getattr(config, name))(left) for name in ("learning_rate", "clip_range")}
-    metrics = on_policy.update(parts, batch, config, generator, **rates, target_kl=config.target_kl, extra=extra)
-    agent.n_updates += config.n_epochs
-    return metrics | rates, batch
+    metrics, epochs = on_policy.update(parts, batch, config, generator, **now, target_kl=config.target_kl, extra=extra)
+    agent.n_updates += epochs
+    return metrics | now, batch
+
+
+def alternate(
+    agent: Agent,
+    run: Session,
+    mine: Player,
+    theirs: Player | None,
+    *,
+    hand_over: Callable[[], torch.Tensor],
+    hand_back: Callable[[], torch.Tensor],
+    begin: Callable[[], None] | None = None,
+    extra: Callable[[float], Callable[[PolicyBatch], dict[str, Any]] | None] | None = None,
+) -> None:
+    """Until the session is done: `n_pro_updates` phases of the protagonist, `n_adv_updates` of the adversary.
+
+    Args:
+        agent: the protagonist's, with both numbers in its configuration.
+        run: the session; one update is one iteration of both.
+        mine: the protagonist.
+        theirs: the adversary; None where it does not learn.
+        hand_over: gives the raw rows [B, O] on which the adversary acts first.
+        hand_back: gives those on which the protagonist goes on, however the adversary's phases ended.
+        begin: called before each iteration.
+        extra: from the progress remaining, a further loss of the protagonist's; see `on_policy.update`.
+    """
+    while not run.done:
+        if begin is not None:
+            begin()
+        for _ in range(agent.config.n_pro_updates):
+            learned = phase(agent, run, mine, None if extra is None else extra(run.progress_remaining))
+            if learned is None:
+                return
+            metrics, batch = learned
+        named = on_policy.log_names(metrics, agent, batch)
+        if theirs is not None:
+            theirs.runner.obs = theirs.runner.see(hand_over())
+            for _ in range(agent.config.n_adv_updates):
+                learned = phase(agent, run, theirs)
+                if learned is None:
+                    break
+                named |= {f"adversary/{name}": value for name, value in learned[0].items()}
+            mine.runner.obs = mine.runner.see(hand_back())
+            if learned is None:
+                return
+        run.update_end(named, mine.runner.stats)

@@ -11,7 +11,7 @@ from rlsuite.core.buffers import ReplayBuffer
 from rlsuite.core.opponents import box_bounds
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.off_policy.networks import SplitActor, TwinCritic, xavier_uniform_
-from rlsuite.off_policy.sac import Rates, SoftLearner
+from rlsuite.off_policy.sac import SoftLearner, StepSizes
 
 
 class PlayerConfig(Protocol):
@@ -107,7 +107,7 @@ class Player:
         return self.learner.gradient_step(
             batch,
             self.generator,
-            Rates(config.actor_learning_rate, config.critic_learning_rate, config.alpha_learning_rate),
+            StepSizes(config.actor_learning_rate, config.critic_learning_rate, config.alpha_learning_rate),
             alpha=batch.obs[:, -1] if self.tempered else None,
             train_actor=stored >= config.actor_starts,
         )

@@ -26,10 +26,8 @@ no more robust than PPO; PA-ATLA with it is (one seed a task: 53, 92 and 45 % of
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,21 +37,20 @@ from rlsuite.adversarial.attacks.attacked import AttackedVectorEnv, Perturber
 from rlsuite.adversarial.attacks.blackbox import RandomAttack
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.learned import KINDS, AdversaryVectorEnv, LearnedAttack, attacker_space
-from rlsuite.adversarial.attacks.victim import as_victim
-from rlsuite.adversarial.games.sides import Mirrored, Side, phase, sample
+from rlsuite.adversarial.attacks.victim import Victim, victim_of
+from rlsuite.adversarial.games.sides import Mirrored, Player, Side, alternate, ppo_parts, sample
 from rlsuite.adversarial.observation.smoothness import Smoothness
-from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, EnvLike
+from rlsuite.core.brain import Brain
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.rng import OPPONENT, own_seed
-from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+from rlsuite.core.session import Session
 from rlsuite.core.spaces import flatten_obs
-from rlsuite.core.types import PolicyBatch
 from rlsuite.core.vector import Stepper
-from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
+from rlsuite.policy_gradient.ppo import PPOConfig
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,10 @@ class ATLAConfig(PPOConfig):
             if getattr(self, name) is not None:
                 check_schedule(self, name)
 
+    def grown(self, left: float) -> float:
+        """Share of its size that the regulariser's box has, `left` of the training remaining (from 1 to 0)."""
+        return min(1.0, (1.0 - left) / self.sa_warmup) if self.sa_warmup else 1.0
+
     def for_adversary(self) -> ATLAConfig:
         """The adversary's step size, entropy bonus and clip range in the place of the agent's."""
         own = {
@@ -122,21 +123,91 @@ class ATLAConfig(PPOConfig):
             for name in ("learning_rate", "ent_coef", "clip_range")
             if getattr(self, f"adv_{name}") is not None
         }
-        return dataclasses.replace(self, **own)
+        return replace(self, **own)
 
 
-class _Live:
-    """The adversary as it now is, sampling: what shows the agent its observations while it learns."""
+class Ground:
+    """An agent that learns behind an attack on its observations, and the learner of that attack.
 
-    def __init__(self, agent: ATLA) -> None:
-        self.agent = agent
+    What ATLA and PROTECTED share: who shows what to whom.
+
+    Args:
+        agent: whose environment is an `AttackedVectorEnv`.
+        config: of both players and the attack.
+
+    Attributes:
+        parts: the agent's networks.
+        victim: the agent as the attack sees it.
+        adversary: the attack's networks.
+        perturber: shows the agent its observations.
+    """
+
+    def __init__(self, agent: Agent, config: ATLAConfig) -> None:
+        self.agent, self.config, self.adv_config = agent, config, config.for_adversary()
+        self.parts = ppo_parts(agent, config)
+        self.brain = replace(self.parts.brain(agent), state=self.state)
+        self.victim = victim_of(agent, self.brain)
+        self.generator = torch.Generator(agent.device).manual_seed(own_seed(agent.seed, OPPONENT))
+        space = attacker_space(self.victim, config.attack)
+        self.side = Side(agent.obs_size, action_spec(space), agent.device, agent.num_envs)
+        self.adversary = ppo_parts(self.side, self.adv_config)
+        shown = RandomAttack() if config.adversary == "random" else self.attack()
+        eps = 0.0 if config.adversary == "none" else config.eps
+        budget = Budget(eps, config.norm, ratio=config.attack_ratio)
+        self.perturber = Perturber(shown, self.victim, budget, seed=agent.seed)
+        if agent.stepper is not None:
+            self.show()
+
+    def state(self) -> dict[str, Stateful]:
+        """Everything a checkpoint must hold, by name."""
+        named = {f"adversary_{name}": part for name, part in self.adversary.state(self.generator).items()}
+        perturber = {"perturber": GeneratorState(self.perturber.generator)}
+        return self.parts.state(self.agent.generator) | named | perturber
+
+    @property
+    def world(self) -> AttackedVectorEnv:
+        """What the agent learns in."""
+        assert isinstance(self.agent.venv, AttackedVectorEnv)  # made by the agents' _make_env
+        return self.agent.venv
+
+    def show(self) -> None:
+        """Let the perturber show the agent its environment's observations."""
+        self.world.perturber = self.perturber
+
+    def attack(self) -> LearnedAttack:
+        """The adversary as it is at each call, sampling."""
+        return LearnedAttack(self.config.attack, self)
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        agent = self.agent
-        rows = flatten_obs(agent.observation_space, observation, agent.device)
-        return sample(agent.adversary, rows, agent.adversary_generator).cpu().numpy(), state
+        """The adversary's sampled actions [B, U] at true observations [B, ...]."""
+        return sample(self.adversary, self.rows(observation), self.generator).cpu().numpy(), state
+
+    def rows(self, obs: np.ndarray) -> torch.Tensor:
+        """Observations [B, ...] as rows [B, O]."""
+        return flatten_obs(self.agent.observation_space, obs, self.agent.device)
+
+    def measure(self) -> None:
+        """Take the budget's unit from the agent's normaliser as it now is."""
+        if self.parts.obs_norm is not None:
+            self.victim.unit = self.parts.obs_norm.var.cpu().sqrt().clamp_min(1e-8)
+
+    def facing(self, victim: Victim, paid: float = -1.0) -> AdversaryVectorEnv:
+        """The adversary's side of the running episodes: before `victim`, paid `paid` for a reward of 1."""
+        budget, kind = Budget(self.config.eps, self.config.norm), self.config.attack
+        world = AdversaryVectorEnv(self.world.venv, victim, kind, budget, deterministic=False, paid=paid)
+        world.perturber.generator = self.perturber.generator
+        world.obs = self.world.true_obs
+        return world
+
+    def smoothness(self, share: float) -> Smoothness | None:
+        """The SA regulariser at this share of its box; None where it has no weight."""
+        config, generator = self.config, self.agent.generator
+        if not config.sa_coef:
+            return None
+        eps = config.eps * share
+        return Smoothness(self.parts, eps=eps, coef=config.sa_coef, steps=config.sa_steps, generator=generator)
 
 
 class ATLA(Agent):
@@ -155,138 +226,48 @@ class ATLA(Agent):
     config: ATLAConfig
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
-        return AttackedVectorEnv(super()._make_env(env), getattr(self, "perturber", None))
+        return AttackedVectorEnv(super()._make_env(env))
 
-    def _build(self) -> None:
-        config = self.config
-        loss, loss_grad = partial(ppo_loss, config=config), partial(ppo_loss_grad, config=config)
-        self.parts = on_policy.build(self, config, loss, loss_grad)
-        self.policy, self.obs_norm, self.return_norm = (
-            self.parts.policy,
-            self.parts.obs_norm,
-            self.parts.return_norm,
-        )
-        self.victim = as_victim(self)
-        self.adv_config = config.for_adversary()
-        self.adversary_generator = torch.Generator(self.device).manual_seed(own_seed(self.seed, OPPONENT))
-        space = attacker_space(self.victim, config.attack)
-        side = Side(self.obs_size, action_spec(space), self.device, self.num_envs)
-        adv_loss, adv_grad = (
-            partial(ppo_loss, config=self.adv_config),
-            partial(ppo_loss_grad, config=self.adv_config),
-        )
-        self.adversary = on_policy.build(side, self.adv_config, adv_loss, adv_grad)
-        shown = RandomAttack() if config.adversary == "random" else LearnedAttack(config.attack, _Live(self))
-        eps = 0.0 if config.adversary == "none" else config.eps
-        budget = Budget(eps, config.norm, ratio=config.attack_ratio)
-        self.perturber = Perturber(shown, self.victim, budget, seed=self.seed)
-        if self.stepper is not None:
-            self._world.perturber = self.perturber
+    def set_env(self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None) -> None:
+        """Train in another environment from now on, before the same adversary; see `Agent.set_env`."""
+        super().set_env(env, num_envs=num_envs, env_kwargs=env_kwargs)
+        self.ground.show()
 
-    def _state(self) -> dict[str, Stateful]:
-        theirs = self.adversary.state(self.adversary_generator)
-        named = {f"adversary_{name}": part for name, part in theirs.items()}
-        return self.parts.state(self.generator) | named | {"perturber": GeneratorState(self.perturber.generator)}
-
-    def _resize(self, num_envs: int) -> None:
-        super()._resize(num_envs)
-        if self.adversary.return_norm is not None:
-            self.adversary.return_norm.resize(num_envs)
-
-    def _act(self, rows: torch.Tensor, mask: torch.Tensor | None, deterministic: bool) -> torch.Tensor:
-        policy = self.parts.policy.distribution(rows, mask)
-        return policy.mode() if deterministic else policy.sample(self.generator)
+    def build(self) -> Brain:
+        """The agent, its adversary, and who shows what to whom."""
+        self.ground = ground = Ground(self, self.config)
+        self.parts, self.adversary, self.perturber = ground.parts, ground.adversary, ground.perturber
+        return ground.brain
 
     def attack(self) -> LearnedAttack:
         """The adversary, sampling, as an attack on this agent or another; see `rlsuite.adversarial.attacks`."""
-        return LearnedAttack(self.config.attack, _Live(self))
+        return self.ground.attack()
 
-    @property
-    def _world(self) -> AttackedVectorEnv:
-        assert isinstance(self.venv, AttackedVectorEnv)  # made by _make_env
-        return self.venv
+    def train(self, run: Session) -> None:
+        """One update is one iteration of both phases."""
+        config, ground, runner = self.config, self.ground, self.start_runner()
+        world = ground.facing(ground.victim)
+        norms = self.adversary.obs_norm, self.adversary.return_norm
+        other = Runner(Stepper(world, self.device), runner.obs, None, *norms, runner.stats, Mirrored(runner.stats))
+        mine = Player(config, self.parts, runner, self.generator)
+        theirs = Player(ground.adv_config, self.adversary, other, ground.generator)
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "ATLA",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` environment steps of both phases; `PPO.learn` has the arguments.
+        def hand_over() -> torch.Tensor:
+            ground.measure()
+            world.obs = ground.world.true_obs
+            return ground.rows(world.obs)
 
-        One update (log line, `on_update`) is one iteration of both phases.
-        """
-        config = self.config
-        with session(
-            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
-        ) as run:
-            mine = self.start_runner()
-            world = AdversaryVectorEnv(
-                self._world.venv,
-                self.victim,
-                config.attack,
-                Budget(config.eps, config.norm),
-                deterministic=False,
-            )
-            world.perturber.generator = self.perturber.generator
-            norms = self.adversary.obs_norm, self.adversary.return_norm
-            theirs = Runner(Stepper(world, self.device), mine.obs, None, *norms, Mirrored(mine.stats))
-            while not run.done:
-                self._measure()
-                for _ in range(config.n_pro_updates):
-                    learned = self._phase(run, config, self.parts, mine, self.generator)
-                    if learned is None:
-                        return self
-                    metrics, batch = learned
-                named = on_policy.log_names(metrics, self, batch)
-                if config.adversary == "learned":
-                    self._measure()
-                    world.obs = self._world.true_obs
-                    theirs.obs = theirs.see(self._rows(world.obs))
-                    for _ in range(config.n_adv_updates):
-                        learned = self._phase(run, self.adv_config, self.adversary, theirs, self.adversary_generator)
-                        if learned is None:
-                            break
-                        named |= {f"adversary/{name}": value for name, value in learned[0].items()}
-                    self._world.true_obs = world.obs  # stopped or not: the agent goes on from here
-                    mine.obs = mine.see(self._rows(self._world.show()))
-                    if learned is None:
-                        return self
-                run.update_end(named, mine.stats)
-        return self
+        def hand_back() -> torch.Tensor:
+            ground.world.true_obs = world.obs
+            return ground.rows(ground.world.show())
 
-    def _measure(self) -> None:
-        """Take the budget's unit from the agent's normaliser as it now is."""
-        if self.obs_norm is not None:
-            self.victim.unit = self.obs_norm.var.cpu().sqrt().clamp_min(1e-8)
-
-    def _rows(self, obs: np.ndarray) -> torch.Tensor:
-        return flatten_obs(self.observation_space, obs, self.device)
-
-    def _phase(
-        self,
-        run: Session,
-        config: ATLAConfig,
-        parts: on_policy.Parts,
-        runner: Runner,
-        generator: torch.Generator,
-    ) -> tuple[dict[str, float], PolicyBatch] | None:
-        """One rollout and update of one player, the other one frozen; None when a callback stopped it."""
-        extra, left = None, self._left(run)
-        if parts is self.parts and config.sa_coef:
-            eps = config.eps * self._grown(left)
-            extra = Smoothness(parts, eps=eps, coef=config.sa_coef, steps=config.sa_steps, generator=generator)
-        return phase(self, run, config, parts, runner, generator, extra, left)
-
-    def _left(self, run: Session) -> float:
-        """Where schedules stand, from 1 to 0."""
-        return run.progress_remaining
-
-    def _grown(self, left: float) -> float:
-        """Share of its size that the regulariser's box has."""
-        warmup = self.config.sa_warmup
-        return min(1.0, (1.0 - left) / warmup) if warmup else 1.0
+        alternate(
+            self,
+            run,
+            mine,
+            theirs if config.adversary == "learned" else None,
+            hand_over=hand_over,
+            hand_back=hand_back,
+            begin=ground.measure,
+            extra=lambda left: ground.smoothness(config.grown(left)),
+        )

@@ -29,34 +29,33 @@ Measured (results page `attacks`, one seed a task): the strongest of our attacks
 
 from __future__ import annotations
 
-import dataclasses
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 
+from rlsuite.adversarial.attacks.attacked import AttackedVectorEnv
 from rlsuite.adversarial.attacks.budget import Budget
-from rlsuite.adversarial.attacks.heads import of_actor_critic
-from rlsuite.adversarial.attacks.learned import AdversaryVectorEnv, attacker_space
-from rlsuite.adversarial.attacks.victim import Victim
-from rlsuite.adversarial.games.sides import Mirrored, Side, mirrored
-from rlsuite.adversarial.observation.atla import ATLA, ATLAConfig
+from rlsuite.adversarial.attacks.learned import LearnedAttack
+from rlsuite.adversarial.attacks.victim import Victim, victim_of
+from rlsuite.adversarial.games.sides import Mirrored, Player, mirrored, phase, ppo_parts
+from rlsuite.adversarial.observation.atla import ATLAConfig, Ground
 from rlsuite.core import on_policy
-from rlsuite.core.collect import Runner, collect
+from rlsuite.core.agent import Agent, EnvLike
+from rlsuite.core.brain import Brain, actor_critic_insides, sample_or_mode
+from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_range
-from rlsuite.core.distributions import action_spec
 from rlsuite.core.networks import ActorCritic
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.persistence import Stateful
-from rlsuite.core.schedules import parse_schedule
-from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
-from rlsuite.core.spaces import flatten_obs
+from rlsuite.core.schedules import Rates
+from rlsuite.core.session import Session
 from rlsuite.core.types import PolicyBatch
 from rlsuite.core.vector import Stepper
-from rlsuite.policy_gradient.ppo import ppo_loss, ppo_loss_grad
 
 
 @dataclass(frozen=True)
@@ -88,17 +87,18 @@ class Member:
     def __init__(self, agent: PROTECTED, policy: ActorCritic) -> None:
         self.agent, self.policy = agent, policy
         self.observation_space, self.action_space = agent.observation_space, agent.action_space
-        self.generator = agent.generator
+        self.device, self.generator = agent.device, agent.generator
+        act = partial(sample_or_mode, policy, self.generator)
+        self.brain = Brain(policy, act, dict, agent.obs_norm, insides=actor_critic_insides(policy))
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """Actions [B, ...] for raw observations [B, ...]."""
-        agent = self.agent
+        rows, norm = self.agent.ground.rows(observation), self.brain.obs_norm
         with torch.no_grad():
-            policy = self.policy.distribution(agent.inputs(agent._rows(observation)))
-            action = policy.mode() if deterministic else policy.sample(self.generator)
-        return agent.spec.to_env(action).cpu().numpy(), state
+            action = self.brain.act(rows.float() if norm is None else norm.normalize(rows), None, deterministic)
+        return self.agent.spec.to_env(action).cpu().numpy(), state
 
 
 class _Split:
@@ -122,10 +122,11 @@ class _Counters:
         self.found, self.update, self.best = (int(x) for x in state["counters"])
 
 
-class PROTECTED(ATLA):
+class PROTECTED(Agent):
     """Finds a set of non-dominated policies; see the module, `rlsuite.core.agent.Agent` and `PROTECTEDConfig`.
 
-    A subclass of ATLA, whose ground (who shows what to whom) it needs unchanged; the search is its own.
+    Training ends when K policies are found. A policy takes n_updates * (3 rollouts + the estimates), the first one a
+    single rollout per update.
 
     Example:
         >>> from rlsuite import PROTECTED
@@ -135,98 +136,81 @@ class PROTECTED(ATLA):
     """
 
     config_class = PROTECTEDConfig
-    stored: ClassVar = ATLA.stored | {"n_policies": "set of policies"}
+    stored: ClassVar = Agent.stored | {"attack": "adversary's networks", "n_policies": "set of policies"}
     config: PROTECTEDConfig
 
-    def _build(self) -> None:
-        super()._build()
-        config = self.config
+    def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
+        return AttackedVectorEnv(super()._make_env(env))
+
+    def set_env(self, env: EnvLike, *, num_envs: int | None = None, env_kwargs: dict[str, Any] | None = None) -> None:
+        """Search in another environment from now on; see `Agent.set_env`."""
+        super().set_env(env, num_envs=num_envs, env_kwargs=env_kwargs)
+        self.ground.show()
+
+    def build(self) -> Brain:
+        """The newcomer, the set, and the attacker with its two critics."""
+        config, self.ground = self.config, Ground(self, self.config)
+        ground = self.ground
+        self.parts, self.perturber = ground.parts, ground.perturber
         self.slots = [deepcopy(self.parts.policy) for _ in range(config.n_policies)]
         self.counters = _Counters()
-        space = attacker_space(self.victim, config.attack)
-        side = Side(self.obs_size, action_spec(space), self.device, self.num_envs)
-        acting = dataclasses.replace(self.adv_config, vf_coef=0.0)
-        judging = dataclasses.replace(self.adv_config, ent_coef=0.0, normalize_advantage=False, vf_coef=0.5)
+        acting = replace(ground.adv_config, vf_coef=0.0)
+        judging = replace(ground.adv_config, ent_coef=0.0, normalize_advantage=False, vf_coef=0.5)
         self.attacker_configs = (acting, judging, judging)
         # the actor, its critic against the newcomer, and its critic against the best of the set
-        self.attacker = [
-            on_policy.build(side, c, partial(ppo_loss, config=c), partial(ppo_loss_grad, config=c))
-            for c in self.attacker_configs
-        ]
-        self.adversary = dataclasses.replace(self.attacker[0], obs_norm=self.adversary.obs_norm)
+        self.attacker = [ppo_parts(ground.side, c) for c in self.attacker_configs]
+        self.adversary = ground.adversary = replace(self.attacker[0], obs_norm=ground.adversary.obs_norm)
         self.fresh = deepcopy([parts.flat.data for parts in self.attacker])
+        return replace(ground.brain, state=self._state, members=self._found)
 
     def _state(self) -> dict[str, Stateful]:
-        parts = super()._state() | {"counters": self.counters}
+        parts = self.ground.state() | {"counters": self.counters}
         for i, part in enumerate(self.attacker[1:]):
             parts |= {f"attacker_critic{i}": part.policy, f"attacker_critic_optimizer{i}": part.optimizer}
         if self.attacker[1].return_norm is not None:
             parts["attacker_return_norm"] = self.attacker[1].return_norm
         return parts | {f"member{i}": policy for i, policy in enumerate(self.slots)}
 
-    def _resize(self, num_envs: int) -> None:
-        super()._resize(num_envs)
-        if self.attacker[1].return_norm is not None:
-            self.attacker[1].return_norm.resize(num_envs)
-
-    def inputs(self, rows: torch.Tensor) -> torch.Tensor:
-        """Network inputs [B, O] of raw rows."""
-        return rows.float() if self.obs_norm is None else self.obs_norm.normalize(rows)
-
-    def members(self) -> list[Member]:
+    def _found(self) -> list[Member]:
         """The policies found so far, the unattacked one first."""
         return [Member(self, policy) for policy in self.slots[: self.counters.found]]
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "PROTECTED",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Search until K policies are found, or for `total_timesteps` environment steps; see `PPO.learn`.
+    def attack(self) -> LearnedAttack:
+        """The newest attacker, sampling, as an attack; see `rlsuite.adversarial.attacks`."""
+        return self.ground.attack()
 
-        A policy takes n_updates * (3 rollouts + the estimates); the first one a single rollout per update.
-        """
-        config, count = self.config, self.counters
-        with session(
-            self, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar, on_update
-        ) as run:
+    def train(self, run: Session) -> None:
+        """One update is one of the newcomer, with those of its attacker."""
+        config, count, ground = self.config, self.counters, self.ground
+        self._set_budget()
+        mine = Player(config, self.parts, self.start_runner(), self.generator)
+        if self.obs_norm is not None:
+            self.obs_norm.frozen = count.found > 0
+        while not run.done and count.found < config.n_policies:
+            ground.measure()
             self._set_budget()
-            mine = self.start_runner()
-            if self.obs_norm is not None:
-                self.obs_norm.frozen = count.found > 0
-            while not run.done and count.found < config.n_policies:
-                self._measure()
-                self._set_budget()
-                named: dict[str, float] = {}
-                if count.found:
-                    if count.update % config.refresh_every == 0 and not self._refresh(run, mine):
-                        return self
-                    attacked = self._attacker_update(run, mine)
-                    if attacked is None:
-                        return self
-                    named = {f"adversary/{name}": value for name, value in attacked.items()}
-                learned = self._phase(run, config, self.parts, mine, self.generator)
-                if learned is None:
-                    return self
-                count.update += 1
-                if count.update == config.n_updates:
-                    self._admit()
-                named |= on_policy.log_names(learned[0], self, learned[1]) | {"train/policies": count.found}
-                run.update_end(named, mine.stats)
-        return self
+            named: dict[str, float] = {}
+            if count.found:
+                if count.update % config.refresh_every == 0 and not self._refresh(run, mine.runner):
+                    return
+                attacked = self._attacker_update(run, mine.runner)
+                if attacked is None:
+                    return
+                named = {f"adversary/{name}": value for name, value in attacked.items()}
+            # the regulariser's box grows with the first policy; the others begin from a smooth one
+            smooth = ground.smoothness(1.0 if count.found else config.grown(self._left()))
+            learned = phase(self, run, mine, smooth, self._left())
+            if learned is None:
+                return
+            count.update += 1
+            if count.update == config.n_updates:
+                self._admit()
+            named |= on_policy.log_names(learned[0], self, learned[1]) | {"train/policies": count.found}
+            run.update_end(named, mine.runner.stats)
 
-    def _left(self, run: Session) -> float:
-        """Every policy has whole schedules."""
+    def _left(self) -> float:
+        """Where schedules stand, from 1 to 0: every policy has whole ones."""
         return 1.0 - self.counters.update / self.config.n_updates
-
-    def _grown(self, left: float) -> float:
-        """The regulariser's box grows with the first policy; the others begin from a smooth one."""
-        return 1.0 if self.counters.found else super()._grown(left)
 
     def _set_budget(self) -> None:
         """The first policy learns from the truth; nobody attacks it yet."""
@@ -251,47 +235,32 @@ class PROTECTED(ATLA):
             for moment in (parts.optimizer.mean, parts.optimizer.square, parts.optimizer.steps):
                 moment.zero_()
 
-    def _world_of(self, victim: Victim, paid: float) -> AdversaryVectorEnv:
-        """The attacker's side of the running episodes, before one policy."""
-        budget = Budget(self.config.eps, self.config.norm)
-        world = AdversaryVectorEnv(self._world.venv, victim, self.config.attack, budget, deterministic=False, paid=paid)
-        world.perturber.generator = self.perturber.generator
-        world.obs = self._world.true_obs
-        return world
-
     def _victim_of(self, policy: ActorCritic) -> Victim:
-        """A member as a victim."""
-        heads, value = of_actor_critic(policy, self.inputs)
-        return dataclasses.replace(self.victim, model=Member(self, policy), heads=heads, value=value)
-
-    def victims(self) -> list[Victim]:
-        """The policies found so far, each as a victim: an attacker that sees the set strikes the one that plays."""
-        self._measure()
-        return [self._victim_of(policy) for policy in self.slots[: self.counters.found]]
+        """A policy of the set as the attack sees it, at the common unit."""
+        member = Member(self, policy)
+        return replace(victim_of(member, member.brain), unit=self.ground.victim.unit)
 
     def _face(
         self, run: Session, mine: Runner, victim: Victim, critic: int, paid: float
     ) -> tuple[PolicyBatch, float] | None:
         """One rollout of the attacker before a policy: its batch, and what the policy is worth under it."""
-        world, norm = self._world_of(victim, paid), self.attacker[1].return_norm
+        world, norm = self.ground.facing(victim, paid), self.attacker[1].return_norm
         if norm is not None:
             norm.frozen = paid < 0  # the newcomer's rewards set the unit
-        stats = Mirrored(mine.stats, paid)
-        runner = Runner(Stepper(world, self.device), mine.obs, None, self.adversary.obs_norm, norm, stats)
-        runner.obs = runner.see(flatten_obs(self.observation_space, world.obs, self.device))
-        run.rollout_start()
+        enter = Mirrored(mine.stats, paid)
+        norms = self.adversary.obs_norm, norm
+        runner = Runner(Stepper(world, self.device), mine.obs, None, *norms, mine.stats, enter)
+        runner.obs = runner.see(self.ground.rows(world.obs))
         actor = _Split(self.attacker[0], self.attacker[critic])
         on_step = run.on_step if paid > 0 else mirrored(run.on_step)
-        rollout = collect(actor, runner, self.config.n_steps, self.adversary_generator, on_step)
-        self._world.true_obs = world.obs
+        rollout = run.collect(actor, runner, self.config.n_steps, self.ground.generator, on_step=on_step)
+        self.ground.world.true_obs = world.obs
         if rollout is None:  # stopped: the newcomer goes on from here
-            mine.obs = mine.see(self._rows(self._world.show()))
+            mine.obs = mine.see(self.ground.rows(self.ground.world.show()))
             return None
-        steps = self.config.n_steps * self.num_envs
-        run.rollout_end(steps)
         batch = on_policy.targets(rollout, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
         fallen = float(rollout.terminated.float().mean())
-        return batch, worth(stats.total / steps, fallen, self.config.gamma)
+        return batch, worth(enter.total / rollout.reward.numel(), fallen, self.config.gamma)
 
     def _refresh(self, run: Session, mine: Runner) -> bool:
         """Find the policy of the set that stands the attacker best; False when a callback stopped it."""
@@ -306,22 +275,21 @@ class PROTECTED(ATLA):
 
     def _attacker_update(self, run: Session, mine: Runner) -> dict[str, float] | None:
         """One PPO update of the attacker on both batches; None when a callback stopped it."""
-        newcomer = self._face(run, mine, self.victim, 1, 1.0)
+        newcomer = self._face(run, mine, self.ground.victim, 1, 1.0)
         best = newcomer and self._face(run, mine, self._victim_of(self.slots[self.counters.best]), 2, -1.0)
         if newcomer is None or best is None:
             return None
-        mine.obs = mine.see(self._rows(self._world.show()))
+        mine.obs = mine.see(self.ground.rows(self.ground.world.show()))
         batches = newcomer[0], best[0]
-        columns = {f.name: [getattr(b, f.name) for b in batches] for f in dataclasses.fields(PolicyBatch)}
+        columns = {f.name: [getattr(b, f.name) for b in batches] for f in fields(PolicyBatch)}
         both = PolicyBatch(**{n: None if c[0] is None else torch.cat(c) for n, c in columns.items()})
-        left = self._left(run)
         metrics: dict[str, float] = {}
         jobs = zip(self.attacker, self.attacker_configs, (both, *batches), strict=True)
         for i, (parts, config, batch) in enumerate(jobs):
             if i:  # critics: without advantages the policy's gradient is 0
-                batch = dataclasses.replace(batch, advantage=torch.zeros_like(batch.advantage))
-            rates = {n: parse_schedule(getattr(config, n))(left) for n in ("learning_rate", "clip_range")}
-            found = on_policy.update(parts, batch, config, self.adversary_generator, **rates, extra=None)
+                batch = replace(batch, advantage=torch.zeros_like(batch.advantage))
+            now = Rates(config, "learning_rate", "clip_range").at(self._left())
+            found, _ = on_policy.update(parts, batch, config, self.ground.generator, **now)
             metrics = metrics or found
         metrics |= {"newcomer": newcomer[1], "best": best[1], "advantage": newcomer[1] - best[1]}
         return metrics

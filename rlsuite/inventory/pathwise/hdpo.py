@@ -33,17 +33,19 @@ page of the zoo has all instances.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlsuite.core.agent import Agent, EnvLike
-from rlsuite.core.collect import EpisodeStats, check_finite
+from rlsuite.core.brain import Brain
+from rlsuite.core.collect import EpisodeStats
 from rlsuite.core.config import check_range, check_schedule, check_types
+from rlsuite.core.optim import check_update
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import parse_schedule
-from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
+from rlsuite.core.session import Session
 from rlsuite.core.types import Step
 from rlsuite.inventory.pathwise.layout import describe
 from rlsuite.inventory.pathwise.learner import Learner
@@ -136,11 +138,13 @@ class HDPO(Agent):
     def __init__(self, env: EnvLike | None, config: Any = None, *, num_envs: int = 1024, **kwargs: Any) -> None:
         super().__init__(env, config, num_envs=num_envs, **kwargs)
 
-    def _build(self) -> None:
+    def build(self) -> Brain:
+        """The learner; its networks are made when the problem is known."""
         self.learner = Learner(self.config, self.device)
         self.stats = EpisodeStats(self.num_envs)
         if self.stepper is not None:
             self._set_kernel()
+        return Brain(self.learner.deployed, self._act, self._state)
 
     def _set_kernel(self) -> None:
         """Look at the environment's kernel; another problem than before makes the old best meaningless."""
@@ -172,84 +176,41 @@ class HDPO(Agent):
         super().set_env(env, num_envs=num_envs, env_kwargs=env_kwargs)
         self._set_kernel()
 
-    @property
-    def policy(self) -> nn.Module:  # type: ignore[override]
-        """The best policy on the development set so far.
-
-        Raises:
-            ValueError: there is none, as the model was made without an environment.
-        """
-        if self.learner.layout is None:
-            raise ValueError("HDPO makes its network for a problem: give an environment, or load a checkpoint")
-        return self.learner.deployed
-
     def _state(self) -> dict[str, Stateful]:
         return {"learner": self.learner, "generator": GeneratorState(self.generator)}
 
     def _act(self, rows: Tensor, mask: Tensor | None, deterministic: bool) -> Tensor:
-        whole = self.learner.layout is not None and self.learner.layout.whole
-        action: Tensor = self.policy(rows, whole)
+        action: Tensor = self.learner.deployed(rows)
         return action
 
-    def _resize(self, num_envs: int) -> None:
-        super()._resize(num_envs)
-        self.learner.carried = {}
-
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: SB3Callback = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "HDPO",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-        on_update: OnUpdate | None = None,
-    ) -> Self:
-        """Train for at least `total_timesteps` periods over all demand paths; `PPO.learn` has the arguments.
-
-        Raises:
-            FloatingPointError: NaN or infinity in costs, gradients or weights.
-        """
-        config = self.config
-        self.venv  # noqa: B018  # raises where there is none
-        learner = self.learner
+    def train(self, run: Session) -> None:
+        """One update is an Adam step on `num_envs` demand paths; a step of the environment is a period of one path."""
+        config, learner = self.config, self.learner
         rate = parse_schedule(config.learning_rate or learner.trained.learning_rate)
-        with session(
-            self,
-            total_timesteps,
-            callback,
-            log_interval,
-            tb_log_name,
-            reset_num_timesteps,
-            progress_bar,
-            on_update,
-        ) as run:
-            judged = -1
-            while not run.done and not learner.exhausted:
-                run.rollout_start()
-                learning_rate = rate(run.progress_remaining)
-                cost = self._simulate()
-                if not self._show(run, cost.detach()):
-                    break
-                run.rollout_end(cost.numel())
-                loss = cost.mean()
-                learner.flat.zero_grad()
-                loss.backward()
-                norm = learner.step(learning_rate)
-                self.n_updates += 1
-                metrics = {"cost": float(loss.detach()), "gradient_norm": norm}
-                for name, value in metrics.items():
-                    check_finite(name, torch.full((1, 1), value))
-                self.stats.recent_returns.append(-metrics["cost"] * len(cost))
-                self.stats.recent_lengths.append(len(cost))
-                if self.n_updates % config.dev_every == 0:
-                    judged = self._judge()
-                metrics |= {"dev_cost": float(learner.best_cost), "learning_rate": learning_rate}
-                metrics["n_updates"] = self.n_updates
-                run.update_end({f"train/{name}": value for name, value in metrics.items()}, self.stats)
-            if judged != self.n_updates:
-                self._judge()
-        return self
+        judged = -1
+        while not run.done and not learner.exhausted:
+            run.rollout_start()
+            learning_rate = rate(run.progress_remaining)
+            cost = self._simulate()
+            if not self._show(run, cost.detach()):
+                break
+            run.rollout_end(cost.numel())
+            loss = cost.mean()
+            learner.flat.zero_grad()
+            loss.backward()
+            norm = learner.step(learning_rate)
+            self.n_updates += 1
+            metrics = {"cost": float(loss.detach()), "gradient_norm": norm}
+            check_update(metrics, learner.flat)
+            self.stats.recent_returns.append(-metrics["cost"] * len(cost))
+            self.stats.recent_lengths.append(len(cost))
+            if self.n_updates % config.dev_every == 0:
+                judged = self._judge()
+            metrics |= {"dev_cost": float(learner.best_cost), "learning_rate": learning_rate}
+            metrics["n_updates"] = self.n_updates
+            run.update_end({f"train/{name}": value for name, value in metrics.items()}, self.stats)
+        if judged != self.n_updates:
+            self._judge()
 
     def _simulate(self) -> Tensor:
         """Costs [T + lookahead, B] of this update's demand paths, with the graph of the first T periods' policy."""

@@ -6,7 +6,7 @@ import copy
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rlsuite.core.networks import FlatParameters
 from rlsuite.core.optim import FlatAdam
@@ -33,6 +33,27 @@ class LearnerConfig(Protocol):
     def patience(self) -> int: ...
 
 
+class Deployed(nn.Module):
+    """The best policy on the development set so far; there is none before the problem is known."""
+
+    best: OrderPolicy | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.best = None
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Actions [B, ...] at rows [B, O], rounded where orders are whole.
+
+        Raises:
+            ValueError: there is no policy, as the model was made without an environment.
+        """
+        if self.best is None:
+            raise ValueError("HDPO makes its network for a problem: give an environment, or load a checkpoint")
+        action: Tensor = self.best(rows, self.best.layout.whole)
+        return action
+
+
 class Learner:
     """A policy with its optimiser, the moving average of its parameters, and the best average so far.
 
@@ -42,6 +63,7 @@ class Learner:
     def __init__(self, config: LearnerConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.layout: Layout | None = None
+        self.deployed = Deployed()
 
     def build(self, layout: Layout) -> None:
         """Make everything anew for this problem."""
@@ -51,7 +73,7 @@ class Learner:
         self.flat = FlatParameters(self.trained)
         self.average, self.best = self.flat.data.clone(), self.flat.data.clone()
         # The same policy on other parameters: today's as constants, their average, the best average.
-        self.frozen, self.candidate, self.deployed = (
+        self.frozen, self.candidate, self.deployed.best = (
             _on(self.trained, vector) for vector in (self.flat.data, self.average, self.best)
         )
         self.adam = FlatAdam(self.flat, eps=1e-8, numpy=self.device.type == "cpu")
@@ -73,6 +95,10 @@ class Learner:
             self.stale.zero_()
         else:
             self.stale += 1
+
+    def resize(self, num_envs: int) -> None:
+        """Begin every demand path anew: there is another number of them."""
+        self.carried = {}
 
     @property
     def exhausted(self) -> bool:

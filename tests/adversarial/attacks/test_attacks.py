@@ -21,7 +21,8 @@ from rlsuite.adversarial.attacks.blackbox import (
 )
 from rlsuite.adversarial.attacks.budget import Budget, project, size, spend
 from rlsuite.adversarial.attacks.gradient import GradientAttack, ascend, policy_divergence
-from rlsuite.adversarial.attacks.victim import Heads, Victim, as_victim, measured_unit
+from rlsuite.adversarial.attacks.victim import Victim, as_victim, measured_unit
+from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.evaluate import evaluate
 
 OBS, A = 5, 2
@@ -44,7 +45,7 @@ class Linear:
 
 def linear_victim(**parts) -> Victim:
     victim = as_victim(Linear(), unit=UNIT)
-    victim.heads = lambda s: Heads(s @ WEIGHT.T, torch.ones(len(s), A, dtype=s.dtype), s @ WEIGHT.T)
+    victim.heads = lambda s: PolicyOutput(s @ WEIGHT.T, torch.ones(len(s), A, dtype=s.dtype), s @ WEIGHT.T)
     for name, function in parts.items():
         setattr(victim, name, function)
     return victim
@@ -104,7 +105,7 @@ def test_ascent_solves_quadratic_critics(norm: str, seed: int) -> None:
 def test_maximal_action_difference_of_a_linear_policy() -> None:
     """One action, linear mean: KL = (w . unit delta)^2 / 2, largest at eps times the dual norm."""
     victim = linear_victim()
-    victim.heads = lambda s: Heads(s @ WEIGHT[:1].T, torch.ones(len(s), 1, dtype=s.dtype), s @ WEIGHT[:1].T)
+    victim.heads = lambda s: PolicyOutput(s @ WEIGHT[:1].T, torch.ones(len(s), 1, dtype=s.dtype), s @ WEIGHT[:1].T)
     obs = torch.zeros((4, OBS), dtype=torch.float64)
     radius = torch.full((4,), 0.3, dtype=torch.float64)
     for norm in NORMS:
@@ -120,7 +121,7 @@ def test_divergence_is_torch_distributions() -> None:
     std, other_std = (torch.rand((5, A), generator=g) + 0.1 for _ in range(2))
     normal = torch.distributions.Normal
     exact = torch.distributions.kl_divergence(normal(mean, std), normal(other, other_std)).sum(1)
-    found = policy_divergence(Heads(mean, std, mean), Heads(other, other_std, other))
+    found = policy_divergence(PolicyOutput(mean, std, mean), PolicyOutput(other, other_std, other))
     assert torch.allclose(found, exact, rtol=1e-5)
 
 
@@ -315,7 +316,7 @@ def test_networks_that_say_nan_are_no_robust_victims(kind: str) -> None:
     """NaN beats no number: without an error the attack would return its start."""
     victim = linear_victim(value=lambda s: s.sum(1) * torch.nan, q_value=lambda s, a: a.sum(1) * torch.nan)
     if kind == "mad":
-        victim.heads = lambda s: Heads(s @ WEIGHT.T * torch.nan, None, s @ WEIGHT.T * torch.nan)
+        victim.heads = lambda s: PolicyOutput(s @ WEIGHT.T * torch.nan, None, s @ WEIGHT.T * torch.nan)
     with pytest.raises(FloatingPointError, match=f"attack '{kind}': its objective is nan; look at"):
         Perturber(GradientAttack(kind), victim, Budget(0.1))(np.zeros((2, OBS)))
     sharp = linear_victim(value=lambda s: s.abs().sum(1).sqrt())  # infinitely steep at 0

@@ -18,7 +18,8 @@ from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.catalogue import ATTACKS, Target, attacked, attacks_for
 from rlsuite.adversarial.attacks.learned import AdversaryVectorEnv, LearnedAttack, ends_early, train_attack
 from rlsuite.adversarial.attacks.sarsa import RobustSarsaAttack, SarsaConfig, interval_bounds
-from rlsuite.adversarial.attacks.victim import Heads, as_victim
+from rlsuite.adversarial.attacks.victim import as_victim
+from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.evaluate import evaluate
 from rlsuite.core.networks import mlp
 from rlsuite_envs.make import make_vector_env
@@ -63,7 +64,7 @@ class Honest:
 
 def honest_victim():
     victim = as_victim(Honest())
-    victim.heads = lambda s: Heads(torch.cat([-s, s], 1), None, torch.cat([-s, s], 1))
+    victim.heads = lambda s: PolicyOutput(torch.cat([-s, s], 1), None, torch.cat([-s, s], 1))
     return victim
 
 
@@ -124,7 +125,7 @@ def test_the_director_is_obeyed(norm: str) -> None:
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn((3, 20), generator=generator, dtype=torch.float64)
     victim = as_victim(Reflex())
-    victim.heads = lambda s: Heads(s @ weight.T, torch.ones(len(s), 3, dtype=s.dtype), s @ weight.T)
+    victim.heads = lambda s: PolicyOutput(s @ weight.T, torch.ones(len(s), 3, dtype=s.dtype), s @ weight.T)
     victim.unit = torch.ones(20, dtype=torch.float64)
     victim.observation_space = spaces.Box(-np.inf, np.inf, (20,), np.float64)
     direction = torch.nn.functional.normalize(torch.randn((200, 3), generator=generator, dtype=torch.float64))
@@ -165,7 +166,7 @@ def test_robust_sarsa_learns_which_actions_are_good() -> None:
 
     def heads(s):
         action = (-2.0 * s[:, 2:3]).clamp(-2, 2)
-        return Heads(action, None, action)
+        return PolicyOutput(action, None, action)
 
     victim.heads = heads
     config = SarsaConfig(rounds=6, n_steps=512, n_epochs=4)
@@ -192,7 +193,7 @@ def test_robust_sarsa_learns_which_actions_are_good() -> None:
 @settings(max_examples=20, deadline=None)
 def test_action_attacks_keep_to_ball_and_box(kind: str, eps: float, seed: int) -> None:
     victim = as_victim(Reflex())
-    victim.heads = lambda s: Heads(s[:, :1], torch.ones(len(s), 1, dtype=s.dtype), s[:, :1])
+    victim.heads = lambda s: PolicyOutput(s[:, :1], torch.ones(len(s), 1, dtype=s.dtype), s[:, :1])
     victim.q_value = lambda s, a: -(a.squeeze(1) - 0.7).square()
     rng = np.random.default_rng(seed)
     action = rng.uniform(-2, 2, (6, 1)).astype(np.float32)
@@ -216,7 +217,7 @@ def test_the_density_attack_wastes_nothing_on_directions_that_the_box_cuts(norm:
     victim = as_victim(Reflex())
     victim.action_space = spaces.Box(-2, 2, (2,), np.float32)
     mean = torch.tensor([[1.5, 0.0]], dtype=torch.float64)
-    victim.heads = lambda s: Heads(mean.expand(len(s), 2), torch.tensor([[0.1, 1.0]]).expand(len(s), 2), mean)
+    victim.heads = lambda s: PolicyOutput(mean.expand(len(s), 2), torch.tensor([[0.1, 1.0]]).expand(len(s), 2), mean)
     action = np.array([[2.0, 0.0]], np.float32)
     for seed in range(5):
         attack = ActionAttack("action-mas", 0.1, norm)
@@ -233,7 +234,7 @@ def test_the_density_of_squashed_policies_is_that_before_the_tanh() -> None:
 
     def heads(s):
         mean = inner.expand(len(s), 2)
-        return Heads(mean, torch.tensor([[1.0, 0.5]]).expand(len(s), 2), 2 * mean.tanh(), box)
+        return PolicyOutput(mean, torch.tensor([[1.0, 0.5]]).expand(len(s), 2), 2 * mean.tanh(), box)
 
     victim.heads = heads
     action = (2 * inner.tanh()).numpy().repeat(8, 0)

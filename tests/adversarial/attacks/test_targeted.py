@@ -20,7 +20,8 @@ from rlsuite.adversarial.attacks.targeted import (
     _Learner,
     check_intention,
 )
-from rlsuite.adversarial.attacks.victim import Heads, Victim, as_victim
+from rlsuite.adversarial.attacks.victim import Victim, as_victim
+from rlsuite.core.brain import PolicyOutput
 
 STD = 0.5
 
@@ -44,7 +45,7 @@ def victim(*slope: float) -> Victim:
 
     def heads(s):
         mean = s @ slopes[:, None]
-        return Heads(mean, torch.full_like(mean, STD), mean)
+        return PolicyOutput(mean, torch.full_like(mean, STD), mean)
 
     found.heads = heads
     found.q_value = lambda s, a: -(a.squeeze(1) - s @ slopes).square()
@@ -161,12 +162,12 @@ def test_squashed_and_plain_gaussians_are_compared_by_their_actions() -> None:
     """Their numbers mean different things; of one kind and box, the KL divergence is exact."""
     mean, std = torch.tensor([[0.4], [-1.0]]), torch.full((2, 1), 0.5)
     box, other = ((torch.full((1,), -x), torch.full((1,), x)) for x in (2.0, 1.0))
-    plain = Heads(mean, std, mean)
-    squashed, narrow = Heads(mean, std, 2 * mean.tanh(), box), Heads(mean, std, mean.tanh(), other)
+    plain = PolicyOutput(mean, std, mean)
+    squashed, narrow = PolicyOutput(mean, std, 2 * mean.tanh(), box), PolicyOutput(mean, std, mean.tanh(), other)
     for one, two in ((plain, squashed), (squashed, plain), (squashed, narrow)):
         apart = 0.5 * (one.action - two.action).square().sum(1)
         assert torch.equal(policy_divergence(one, two), apart)
-    moved = Heads(mean + 0.3, std, 2 * (mean + 0.3).tanh(), tuple(x.clone() for x in box))
+    moved = PolicyOutput(mean + 0.3, std, 2 * (mean + 0.3).tanh(), tuple(x.clone() for x in box))
     assert torch.allclose(policy_divergence(squashed, moved), torch.full((2,), 0.5 * (0.3 / 0.5) ** 2))
 
 

@@ -14,7 +14,8 @@ from rlsuite.adversarial.attacks.actions import ActionAttack
 from rlsuite.adversarial.attacks.attacked import AttackedPolicy, Perturber
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.gradient import GradientAttack
-from rlsuite.adversarial.attacks.victim import Heads, Victim, _answer_there, as_victim, measured_unit
+from rlsuite.adversarial.attacks.victim import Victim, _answer_there, as_victim, measured_unit
+from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.evaluate import evaluate
 from rlsuite.sb3 import as_policy
 
@@ -55,7 +56,7 @@ def theirs(kind: str):
 
 
 def check(victim: Victim) -> None:
-    """Heads are the modes of predict; gradients are those of finite differences; attacks raise no objection."""
+    """PolicyOutput are the modes of predict; gradients are those of finite differences; attacks raise no objection."""
     space = victim.observation_space
     obs = torch.randn((5, victim.obs_size), generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 0.3
     raw = obs.numpy().astype(space.dtype)
@@ -167,7 +168,7 @@ def test_answers_come_on_the_device_of_the_observations() -> None:
     victim = as_victim(ours("sac"))
     box = torch.full((1,), -2.0), torch.full((1,), 2.0)
     numbers = torch.ones(2, 1)
-    victim.heads = lambda obs: Heads(numbers, numbers, numbers, box)
+    victim.heads = lambda obs: PolicyOutput(numbers, numbers, numbers, box)
     victim.value = lambda obs: numbers[:, 0]
     victim.q_value = lambda obs, action: numbers[:, 0]
     _answer_there(victim)

@@ -13,7 +13,7 @@ from rlsuite.core.buffers import ReplayBatch
 from rlsuite.core.evaluate import evaluate
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
 from rlsuite.off_policy.networks import Actor, SplitActor, TwinCritic, xavier_uniform_
-from rlsuite.off_policy.sac import Rates, SACConfig, SoftLearner
+from rlsuite.off_policy.sac import SACConfig, SoftLearner, StepSizes
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco import MujocoPool
 
@@ -51,7 +51,7 @@ def batch(temperature, size=16):
 
 def test_a_constant_temperature_per_sample_is_plain_sac():
     plain, stored = learner(ent_coef=0.2), learner(ent_coef="auto")
-    rates, data = Rates(1e-3, 1e-3, 1e-3), batch(0.2)
+    rates, data = StepSizes(1e-3, 1e-3, 1e-3), batch(0.2)
     generators = [torch.Generator().manual_seed(5) for _ in range(2)]
     for _ in range(10):
         plain.gradient_step(data, generators[0], rates)
@@ -71,7 +71,7 @@ def test_each_sample_has_its_own_temperature():
         model.kernel = None  # autograd, whose actor the noise can be given to; test_kernel compares the two
         noise = torch.randn(16, 2, generator=torch.Generator().manual_seed(3))
         model.actor.forward = lambda obs, f=model.actor.forward: Fixed(f(obs), noise[rows])
-        model.gradient_step(part, torch.Generator(), Rates(0.0, 0.0, 0.0), alpha=part.obs[:, -1])
+        model.gradient_step(part, torch.Generator(), StepSizes(0.0, 0.0, 0.0), alpha=part.obs[:, -1])
         return model.flat["actor"].grad.clone(), model.flat["critic"].grad.clone()
 
     class Fixed:

@@ -8,6 +8,7 @@ import torch
 
 import rlsuite
 from rlsuite import PPO, RARL
+from rlsuite.adversarial.games import sides
 from rlsuite.adversarial.games.rarl import RARLConfig
 from rlsuite.core.evaluate import evaluate
 from rlsuite.core.two_player import AGENT, Versus
@@ -36,29 +37,33 @@ def test_without_an_adversary_it_is_ppo_to_the_bit(n_pro_updates):
     assert list(ppo.runner.stats.recent_returns) == list(rarl.runner.stats.recent_returns)
 
 
-class Watched(RARL):
-    """Notes what each phase changed."""
+def watch_phases(monkeypatch) -> list:
+    """A list that grows with what each phase changed."""
+    log, phase = [], sides.phase
 
-    def _phase(self, run, config, parts, runner, generator):
-        def frozen():
-            norms = [norm for p in (self.parts, self.adversary) for norm in (p.obs_norm, p.return_norm)]
-            values = [self.parts.flat.data, self.adversary.flat.data]
-            return [x.clone() for x in values], [norm.state_dict() for norm in norms]
+    def frozen(agent):
+        norms = [norm for p in (agent.parts, agent.adversary) for norm in (p.obs_norm, p.return_norm)]
+        values = [agent.parts.flat.data, agent.adversary.flat.data]
+        return [x.clone() for x in values], [norm.state_dict() for norm in norms]
 
-        before = frozen()
-        result = super()._phase(run, config, parts, runner, generator)
-        after = frozen()
-        self.log = getattr(self, "log", [])
+    def watched(agent, *arguments):
+        before = frozen(agent)
+        result = phase(agent, *arguments)
+        after = frozen(agent)
         weights = tuple(not torch.equal(a, b) for a, b in zip(before[0], after[0], strict=True))
         norms = tuple(any(not torch.equal(a[k], b[k]) for k in a) for a, b in zip(before[1], after[1], strict=True))
-        self.log.append((weights, norms))
+        log.append((weights, norms))
         return result
 
+    monkeypatch.setattr(sides, "phase", watched)
+    return log
 
-def test_turns_leave_the_other_side_alone():
-    model = Watched("Hopper-v5", n_pro_updates=2, n_adv_updates=1, **SMALL).learn(700)
+
+def test_turns_leave_the_other_side_alone(monkeypatch):
+    log = watch_phases(monkeypatch)
+    model = RARL("Hopper-v5", n_pro_updates=2, n_adv_updates=1, **SMALL).learn(700)
     mine, theirs = ((True, False), (True, True, False, False)), ((False, True), (False, False, True, True))
-    assert model.log == 2 * [mine, mine, theirs]
+    assert log == 2 * [mine, mine, theirs]
     assert model.num_timesteps == 6 * 4 * 32
     # The protagonist's normaliser saw its own phases only, and what it was handed back after the adversary's.
     assert model.obs_norm.count == 4 + 2 * (2 * 32 * 4 + 4)

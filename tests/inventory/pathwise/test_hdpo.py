@@ -63,7 +63,8 @@ def test_lost_sales_within_two_percent_of_the_optimum() -> None:
     model = HDPO("rlsuite/LostSales-L4-p4-v0", num_envs=512, seed=1, device="cpu")
     model.learn(512 * 50 * 800, log_interval=None)
     kernel: Any = make_kernel("rlsuite_envs.inventory.stores.stores:LostSales", preset="L4-p4")
-    result = long_run_cost(kernel, lambda rows: model._act(rows, None, True), scenarios=4096, periods=1000, warm_up=100)
+    act = lambda rows: model.brain.act(rows, None, True)  # noqa: E731
+    result = long_run_cost(kernel, act, scenarios=4096, periods=1000, warm_up=100)
     assert 4.729 - 3 * result.standard_error < result.mean < 1.02 * 4.729
 
 

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from rlsuite import PROTECTED
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.catalogue import ATTACKS, Target, attacked, attacks_for
 from rlsuite.adversarial.attacks.victim import Victim, as_victim, measured_unit
@@ -72,11 +70,9 @@ class AttackCell:
 def members_of(run: str) -> list[int | None]:
     """Members of the set of policies that a run found (PROTECTED), or None alone for a single policy."""
     folder = RunFolder(run)
-    if folder.spec().algo != "protected":
-        return [None]
-    model = load_policy(folder, folder.last)
-    assert isinstance(model, PROTECTED)  # by its name
-    return [*range(len(model.members()))]
+    model: Any = load_policy(folder, folder.last)
+    brain = getattr(model, "brain", None)
+    return [None] if brain is None or brain.members is None else [*range(len(brain.members()))]
 
 
 OF_SETS = (
@@ -119,12 +115,8 @@ def unmeasured_victim(cell: AttackCell) -> Victim:
         UsageError: no checkpoint. ValueError: spaces that cannot be attacked.
     """
     folder = RunFolder(cell.run)
-    model = load_policy(folder, folder.last)
-    if cell.member is None:
-        return as_victim(model, unit=cell.unit)
-    assert isinstance(model, PROTECTED)  # by members_of
-    victim = model.victims()[cell.member]
-    return replace(victim, unit=torch.ones_like(victim.unit), unit_name="raw") if cell.unit == "raw" else victim
+    model: Any = load_policy(folder, folder.last)
+    return as_victim(model if cell.member is None else model.members()[cell.member], unit=cell.unit)
 
 
 def cells_of(run: str, attacks: str, eps: tuple[float, ...], **common: Any) -> list[AttackCell]:

@@ -167,7 +167,7 @@ def simulate_run(path: str) -> None:
     spec = folder.spec()
     kernel = kernel_of(spec.env)
     model = rlsuite.algorithm("hdpo").load(folder.last, device="cpu")
-    result = long_run_cost(kernel, lambda rows: model._act(rows, None, True), seed=TEST_SEED, **TEST)
+    result = long_run_cost(kernel, lambda rows: model.brain.act(rows, None, True), seed=TEST_SEED, **TEST)
     paths, error = result.paths, result.standard_error
     reference = optimal_run(spec.env)
     if reference is not None:
