@@ -167,7 +167,7 @@ def test_the_release_keeps_six_rollouts_with_their_old_numbers():
     model = PDPPO(PLANT, faithful=True, num_envs=1, n_steps=20, n_epochs=1, seed=0, device="cpu")
     seen = []
     original = model._update
-    model._update = lambda batch, *rest: (seen.append(batch), original(batch, *rest))[1]
+    model._update = lambda batch, **rates: (seen.append(batch), original(batch, **rates))[1]
     model.learn(9 * 20, log_interval=None)
     assert [len(batch) for batch in seen] == [20, 40, 60, 80, 100, 120, 120, 120, 120]
     assert torch.equal(seen[7].log_prob[20:], seen[8].log_prob[:-20])
