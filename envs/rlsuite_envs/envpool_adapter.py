@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
@@ -44,10 +45,9 @@ class EnvPoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             raise ValueError(f"EnvPool has no environment {id!r}. {hint}")
         self.id, self.num_envs, self.num_threads = id, num_envs, num_threads
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self._make = lambda seed: envpool.make(
-            id, env_type="gymnasium", num_envs=num_envs, num_threads=num_threads, seed=seed, **kwargs
-        )
+        self._kwargs = kwargs
         self._pool = self._make(0)
+        self._ready = False
         self.single_observation_space = self._pool.single_observation_space
         self.single_action_space = self._pool.single_action_space
         self.observation_space = self._pool.observation_space
@@ -55,6 +55,10 @@ class EnvPoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         if not hasattr(self.single_observation_space, "dtype") or self.single_observation_space.dtype is None:
             self._pool.close()
             raise ValueError(f"{id!r} has observations that are no array; the adapter takes arrays only.")
+
+    def _make(self, seed: int | list[int]) -> Any:
+        size = {"num_envs": self.num_envs, "num_threads": self.num_threads}
+        return _import_envpool().make(self.id, env_type="gymnasium", seed=seed, **size, **self._kwargs)
 
     def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
@@ -69,12 +73,15 @@ class EnvPoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             self._pool.close()
             self._pool = self._make(seed)
         obs, info = self._pool.reset()
+        self._ready = True
         return obs, self._entries(info)
 
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Advance all environments by one step, and start the next episodes where one ended."""
+        if not self._ready:
+            raise gym.error.ResetNeeded("Call reset() before step().")
         actions = np.asarray(actions, dtype=self.single_action_space.dtype)
         obs, reward, terminated, truncated, info = self._pool.step(actions)
         entries = self._entries(info)
@@ -96,6 +103,7 @@ class EnvPoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stop EnvPool's threads."""
+        self._ready = False
         self._pool.close()
 
 

@@ -22,14 +22,14 @@ MUJOCO_IDS = (
 
 
 def register_mujoco() -> None:
-    """Register `rlsuite/<Task>-v5`: Gymnasium's own class alone, the pool when asked for a vector."""
+    """Register `rlsuite/<Task>-v5`: Gymnasium's own task alone, the pool when asked for a vector."""
     for name in MUJOCO_IDS:
         id, original = f"rlsuite/{name}", gym.spec(name)
         if id in gym.registry:
             continue
         gym.register(
             id=id,
-            entry_point=original.entry_point,
+            entry_point=f"rlsuite_envs.mujoco.single:{name.removesuffix('-v5')}",
             vector_entry_point=f"rlsuite_envs.mujoco.entry_points:{name.removesuffix('-v5')}",
             max_episode_steps=original.max_episode_steps,
             reward_threshold=original.reward_threshold,

@@ -172,7 +172,8 @@ class TensorEnv(gym.Env[Any, Any]):
         pygame.display.flip()
 
     def close(self) -> None:
-        """Close the window, if there is one."""
+        """Close the window, if there is one; a step then needs a reset."""
+        self._state = None
         if self._window is not None:
             import pygame
 

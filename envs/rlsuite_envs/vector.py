@@ -235,6 +235,10 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         state = self._current("render").state
         return tuple(self.kernel.render(tree_map(lambda x, i=i: x[i : i + 1], state)) for i in range(self.num_envs))
 
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the episodes; a step then needs a reset."""
+        self._carry = None
+
     # --- Exact resume
     # --------------------------------------------------------------------------------------------
 

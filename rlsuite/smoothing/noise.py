@@ -18,6 +18,7 @@ Source: arXiv 2106.11420. Shapes: B environments, *F one frame, k frames in a st
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -140,15 +141,27 @@ class _FrameWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         self.device = torch.device(getattr(env, "device", "cpu"))
         self.single_observation_space = _noisy_box(env.single_observation_space, frame_shape)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        if hasattr(env, "state_dict"):  # only then can training go on exactly where it stopped
-            self.state_dict = lambda: {**env.state_dict(), **self._own_state()}
-            self.load_state_dict = self._load_state
+
+    @property
+    def state_dict(self) -> Callable[[], dict[str, np.ndarray]]:
+        """A function that gives everything the next steps depend on; there is none where the environment has none."""
+        self.env.state_dict  # type: ignore[attr-defined]  # noqa: B018  # raises where training cannot go on exactly
+        return self._state
+
+    @property
+    def load_state_dict(self) -> Callable[[dict[str, np.ndarray]], None]:
+        """The function that restores it, where there is one."""
+        self.env.load_state_dict  # type: ignore[attr-defined]  # noqa: B018
+        return self._load_state
 
     def _own_state(self) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
     def _load_own(self, state: dict[str, np.ndarray]) -> None:
         raise NotImplementedError
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return {**self.env.state_dict(), **self._own_state()}  # type: ignore[attr-defined]
 
     def _load_state(self, state: dict[str, np.ndarray]) -> None:
         own = set(self._own_state())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -190,3 +192,18 @@ def test_bad_input():
     venv.reset(seed=0)
     with pytest.raises(ValueError, match="reset_mask"):
         venv.reset(options={"reset_mask": np.array([True, False])})
+
+
+@pytest.mark.parametrize("wrap", [lambda v: NoisyVectorObservation(v, 0.1), lambda v: StackVectorObservation(v, 2)])
+def test_a_copy_has_a_state_of_its_own(wrap):
+    env = wrap(make_vector_env("rlsuite/CartPole-v1", 2))
+    env.reset(seed=1)
+    twin = copy.deepcopy(env)
+    before = {name: value.copy() for name, value in env.state_dict().items()}
+    assert all(np.array_equal(twin.state_dict()[name], value) for name, value in before.items())
+    twin.reset(seed=7)
+    assert any(not np.array_equal(twin.state_dict()[name], value) for name, value in before.items())
+    assert all(np.array_equal(env.state_dict()[name], value) for name, value in before.items())
+    twin.load_state_dict(before)
+    assert all(np.array_equal(twin.state_dict()[name], value) for name, value in before.items())
+    assert not hasattr(wrap(make_vector_env("CartPole-v1", 2)), "state_dict")

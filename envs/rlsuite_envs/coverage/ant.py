@@ -12,7 +12,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.mujoco.ant_v5 import AntEnv
 from gymnasium.utils import EzPickle
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from rlsuite_envs.coverage.ant_map import AntCoverageParams, CoverageMap, draw_coverage
 from rlsuite_envs.mujoco.pool import MujocoPool
+from rlsuite_envs.mujoco.single import Ant
 
 __all__ = ["AntCoverageEnv", "AntCoverageVectorEnv"]
 
@@ -44,7 +44,7 @@ def _space(params: AntCoverageParams) -> gym.spaces.Box:
     return gym.spaces.Box(-np.inf, np.inf, (params.observation_size,), np.float64)
 
 
-class AntCoverageEnv(AntEnv):
+class AntCoverageEnv(Ant):  # type: ignore[misc, valid-type]
     """Walk over as much ground as possible with MuJoCo's four-legged ant.
 
     ## Description

@@ -343,6 +343,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         return None if self._renderer is None else (self._renderer.frame(),)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Free the OpenGL context."""
+        """Free the OpenGL context; a step then needs a reset."""
+        self._ready = False
         if self._renderer is not None:
             self._renderer.close()

@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -212,6 +213,8 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Show the victim what the attacker's actions [B, U] make of the observation, and let it act."""
+        if not self.obs.size:
+            raise gym.error.ResetNeeded("Call reset() before step().")
         self._told.u = to_numpy(actions)
         seen = self.perturber(self.obs)
         action, _ = self.victim.model.predict(seen, deterministic=self.deterministic)

@@ -27,6 +27,7 @@ from rlsuite_envs.mazes.ant.ant_maze_model import CENTRE, FRAME_SKIP, PLANE, SIZ
 from rlsuite_envs.mazes.reward_areas import Area, RewardAreas, as_areas
 from rlsuite_envs.mujoco.legs import Ant
 from rlsuite_envs.mujoco.pool import MujocoPool
+from rlsuite_envs.mujoco.single import ResetFirst
 from rlsuite_envs.mujoco.task import Array, Bound, Outcome, Rows
 
 __all__ = ["AntObstacles", "AntObstaclesParams", "AntObstaclesPool"]
@@ -75,7 +76,7 @@ class _Score:
         }
 
 
-class AntObstacles(MujocoEnv, EzPickle):
+class AntObstacles(ResetFirst, MujocoEnv, EzPickle):
     """Walk with four legs around walls to one of two far corners.
 
     ## Description
@@ -161,6 +162,8 @@ class AntObstacles(MujocoEnv, EzPickle):
 
     def step(self, action: NDArray[Any]) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
         """Advance by five physics steps; see the class."""
+        if not self._started:
+            raise gym.error.ResetNeeded("Call reset() before step().")
         before = self.data.qpos[None, :2].copy()
         self.do_simulation(action, self.frame_skip)
         self._elapsed += 1
