@@ -29,8 +29,7 @@ def mlp(
 ) -> nn.Sequential:
     """A multi-layer perceptron; without `out_size` it ends at its last hidden activation (a trunk).
 
-    Orthogonal weights with the given gains and zero biases, as Stable-Baselines3's; `ortho_init=False` keeps torch's
-    own.
+    Orthogonal weights with the given gains and zero biases, as Stable-Baselines3's; `ortho_init=False` keeps torch's.
 
     Raises:
         ValueError: unknown activation, or a layer without units.

@@ -63,7 +63,7 @@ def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Command) -> None:
     (CELLS / "serial-stationary-backlog/mean.json").unlink()
     (CELLS / "serial-shock-goodwill-lost/mean.json").write_text("{ torn")
     again = rlsuite(*words)
-    assert "8 of 10 cells are there" in again.out
+    assert "8 of 10 cells in runs/benchmark/inventory are there" in again.out
     kept = [path for path in times if path.name != "mean.json"]
     assert all(path.stat().st_mtime_ns == times[path] for path in kept)
     assert (CELLS / "serial-stationary-backlog/mean.json").exists()

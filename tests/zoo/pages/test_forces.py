@@ -54,7 +54,7 @@ def test_the_suite_is_what_the_papers_compare() -> None:
 def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None) -> None:
     ran = rlsuite("results", "forces", "--jobs", "2")
     assert ran.code == 0, ran.err
-    assert "4 protagonists to try" in ran.out
+    assert "0 of 4 protagonists' trials are there; 4 to play" in ran.out
     page = Path("results/forces.md").read_text()
     for word in (
         "| | nobody |",
@@ -88,9 +88,9 @@ def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None)
     returns = json.loads((alone.path / "forces.json").read_text())["returns"]
     assert "known" not in returns and "rival 0" in returns  # it meets the adversary of the other run
     again = rlsuite("results", "forces")
-    assert "0 runs to do" in again.out and "0 protagonists to try" in again.out
+    assert "0 runs to do" in again.out and "4 of 4 protagonists' trials are there; 0 to play" in again.out
     folders[0].last.touch()  # as if trained again: who has met its adversary meets it again
-    assert "2 protagonists to try" in rlsuite("results", "forces", "--jobs", "2").out
+    assert "2 of 4 protagonists' trials are there; 2 to play" in rlsuite("results", "forces", "--jobs", "2").out
 
 
 def test_the_strongest_new_adversary_counts() -> None:

@@ -14,6 +14,7 @@ from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.pages.smoothing import make as results_smoothing
 from rlsuite_zoo.pages.smoothing.tasks import TASKS, Cell, EnergyShaping, Sizes
+from rlsuite_zoo.runs import kept
 
 SMALL = {"n_steps": 64, "batch_size": 64, "n_epochs": 2}
 
@@ -71,9 +72,9 @@ def test_the_page_and_its_runs_are_kept(capsys, tmp_path):
     capsys.readouterr()
     make()
     said = capsys.readouterr().out
-    assert "0 models to train" in said and "0 cells to measure" in said and "wrote" in said
+    assert "0 models to train" in said and "4 of 4 cells are there; 0 to play" in said and "wrote" in said
     make(seeds="0", only="cartpole-5")
-    assert "2 cells to measure" in capsys.readouterr().out  # another choice of seeds is another measurement
+    assert "2 of 4 cells are there; 2 to play" in capsys.readouterr().out  # another choice of seeds is another measurement
 
 
 @pytest.mark.usefixtures("_tiny")
@@ -136,7 +137,6 @@ def test_nothing_but_failures_is_no_violation(tmp_path):
     cell = Cell(replace(TASKS[2], budgets=(4.0,)), 0.4, tmp_path)
     cell.folder.mkdir(exist_ok=True)
     point = {"budget": 4.0, "threshold": 1.0, "mean": 0.0, "standard_error": 0.0}
-    record = {"clean": [1.0] * 10_000, "attacked": [point], "seed": 0, "settings": {"attacking": 200}}
-    cell.result.write_text(json.dumps(record))
+    kept.write(cell, kept.key_of(cell), {"clean": [1.0] * 10_000, "attacked": [point], "seed": 0})
     line = results_smoothing.read_line(cell, 0.05)
     assert line.at(4.0) > 0 and line.violations() == []

@@ -8,15 +8,13 @@ played again.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlsuite_zoo.errors import UsageError, unknown
-from rlsuite_zoo.files import write_json
 from rlsuite_zoo.inventory.cells import (
     ORACLE,
     POLICIES,
@@ -26,8 +24,8 @@ from rlsuite_zoo.inventory.cells import (
     find_agents,
     play_cell,
 )
-from rlsuite_zoo.runs.cells import run_cells
-from rlsuite_zoo.runs.launch import cores
+from rlsuite_zoo.runs import kept
+from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.runs.spec import check_jobs, safe_name
 
 __all__ = ["make_benchmark"]
@@ -75,14 +73,12 @@ def make_benchmark(
     }
     wanted = [Cell(scenario, name, **settings) for name in names for scenario in chosen]
     wanted += _agent_cells(find_agents(agents), chosen, settings)
-    root = Path(cells)
+    every = [KeptCell(Path(cells), cell) for cell in wanted]
     if not report_only:
-        todo = [cell for cell in wanted if _read(root, cell) is None]
-        print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play, kept in {root}")
-        run_cells(partial(_play_one, str(root)), sorted(todo, key=_urgency), jobs or cores(), _name)
-    done = {(cell.scenario, cell.policy): record for cell in wanted if (record := _read(root, cell)) is not None}
+        kept.play_missing(every, _play_one, jobs=jobs, name=_name, what=f"cells in {cells}", urgency=_urgency)
+    done = {(k.cell.scenario, k.cell.policy): record for k in every if (record := kept.read(k)) is not None}
     if not done:
-        raise UsageError(f"no cell in {root} to report; leave --report-only out to play them")
+        raise UsageError(f"no cell in {cells} to report; leave --report-only out to play them")
     labels = [*names, *dict.fromkeys(cell.policy for cell in wanted if cell.checkpoints)]
     page.write(done, chosen, labels, settings, Path(out))
 
@@ -136,7 +132,8 @@ def _agent_cells(agents: list[Agent], scenarios: list[str], settings: dict[str, 
             raise UsageError(f"{label} was trained on {networks}, which no chosen scenario has")
 
 
-def _urgency(cell: Cell) -> tuple[int, int]:
+def _urgency(job: KeptCell) -> tuple[int, int]:
+    cell = job.cell
     rank = next((i for i, word in enumerate(SLOW_FIRST) if word in cell.policy), len(SLOW_FIRST))
     return rank, not cell.scenario.startswith("divergent")
 
@@ -144,44 +141,40 @@ def _urgency(cell: Cell) -> tuple[int, int]:
 # --- Files of cells
 
 
-def _path(root: Path, cell: Cell) -> Path:
-    return root / cell.scenario / f"{safe_name(cell.policy).replace(' ', '_')}.json"
+@dataclass(frozen=True)
+class KeptCell:
+    """A cell, and the folder of all that were played."""
+
+    root: Path
+    cell: Cell
+
+    @property
+    def path(self) -> Path:
+        """Where its outcome is kept."""
+        return self.root / self.cell.scenario / f"{safe_name(self.cell.policy).replace(' ', '_')}.json"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the outcome beside the agents' models."""
+        return kept.plain({**dataclasses.asdict(self.cell), "format": FORMAT}, "checkpoints")
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The agents played; run folders count by their last model."""
+        files = (Path(path) for path in self.cell.checkpoints)
+        return [RunFolder(file).last if file.is_dir() else file for file in files]
 
 
-def _key(cell: Cell) -> dict[str, Any]:
-    """What decides a cell's result, as JSON would give it back; agents by their files' time, too."""
-    stamps = [_stamp(Path(path)) for path in cell.checkpoints]
-    key = {**dataclasses.asdict(cell), "format": FORMAT, "stamps": stamps}
-    found: dict[str, Any] = json.loads(json.dumps(key))
-    return found
+def _name(job: KeptCell) -> str:
+    return f"{job.cell.policy} in {job.cell.scenario}"
 
 
-def _stamp(path: Path) -> int:
-    file = path / "checkpoints" / "last.zip" if path.is_dir() else path
-    return file.stat().st_mtime_ns
-
-
-def _read(root: Path, cell: Cell) -> dict[str, Any] | None:
-    """The finished cell, or None if it was not played, or with other settings."""
-    try:
-        record = json.loads(_path(root, cell).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return record if isinstance(record, dict) and record.get("cell") == _key(cell) else None
-
-
-def _name(cell: Cell) -> str:
-    return f"{cell.policy} in {cell.scenario}"
-
-
-def _play_one(root: str, cell: Cell) -> None:
+def _play_one(job: KeptCell) -> None:
     """In a worker: play a cell and keep it."""
-    started, key = time.perf_counter(), _key(cell)
+    started = time.perf_counter()
+    key = kept.key_of(job)
     try:
-        record = play_cell(cell)
+        record = play_cell(job.cell)
     except Exception as error:
-        raise RuntimeError(f"{cell.policy} in {cell.scenario} failed: {type(error).__name__}: {error}") from error
-    took = time.perf_counter() - started
-    path = _path(Path(root), cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"cell": key, "wall": took, **record})
+        raise RuntimeError(f"{_name(job)} failed: {type(error).__name__}: {error}") from error
+    kept.write(job, key, {"wall": time.perf_counter() - started, **record})

@@ -19,8 +19,8 @@ from rlsuite_zoo.files import read_csv, write_text
 from rlsuite_zoo.pages.suite_page import Trained, trained_suite, write_page
 from rlsuite_zoo.report.differences import paired
 from rlsuite_zoo.report.numbers import cell_text
-from rlsuite_zoo.robustness.attack import name_of, urgency
-from rlsuite_zoo.robustness.attack_cells import CLEAN, OF_SETS, AttackCell, cells_of, missing, play_cell
+from rlsuite_zoo.robustness.attack import play_cells
+from rlsuite_zoo.robustness.attack_cells import CLEAN, OF_SETS, AttackCell, cells_of
 from rlsuite_zoo.robustness.benchmark import (
     STANDARD_EPS,
     Victim,
@@ -29,8 +29,6 @@ from rlsuite_zoo.robustness.benchmark import (
     played_attacks,
     victim_of,
 )
-from rlsuite_zoo.runs.cells import run_cells
-from rlsuite_zoo.runs.launch import cores
 
 __all__ = ["make_results"]
 
@@ -68,9 +66,7 @@ def make_results(
     }
     if not report_only:
         every = [cell for cells in wanted.values() for cell in cells]
-        todo = [cell for cell in every if missing(cell)]
-        print(f"{len(every) - len(todo)} of {len(every)} cells are there; {len(todo)} to play")
-        run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
+        play_cells(every, jobs)
     victims = [victim_of(name, env, STANDARD_EPS[env], cells) for (env, name), cells in wanted.items()]
     victims = [victim for victim in victims if victim.returns]
     if not victims:

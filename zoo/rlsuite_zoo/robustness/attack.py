@@ -23,14 +23,12 @@ from rlsuite_zoo.robustness.attack_cells import (
     play_cell,
     playable,
     played_returns,
-    read_cell,
 )
 from rlsuite_zoo.robustness.attack_outcome import Outcome
 from rlsuite_zoo.robustness.attack_page import write
-from rlsuite_zoo.runs.cells import run_cells
+from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder, find_trained
 from rlsuite_zoo.runs.groups import one_group
-from rlsuite_zoo.runs.launch import cores
 from rlsuite_zoo.runs.recipe import parse_grid
 from rlsuite_zoo.runs.spec import check_jobs
 
@@ -80,10 +78,8 @@ def make_attack(
         if few := set(above) - set(playable(name, above)):
             print(f"{name} has no budget above {ATTACKS[name].largest_eps:g}; left out: {sorted(few)}")
     if not report_only:
-        todo = [cell for cell in wanted if missing(cell)]
-        print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are there; {len(todo)} to play")
-        run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
-    units = {record["unit"]: None for cell in wanted if (record := read_cell(cell)) is not None}
+        play_cells(wanted, jobs)
+    units = {record["unit"]: None for cell in wanted if (record := kept.read(cell)) is not None}
     settings = {
         "runs": ", ".join(str(folder.path) for folder in folders),
         "budget": f"{norm} per step, in units of: {', '.join(units)}",
@@ -114,6 +110,15 @@ def check_options(episodes: int, effort: float, jobs: int | None, unit: str, gri
             Budget(eps, norm)
         except ValueError as error:
             raise UsageError(str(error)) from error
+
+
+def play_cells(cells: list[AttackCell], jobs: int | None) -> None:
+    """Play what is missing of attack cells.
+
+    Raises:
+        Interrupted: stopped by the user.
+    """
+    kept.play_missing(cells, play_cell, jobs=jobs, name=name_of, what="cells", unfinished=missing, urgency=urgency)
 
 
 def urgency(cell: AttackCell) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.catalogue import ATTACKS, Target, attacked, attacks_for
 from rlsuite.adversarial.attacks.victim import Victim, as_victim, measured_unit
 from rlsuite_zoo.errors import UsageError
-from rlsuite_zoo.files import write_json
+from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.runs.models import evaluate_policy, load_policy
 
@@ -27,7 +26,6 @@ __all__ = [
     "play_cell",
     "playable",
     "played_returns",
-    "read_cell",
     "victim_of",
 ]
 
@@ -66,6 +64,16 @@ class AttackCell:
         folder = Path(self.run) / "attacks" / settings
         return (folder if self.member is None else folder / f"member{self.member}") / f"{self.attack}.json"
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides an outcome beside the model; budgets are added one by one."""
+        return kept.plain({**asdict(self), "format": FORMAT.get(self.attack, 1)}, "run", "eps")
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The model attacked."""
+        return [RunFolder(self.run).last]
+
 
 def members_of(run: str) -> list[int | None]:
     """Members of the set of policies that a run found (PROTECTED), or None alone for a single policy."""
@@ -103,7 +111,7 @@ def best_of(members: list[np.ndarray | None]) -> np.ndarray | None:
 
 def played_returns(cell: AttackCell, eps: float) -> np.ndarray | None:
     """Returns [E] of a cell at a budget (0 for the clean cell), if it was played."""
-    record = read_cell(cell)
+    record = kept.read(cell)
     found = record["budgets"].get(f"{eps:g}") if record is not None else None
     return None if found is None else np.array(found["returns"])
 
@@ -156,36 +164,20 @@ def victim_of(cell: AttackCell) -> Victim:
     return victim
 
 
-def _key(cell: AttackCell) -> dict[str, Any]:
-    """What decides an outcome beside eps, as JSON gives it back."""
-    stamp = RunFolder(cell.run).last.stat().st_mtime_ns
-    values = {**asdict(cell), "format": FORMAT.get(cell.attack, 1), "stamp": stamp}
-    del values["run"], values["eps"]
-    return values
-
-
-def read_cell(cell: AttackCell) -> dict[str, Any] | None:
-    """What was played so far, or None; "budgets" maps eps (as text) to the outcome."""
-    try:
-        record = json.loads(cell.path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return record if isinstance(record, dict) and record.get("cell") == _key(cell) else None
-
-
 def missing(cell: AttackCell) -> list[float]:
-    """Budgets still to be played (0 for the clean cell)."""
-    record = read_cell(cell)
+    """Budgets still to be played (0 for the clean cell); "budgets" in a record maps eps (as text) to the outcome."""
+    record = kept.read(cell)
     done = set(record["budgets"]) if record else set()
     return [eps for eps in (cell.eps or (0.0,)) if f"{eps:g}" not in done]
 
 
 def play_cell(cell: AttackCell) -> None:
     """Play the budgets that are missing; every one is on the disk when it is done."""
-    spec, key = RunFolder(cell.run).spec(), _key(cell)  # of the checkpoint that is read now
-    record = read_cell(cell)
+    key = kept.key_of(cell)  # of the checkpoint that is read now
+    spec = RunFolder(cell.run).spec()
+    record = kept.read(cell)
     victim = victim_of(cell)
-    record = record or {"cell": key, "unit": victim.unit_name, "budgets": {}}
+    record = record or {"unit": victim.unit_name, "budgets": {}}
     made: Any = None
     target = Target(spec.env, dict(spec.env_kwargs), cell.seed, cell.effort)
     for eps in missing(cell):
@@ -205,5 +197,4 @@ def play_cell(cell: AttackCell) -> None:
             "largest": perturber.largest if perturber is not None else None,
             "seconds": round(time.perf_counter() - started, 2),
         }
-        cell.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(cell.path, record)
+        kept.write(cell, key, record)

@@ -23,21 +23,17 @@ from rlsuite_zoo.files import write_json, write_text
 from rlsuite_zoo.provenance import provenance_of
 from rlsuite_zoo.report.html_page import HtmlPage
 from rlsuite_zoo.report.numbers import cell_text, numbers_of
-from rlsuite_zoo.robustness.attack import QUICK_EFFORT, QUICK_EPISODES, check_options, name_of, urgency
+from rlsuite_zoo.robustness.attack import QUICK_EFFORT, QUICK_EPISODES, check_options, play_cells
 from rlsuite_zoo.robustness.attack_cells import (
     CLEAN,
     OF_SETS,
     AttackCell,
     best_of,
     cells_of,
-    missing,
-    play_cell,
     played_returns,
 )
-from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.folder import find_trained
 from rlsuite_zoo.runs.groups import group_names
-from rlsuite_zoo.runs.launch import cores
 
 __all__ = [
     "STANDARD_EPS",
@@ -133,9 +129,7 @@ def make_benchmark(
         wanted.setdefault((name, spec.env, budget), []).extend(cells)
     every = [cell for cells in wanted.values() for cell in cells]
     if not report_only:
-        todo = [cell for cell in every if missing(cell)]
-        print(f"{len(every) - len(todo)} of {len(every)} cells are there; {len(todo)} to play")
-        run_cells(play_cell, sorted(todo, key=urgency), jobs or cores(), name_of)
+        play_cells(every, jobs)
     victims = [victim_of(name, env, budget, cells) for (name, env, budget), cells in wanted.items()]
     victims = [victim for victim in victims if victim.returns]
     if not victims:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,8 @@ from rlsuite_zoo.provenance import provenance_of
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.html_page import HtmlPage
 from rlsuite_zoo.report.numbers import cell_text, rounded_down
-from rlsuite_zoo.runs.cells import run_cells
+from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder, find_trained
-from rlsuite_zoo.runs.launch import cores
 from rlsuite_zoo.runs.models import load_policy, quiet_mujoco
 from rlsuite_zoo.runs.recipe import parse_grid
 from rlsuite_zoo.runs.spec import check_jobs
@@ -62,27 +60,27 @@ class Played:
         attacked = f"-attacked{self.budget:g}" if self.budget else ""
         return Path(self.run) / "certify" / f"sigma{self.sigma:g}{attacked}.json"
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the returns beside the model."""
+        return kept.plain(asdict(self), "run")
 
-def _key(cell: Played) -> dict[str, Any]:
-    values = {**asdict(cell), "stamp": RunFolder(cell.run).last.stat().st_mtime_ns}
-    del values["run"]
-    return values
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The model played."""
+        return [RunFolder(self.run).last]
 
 
 def read_cell(cell: Played) -> np.ndarray | None:
     """Returns [N], or None if they were not played, or with other settings."""
-    try:
-        record = json.loads(cell.path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    if not isinstance(record, dict) or record.get("cell") != _key(cell):
-        return None
-    return np.array(record["returns"])
+    record = kept.read(cell)
+    return None if record is None else np.array(record["returns"])
 
 
 def play_cell(cell: Played) -> None:
     """Play and keep the episodes."""
-    folder, key = RunFolder(cell.run), _key(cell)  # of the checkpoint that is read now
+    key = kept.key_of(cell)  # of the checkpoint that is read now
+    folder = RunFolder(cell.run)
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     attack: Any = None
     if cell.budget:
@@ -105,8 +103,7 @@ def play_cell(cell: Played) -> None:
         attack=attack,
         env_kwargs=dict(spec.env_kwargs),
     )
-    cell.path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(cell.path, {"cell": key, "returns": found.returns.tolist()})
+    kept.write(cell, key, {"returns": found.returns.tolist()})
 
 
 def make_certificates(
@@ -145,9 +142,7 @@ def make_certificates(
         raise UsageError(str(error)) from error
     cells = _cells(find_trained([run]), noises, grid, episodes, attacked, seed)
     if not report_only:
-        todo = [cell for cell in cells if read_cell(cell) is None]
-        print(f"{len(cells) - len(todo)} of {len(cells)} batches are there; {len(todo)} to play")
-        run_cells(play_cell, todo, jobs or cores(), lambda cell: cell.path.stem)
+        kept.play_missing(cells, play_cell, jobs=jobs, name=lambda cell: cell.path.stem, what="batches")
     played = {cell: returns for cell in cells if (returns := read_cell(cell)) is not None}
     lines = []
     for cell, returns in played.items():

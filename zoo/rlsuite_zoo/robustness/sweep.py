@@ -25,10 +25,9 @@ from rlsuite_zoo.provenance import provenance_of
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.html_page import HtmlPage
 from rlsuite_zoo.report.numbers import cell_text
-from rlsuite_zoo.runs.cells import run_cells
+from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder, find_trained
 from rlsuite_zoo.runs.groups import group_names
-from rlsuite_zoo.runs.launch import cores
 from rlsuite_zoo.runs.models import load_policy, quiet_mujoco
 from rlsuite_zoo.runs.recipe import parse_grid
 from rlsuite_zoo.runs.spec import check_jobs
@@ -58,20 +57,18 @@ class Sweep:
     @property
     def path(self) -> Path:
         """Where it is kept; every grid has a file of its own."""
-        digest = hashlib.sha256(json.dumps(_settings(self)).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:12]
         return Path(self.run) / "robustness" / f"sweep-{digest}.json"
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides a map beside the model."""
+        return kept.plain({**asdict(self), "format": FORMAT}, "run")
 
-def _settings(sweep: Sweep) -> dict[str, Any]:
-    """What decides a map beside the policy, as JSON gives it back."""
-    values = {**asdict(sweep), "format": FORMAT}
-    del values["run"]
-    found: dict[str, Any] = json.loads(json.dumps(values))
-    return found
-
-
-def _key(sweep: Sweep) -> dict[str, Any]:
-    return {**_settings(sweep), "stamp": RunFolder(sweep.run).last.stat().st_mtime_ns}
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The model played."""
+        return [RunFolder(self.run).last]
 
 
 @dataclass(frozen=True)
@@ -86,18 +83,16 @@ class Found:
 
 def read_sweep(sweep: Sweep) -> Found | None:
     """What was found, or None if it was not played, or with other settings."""
-    try:
-        record = json.loads(sweep.path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    if not isinstance(record, dict) or record.get("sweep") != _key(sweep):
+    record = kept.read(sweep)
+    if record is None:
         return None
     return Found(np.array(record["returns"]), {k: np.array(v) for k, v in record["pushed"].items()})
 
 
 def play_sweep(sweep: Sweep) -> None:
     """Play and keep a map."""
-    folder, key = RunFolder(sweep.run), _key(sweep)  # of the checkpoint that is read now
+    key = kept.key_of(sweep)  # of the checkpoint that is read now
+    folder = RunFolder(sweep.run)
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     quiet_mujoco(spec.env)
     common: dict[str, Any] = {
@@ -108,15 +103,8 @@ def play_sweep(sweep: Sweep) -> None:
     }
     pushed = force_sweep(policy, spec.env, sweep.forces, **common) if sweep.forces else {}
     returns = model_sweep(policy, spec.env, mass=sweep.mass, friction=sweep.friction, body=sweep.body, **common)
-    sweep.path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
-        sweep.path,
-        {
-            "sweep": key,
-            "returns": returns.tolist(),
-            "pushed": {k: v.tolist() for k, v in pushed.items()},
-        },
-    )
+    outcome = {"returns": returns.tolist(), "pushed": {k: v.tolist() for k, v in pushed.items()}}
+    kept.write(sweep, key, outcome)
 
 
 def make_robustness(
@@ -158,9 +146,7 @@ def make_robustness(
         pushes = tuple(axes[2]) if folder.spec().env.removeprefix("rlsuite/") in PUSHES else ()
         sweeps.append(Sweep(str(folder.path), found, tuple(axes[0]), tuple(axes[1]), episodes, seed, pushes))
     if not report_only:
-        todo = [sweep for sweep in sweeps if read_sweep(sweep) is None]
-        print(f"{len(sweeps) - len(todo)} of {len(sweeps)} maps are there; {len(todo)} to play")
-        run_cells(play_sweep, todo, jobs or cores(), lambda sweep: Path(sweep.run).name)
+        kept.play_missing(sweeps, play_sweep, jobs=jobs, name=lambda sweep: Path(sweep.run).name, what="maps")
     played = {sweep: outcome for sweep in sweeps if (outcome := read_sweep(sweep)) is not None}
     if not played:
         raise UsageError("no map was played; leave --report-only out")

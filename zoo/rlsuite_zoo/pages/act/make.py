@@ -19,9 +19,10 @@ from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
 from rlsuite.adversarial.cheap_talk.control import control_returns
 from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims, derived_seeds
 from rlsuite_zoo.errors import UsageError, unknown
-from rlsuite_zoo.files import read_csv, write_json, write_text
+from rlsuite_zoo.files import read_csv, write_text
 from rlsuite_zoo.pages.act.page import write_page
 from rlsuite_zoo.pages.act.runs import ActRun, Task
+from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.launch import cores
 from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
@@ -136,7 +137,8 @@ def evolve(run: ActRun) -> None:
 
     if act.generation < task.generations:
         act.learn(task.generations - act.generation, log_interval=None, on_update=keep)
-    write_json(run.tested, judge(act))
+    key = kept.key_of(run)
+    kept.write(run, key, judge(act))
 
 
 def judge(act: ACT) -> dict[str, Any]:

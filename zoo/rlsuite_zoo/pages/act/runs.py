@@ -16,6 +16,7 @@ from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import read_csv, write_json
 from rlsuite_zoo.provenance import command as command_line
 from rlsuite_zoo.provenance import git_state, versions
+from rlsuite_zoo.runs import kept
 
 __all__ = ["ActRun", "Task"]
 
@@ -32,32 +33,29 @@ class Task:
 
 
 class ActRun:
-    """The folder of one adversary: its task, its generations, its checkpoint and its test."""
+    """The folder of one adversary: its task, its generations, its checkpoint and (at `path`, kept) its test."""
 
-    def __init__(self, path: Path, task: Task, seed: int) -> None:
-        self.path, self.task, self.seed = path, task, seed
-        self.checkpoint, self.progress = path / "act.zip", path / "progress.csv"
-        self.origin, self.tested = path / "origin.json", path / "tested.json"
+    def __init__(self, folder: Path, task: Task, seed: int) -> None:
+        self.folder, self.task, self.seed = folder, task, seed
+        self.checkpoint, self.progress = folder / "act.zip", folder / "progress.csv"
+        self.origin, self.path = folder / "origin.json", folder / "tested.json"
+        self.checkpoints = [self.checkpoint]
 
     def prepare(self) -> None:
         """Make the folder, and note which command of which version is at work."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         if not self.origin.exists():
             command = shlex.join(command_line())
-            about = {"command": command, "versions": versions(), "git": git_state(), "setting": self.setting}
+            about = {"command": command, "versions": versions(), "git": git_state(), "setting": self.settings}
             write_json(self.origin, about)
 
     @property
-    def setting(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """Everything that decides the outcome beside the seed, as JSON gives it back."""
         task = self.task
-        parts = {
-            "config": asdict(task.config),
-            "victim": asdict(task.victim),
-            "generations": task.generations,
-        }
-        found: dict[str, Any] = json.loads(json.dumps(parts))
-        return found
+        return kept.plain(
+            {"config": asdict(task.config), "victim": asdict(task.victim), "generations": task.generations}
+        )
 
     def check(self) -> None:
         """Raise where the folder holds a run with other settings.
@@ -65,18 +63,19 @@ class ActRun:
         Raises:
             UsageError: it does.
         """
-        if self.origin.exists() and json.loads(self.origin.read_text(encoding="utf-8")).get("setting") != self.setting:
-            raise UsageError(f"{self.path} holds a run with other settings; move it away, or give another --runs")
+        if self.origin.exists() and json.loads(self.origin.read_text(encoding="utf-8")).get("setting") != self.settings:
+            raise UsageError(f"{self.folder} holds a run with other settings; move it away, or give another --runs")
 
     @property
     def finished(self) -> bool:
         """Whether it was evolved and judged."""
-        return self.tested.exists()
+        return kept.read(self) is not None
 
     def record(self) -> dict[str, Any]:
         """The test: returns of fresh victims, and where the numbers come from."""
-        both = (json.loads(file.read_text(encoding="utf-8")) for file in (self.origin, self.tested))
-        return {name: value for part in both for name, value in part.items()}
+        found = kept.read(self)
+        assert found is not None  # asked of finished runs
+        return json.loads(self.origin.read_text(encoding="utf-8")) | found
 
     def curve(self, name: str) -> np.ndarray:
         """One metric by generation, [G]."""

@@ -7,7 +7,6 @@ some trained from scratch against it, and a map of masses and frictions. What wa
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,11 @@ from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 from rlsuite_envs.two_player.make import as_game
 from rlsuite_zoo.errors import UsageError
-from rlsuite_zoo.files import write_json
 from rlsuite_zoo.pages.forces.page import NEW, RIVAL, write_forces
 from rlsuite_zoo.pages.suite_page import trained_suite
 from rlsuite_zoo.robustness.sweep import Sweep, play_sweep, read_sweep
-from rlsuite_zoo.runs.cells import run_cells
+from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder
-from rlsuite_zoo.runs.launch import cores
 from rlsuite_zoo.runs.models import load_policy, quiet_mujoco
 
 __all__ = ["SCALES", "Trial", "make_results", "play_trial", "read_trial"]
@@ -77,28 +74,27 @@ class Trial:
         """Where its outcome is kept."""
         return Path(self.run) / "forces.json"
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides a trial beside the models."""
+        return kept.plain({**asdict(self), "format": FORMAT}, "run", "rivals")
 
-def _key(trial: Trial) -> dict[str, Any]:
-    stamp, *stamps = (RunFolder(run).last.stat().st_mtime_ns for run in (trial.run, *trial.rivals))
-    values = {**asdict(trial), "rivals": stamps, "format": FORMAT, "stamp": stamp}
-    del values["run"]
-    return values
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The protagonist and its rivals."""
+        return [RunFolder(run).last for run in (self.run, *self.rivals)]
 
 
 def read_trial(trial: Trial) -> dict[str, np.ndarray] | None:
     """Returns [E] by opponent, or None if it was not played, or with other settings."""
-    try:
-        record = json.loads(trial.path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    if not isinstance(record, dict) or record.get("trial") != _key(trial):
-        return None
-    return {name: np.array(values) for name, values in record["returns"].items()}
+    record = kept.read(trial)
+    return None if record is None else {name: np.array(values) for name, values in record["returns"].items()}
 
 
 def play_trial(trial: Trial) -> None:
     """Play and keep a trial."""
-    folder, key = RunFolder(trial.run), _key(trial)  # of the checkpoint that is read now
+    key = kept.key_of(trial)  # of the checkpoints that are read now
+    folder = RunFolder(trial.run)
     spec, policy = folder.spec(), load_policy(folder, folder.last)
     quiet_mujoco(spec.env)
 
@@ -131,7 +127,7 @@ def play_trial(trial: Trial) -> None:
         by_start[found.envs] = found.returns
         returns[name] = by_start.tolist()
     match.close()
-    write_json(trial.path, {"trial": key, "returns": returns})
+    kept.write(trial, key, {"returns": returns})
 
 
 def _trained_adversary(folder: RunFolder) -> bool:
@@ -163,11 +159,9 @@ def make_results(
     trials = {str(folder.path): _trial(folder, everyone) for folder in everyone}
     sweeps = {str(folder.path): sweep for folder in everyone if (sweep := _sweep(folder)) is not None}
     if not report_only:
-        todo = [trial for trial in trials.values() if read_trial(trial) is None]
-        print(f"{len(todo)} protagonists to try")
-        run_cells(play_trial, todo, jobs or cores(), lambda trial: Path(trial.run).name)
-        maps = [sweep for sweep in sweeps.values() if read_sweep(sweep) is None]
-        run_cells(play_sweep, maps, jobs or cores(), lambda sweep: Path(sweep.run).name)
+        name = _run_name
+        kept.play_missing([*trials.values()], play_trial, jobs=jobs, name=name, what="protagonists' trials")
+        kept.play_missing([*sweeps.values()], play_sweep, jobs=jobs, name=name, what="maps")
     played = {run: returns for run, trial in trials.items() if (returns := read_trial(trial)) is not None}
     if not played:
         raise UsageError("no protagonist was tried; leave --report-only out")
@@ -178,6 +172,10 @@ def make_results(
     write_forces(found, played, swept, ADVERSARY_STEPS, Path(out))
     if found.failure is not None:
         raise found.failure
+
+
+def _run_name(cell: Trial | Sweep) -> str:
+    return Path(cell.run).name
 
 
 def _trial(folder: RunFolder, everyone: list[RunFolder]) -> Trial:

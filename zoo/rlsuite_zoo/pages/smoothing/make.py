@@ -22,6 +22,7 @@ from rlsuite_zoo.pages.smoothing.tasks import TASKS, Cell, Sizes, Task, measure,
 from rlsuite_zoo.provenance import command, machine, portable
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.numbers import rounded_down
+from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.launch import cores
@@ -64,8 +65,9 @@ def make_results(
     if steps:
         tasks = [replace(task, steps=parse_count(steps, "--steps")) for task in tasks]
     check_sizes(tasks, SIZES)
+    root = Path(runs) / "smoothing"
     cells = [
-        Cell(task, sigma, Path(runs) / "smoothing" / task.key / f"{task.steps}-steps" / f"sigma{sigma:g}")
+        Cell(task, sigma, root / task.key / f"{task.steps}-steps" / f"sigma{sigma:g}", tuple(numbers), SIZES)
         for task in tasks
         for sigma in task.sigmas
     ]
@@ -73,12 +75,10 @@ def make_results(
         todo = [(cell, seed) for seed in numbers for cell in cells if not cell.model(seed).exists()]
         print(f"{len(todo)} models to train")
         run_cells(train_missing, todo, jobs or cores(), lambda job: f"{job[0].folder.name}, seed {job[1]}")
-        unmeasured = [(cell, numbers, SIZES) for cell in cells if not cell.measured(numbers, SIZES)]
-        print(f"{len(unmeasured)} cells to measure")
-        run_cells(measure, unmeasured, jobs or cores(), lambda job: job[0].folder.name)
-    done = [cell for cell in cells if cell.measured(numbers, SIZES)]
+        kept.play_missing(cells, measure, jobs=jobs, name=lambda cell: cell.folder.name, what="cells")
+    done = [cell for cell in cells if kept.read(cell) is not None]
     if not done:
-        raise UsageError(f"nothing measured in {Path(runs) / 'smoothing'}; leave --report-only out to do it")
+        raise UsageError(f"nothing measured in {root}; leave --report-only out to do it")
     write_page(done, SIZES, Path(out))
 
 
@@ -136,7 +136,7 @@ class Line:
         """
         if not self.cell.task.success:
             return point["mean"] + 3 * point["standard_error"]
-        n = int(self.cell.read()["settings"]["attacking"])
+        n = self.cell.sizes.attacking
         return 1 - float(clopper_pearson_lower(round((1 - point["mean"]) * n), n, 0.00135))
 
 

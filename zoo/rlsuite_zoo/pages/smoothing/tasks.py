@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from rlsuite.smoothing.smoothed import Attack
 from rlsuite.smoothing.tightness import ActionAttack, ActionAttackConfig, ScoreAttack, ScoreAttackConfig
 from rlsuite.smoothing.victims import actions_of, scores_of
 from rlsuite_envs.make import make_vector_env
-from rlsuite_zoo.files import write_json
+from rlsuite_zoo.runs import kept
 
 CHOOSING, CERTIFYING, ATTACKING = 3_000_017, 4_000_037, 5_000_011
 """Seeds of the three kinds of test episodes: the seed of training that is certified must not be chosen by its
@@ -199,24 +198,35 @@ class Cell:
     task: Task
     sigma: float
     folder: Path
+    seeds: tuple[int, ...] = (0, 1)
+    """Of the training, among which the best is chosen."""
+    sizes: Sizes = field(default_factory=Sizes)
 
     @property
-    def result(self) -> Path:
+    def path(self) -> Path:
         """Where the measurements are."""
         return self.folder / "result.json"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the measurements beside the noise and the models."""
+        task = kept.plain(asdict(self.task), "title", "sigmas")
+        return {"seeds": sorted(self.seeds), **asdict(self.sizes), "task": task}
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The models among which is chosen."""
+        return [self.model(seed) for seed in sorted(self.seeds)]
 
     def model(self, seed: int) -> Path:
         """Checkpoint of a training seed."""
         return self.folder / f"seed{seed}.zip"
 
     def read(self) -> dict[str, Any]:
-        """The measurements."""
-        found: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
+        """The measurements, which must be there."""
+        found = kept.read(self)
+        assert found is not None  # pages are written of measured cells
         return found
-
-    def measured(self, seeds: list[int], sizes: Sizes) -> bool:
-        """Whether the measurements are there, of these seeds and sizes."""
-        return self.result.exists() and self.read()["settings"] == _settings(self.task, seeds, sizes)
 
     def certificate(self, alpha: float) -> Certificate:
         """Of the measured clean episodes, on the task's grid of budgets."""
@@ -226,13 +236,6 @@ class Cell:
         return certify_ladder(scores, self.task.grid, self.sigma, ladder=self.task.limit, alpha=alpha)
 
 
-def _settings(task: Task, seeds: list[int], sizes: Sizes) -> dict[str, Any]:
-    """What decides the measurements beside the noise, as JSON gives it back."""
-    what = {name: value for name, value in asdict(task).items() if name not in ("title", "sigmas")}
-    found: dict[str, Any] = json.loads(json.dumps({"seeds": sorted(seeds), **asdict(sizes), "task": what}))
-    return found
-
-
 def train_missing(job: tuple[Cell, int]) -> None:
     """Train one seed of a cell, unless its checkpoint is there."""
     cell, seed = job
@@ -240,11 +243,11 @@ def train_missing(job: tuple[Cell, int]) -> None:
         train(cell.task, cell.sigma, seed, cell.model(seed))
 
 
-def measure(job: tuple[Cell, list[int], Sizes]) -> None:
-    """Choose the best seed of a cell, play its clean episodes and its attacked ones, and write result.json."""
-    cell, seeds, sizes = job
-    task, sigma = cell.task, cell.sigma
-    agents = {seed: rlsuite.load(cell.model(seed), device="cpu") for seed in seeds}
+def measure(cell: Cell) -> None:
+    """Choose the best seed of a cell, play its clean episodes and its attacked ones, and keep them."""
+    key = kept.key_of(cell)  # of the checkpoints that are read now
+    task, sigma, sizes = cell.task, cell.sigma, cell.sizes
+    agents = {seed: rlsuite.load(cell.model(seed), device="cpu") for seed in cell.seeds}
     chosen = {
         seed: float(task.score(episodes(task, agent, sigma, sizes.choosing, CHOOSING).returns).mean())
         for seed, agent in agents.items()
@@ -268,10 +271,5 @@ def measure(job: tuple[Cell, list[int], Sizes]) -> None:
                     "most_spent": float(run.spent.max()),
                 }
             )
-    result = {
-        "settings": _settings(task, seeds, sizes),
-        "seed": seed,
-        "choosing": chosen,
-        "attacked": attacked,
-    }
-    write_json(cell.result, {**result, "clean": clean.returns.tolist()})
+    outcome = {"seed": seed, "choosing": chosen, "attacked": attacked, "clean": clean.returns.tolist()}
+    kept.write(cell, key, outcome)
