@@ -68,7 +68,7 @@ def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Command) -> None:
     assert all(path.stat().st_mtime_ns == times[path] for path in kept)
     assert (CELLS / "serial-stationary-backlog/mean.json").exists()
     other = rlsuite(*words, "--seed", "1")  # other demands: nothing fits any more
-    assert "0 of 10 cells are there" in other.out
+    assert "0 of 10 cells in runs/benchmark/inventory are there" in other.out
 
 
 @pytest.mark.slow

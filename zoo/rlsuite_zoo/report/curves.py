@@ -99,7 +99,7 @@ def gather(
         groups[key].append((folder, *read_curve(folder, metric)))
     curves: dict[str, list[Curve]] = defaultdict(list)
     for (env, label), runs in groups.items():
-        curves[env].append(curve_of(label, [(str(f.path), *data) for f, *data in runs], smooth))
+        curves[env].append(curve_of(label, [(str(f.path), steps, values) for f, steps, values in runs], smooth))
     return curves
 
 
