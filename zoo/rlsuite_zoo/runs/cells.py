@@ -27,6 +27,7 @@ from rich.progress import (
 
 from rlsuite_zoo.errors import Interrupted
 from rlsuite_zoo.runs.launch import ONE_THREAD
+from rlsuite_zoo.runs.stopping import end_with_parent
 
 __all__ = ["run_cells"]
 
@@ -56,7 +57,7 @@ def run_cells(play: Callable[[Cell], object], cells: Sequence[Cell], jobs: int, 
         before = {variable: os.environ.get(variable) for variable in ONE_THREAD}
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # the workers' arithmetic; read when they start
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_leave_stopping_to_parent)
+        pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_begin_worker)
         try:
             futures: dict[Future[float], Cell] = {pool.submit(_timed, play, cell): cell for cell in cells}
             for future in as_completed(futures):
@@ -81,9 +82,10 @@ def _timed(play: Callable[[Cell], object], cell: Cell) -> float:
     return time.perf_counter() - begun
 
 
-def _leave_stopping_to_parent() -> None:
-    """In a worker: Ctrl-C reaches every process of the terminal; the parent alone answers it."""
+def _begin_worker() -> None:
+    """In a worker: Ctrl-C reaches every process of the terminal, the parent alone answers it; no parent, no work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 class _Progress:

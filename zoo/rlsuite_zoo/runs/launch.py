@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from rlsuite_zoo.errors import Interrupted
 from rlsuite_zoo.runs.display import Display
 from rlsuite_zoo.runs.folder import RunFolder
+from rlsuite_zoo.runs.stopping import say, signals_to
 from rlsuite_zoo.runs.train import checkpoint_hint, run
 
 POLL_SECONDS = 0.3
@@ -78,7 +77,9 @@ def _run_processes(folders: list[RunFolder], jobs: int, threads: int, display: D
                     display.update(name, folder.status())
                     continue
                 del active[name]
-                failures += _outcome(name, folder, code, display)
+                assert process.stdin is not None  # a pipe, see _start
+                process.stdin.close()
+                failures += _outcome(name, folder, code, display, stopped=bool(stop))
     if failures:
         raise RunFailed("\n".join(failures))
     if stop:
@@ -89,8 +90,8 @@ def _start(folder: RunFolder, threads: int) -> subprocess.Popen[bytes]:
     environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "1")}
     with folder.log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "rlsuite_zoo.runs.worker", str(folder.path), str(threads)],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "rlsuite_zoo.runs.worker", str(folder.path), str(threads), "stdin"],
+            stdin=subprocess.PIPE,  # nothing is written: it ends with this process, and the worker with it
             stdout=log,
             stderr=log,
             env=environment,
@@ -98,22 +99,23 @@ def _start(folder: RunFolder, threads: int) -> subprocess.Popen[bytes]:
         )
 
 
-def _outcome(name: str, folder: RunFolder, code: int, display: Display) -> list[str]:
+def _outcome(name: str, folder: RunFolder, code: int, display: Display, *, stopped: bool) -> list[str]:
     """Report a process that ended; the failure as a list of at most one line."""
     status = folder.status()
     if code not in (0, 130) and status.get("state") not in ("failed", "interrupted"):
-        # Killed from outside (out of memory, kill -9): it could not say so itself.
-        status = {**status, "state": "failed", "error": f"the process ended with code {code}"}
+        # Killed from outside (out of memory, kill -9), or stopped before it could say so itself.
+        how = ("interrupted", "stopped by the user") if stopped else ("failed", f"the process ended with code {code}")
+        status = {**status, "state": how[0], "error": how[1]}
         folder.write_status(**status)
     display.update(name, status)
-    if code in (0, 130):
+    if code in (0, 130) or (stopped and status["state"] == "interrupted"):
         return []
     return [f"{name} failed: {status.get('error')} (see {folder.log}); {checkpoint_hint(folder)}"]
 
 
 @contextmanager
 def _forwarded_signals(active: dict[str, tuple[RunFolder, subprocess.Popen[bytes]]]) -> Iterator[list[int]]:
-    """Pass Ctrl-C and SIGTERM on to the workers; yields a list that is no longer empty once stopping."""
+    """Pass Ctrl-C, SIGTERM and a hang-up on to the workers; yields a list that is no longer empty once stopping."""
     stop: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -121,11 +123,7 @@ def _forwarded_signals(active: dict[str, tuple[RunFolder, subprocess.Popen[bytes
         for _, process in active.values():
             process.send_signal(number)
         if len(stop) == 1:
-            os.write(2, b"\nstopping: every run writes a checkpoint first (again: stop at once)\n")
+            say("stopping: every run writes a checkpoint first (again: stop at once)")
 
-    before: dict[Any, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with signals_to(handle):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rlsuite.core.evaluate import Evaluation
 from rlsuite_zoo.errors import Interrupted
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.logs import ProgressCSV, Table
+from rlsuite_zoo.runs.stopping import Stop
 
 STATUS_SECONDS = 0.5
 Progress = Callable[[dict[str, Any]], None]
@@ -31,6 +28,7 @@ class Recorder:
         evaluate: evaluates the model as it is.
         start: steps done before (a resumed run).
         table: the run's progress.csv.
+        stop: looked at after every update.
         progress: told about every status.
     """
 
@@ -42,6 +40,7 @@ class Recorder:
         evaluate: Callable[[], Evaluation],
         start: int,
         table: ProgressCSV,
+        stop: Stop,
         progress: Progress | None = None,
     ) -> None:
         self.folder, self.spec, self.save, self.evaluate = folder, spec, save, evaluate
@@ -51,8 +50,7 @@ class Recorder:
         self.evaluated_at = int(self.evaluations.rows[-1]["steps"]) if self.evaluations.rows else 0
         self.best = max((float(row["mean"]) for row in self.evaluations.rows), default=float("-inf"))
         self.begun, self.status_at = time.perf_counter(), 0.0
-        self.parent = os.getppid()
-        self.stop_requested = False
+        self.stop = stop
 
     def __call__(self, steps: int) -> None:
         """One update ended at `steps` environment steps.
@@ -61,9 +59,9 @@ class Recorder:
             Interrupted: a stop was requested; the checkpoint is written.
         """
         self.steps = steps
-        # A worker whose launcher was killed would train on unseen, so it stops like one that was asked to.
-        stop = self.stop_requested or os.getppid() != self.parent
-        if stop or steps // self.spec.checkpoint_every > self.saved_at // self.spec.checkpoint_every:
+        every = self.spec.checkpoint_every
+        stop = self.stop.requested
+        if stop or steps // every > self.saved_at // every:
             self.checkpoint()
         if stop:
             raise Interrupted
@@ -71,18 +69,36 @@ class Recorder:
         self.report()
 
     def checkpoint(self) -> None:
-        """Write last.zip."""
-        self.save(self.folder.last)
-        self.saved_at = self.steps
+        """Write last.zip, unless it holds this step."""
+        if self.saved_at != self.steps or not self.folder.last.exists():
+            self.save(self.folder.last)
+            self.saved_at = self.steps
+
+    def end(self, steps: int) -> None:
+        """The training ended at `steps`: write last.zip, and evaluate if evaluations were asked for."""
+        self.steps = steps
+        self.checkpoint()
+        if self.evaluated_at != steps and not self.stop.requested:
+            self._evaluate()
 
     def evaluate_if_due(self) -> None:
         """Evaluate at every multiple of `eval_every`; after a resume too, should the run have died before."""
         every = self.spec.eval_every
-        if not every or self.steps // every <= self.evaluated_at // every:
+        if every and self.steps // every > self.evaluated_at // every:
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        if not self.spec.eval_every or not self.spec.eval_episodes:
             return
         result = self.evaluate()
         self.evaluated_at = self.steps
         interval = result.interval
+        if not self.evaluations.rows or interval.estimate > self.best:
+            # In this order a run that is killed in between goes on at or after this step, where it is evaluated again:
+            # best.zip is never of a step that the resumed run has yet to reach, nor older than the row that praises it.
+            self.best = interval.estimate
+            self.checkpoint()
+            self.save(self.folder.best)
         self.evaluations.add(
             {
                 "steps": self.steps,
@@ -92,9 +108,6 @@ class Recorder:
                 "episodes": len(result.returns),
             }
         )
-        if interval.estimate > self.best:
-            self.best = interval.estimate
-            self.save(self.folder.best)
 
     def report(self, state: str = "running", **more: Any) -> None:
         """Write status.json, at most twice a second while running."""
@@ -114,21 +127,3 @@ class Recorder:
         self.folder.write_status(**status)
         if self.progress is not None:
             self.progress(status)
-
-
-@contextmanager
-def stop_on_signal(recorder: Recorder) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the update end and a checkpoint be written; a second one stops at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if recorder.stop_requested:
-            raise KeyboardInterrupt
-        recorder.stop_requested = True
-        os.write(2, b"\nstopping after this update, with a checkpoint (again: stop at once)\n")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

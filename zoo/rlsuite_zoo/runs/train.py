@@ -17,7 +17,8 @@ from rlsuite_zoo.runs.evaluation import evaluation_record
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.logs import make_logger
 from rlsuite_zoo.runs.models import Model, evaluate_policy, make_model
-from rlsuite_zoo.runs.record import Progress, Recorder, stop_on_signal
+from rlsuite_zoo.runs.record import Progress, Recorder
+from rlsuite_zoo.runs.stopping import Stop, stop_on_signal
 
 
 def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None) -> None:
@@ -38,13 +39,25 @@ def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None
     """
     spec = folder.spec()
     torch.set_num_threads(1)  # the agents choose their own number while they learn
-    checkpoint = folder.last if folder.last.exists() else None
-    if checkpoint is not None:
+    if folder.last.exists():
         _note_versions(folder)
-    recorder: Recorder | None = None
-    model: Model | None = None
+    made: list[Model] = []
     try:
-        model = make_model(spec, threads=threads, checkpoint=checkpoint)
+        with stop_on_signal(stop := Stop()):
+            _run(folder, spec, threads, progress, stop, made)
+    finally:
+        for model in made:
+            model.close()
+
+
+def _run(
+    folder: RunFolder, spec: RunSpec, threads: int, progress: Progress | None, stop: Stop, made: list[Model]
+) -> None:
+    """`run` while signals are handled; `made` takes the model, for the caller to close."""
+    recorder: Recorder | None = None
+    try:
+        model = make_model(spec, threads=threads, checkpoint=folder.last if folder.last.exists() else None)
+        made.append(model)
         start = model.num_timesteps
         logger, table = make_logger(folder, start)
         policy = model.policy()
@@ -55,26 +68,29 @@ def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None
             lambda: evaluate_policy(policy, spec, spec.eval_episodes, deterministic=not spec.eval_stochastic),
             start,
             table,
+            stop,
             progress,
         )
-        with stop_on_signal(recorder):
-            recorder.evaluate_if_due()
-            recorder.report()
-            model.train(spec.steps, logger, recorder)
-            recorder.steps = model.num_timesteps
-            recorder.checkpoint()
+        stop.waits = True
+        recorder.evaluate_if_due()
+        recorder.report()
+        model.train(spec.steps, logger, recorder)
+        recorder.end(model.num_timesteps)
+        stop.waits = False  # the trained model is on the disk; what follows can be done again
+        if stop.requested:
+            raise Interrupted
         logger.close()
         evaluation = _final_evaluation(folder, spec, policy)
+        stop.ending = True
         recorder.report("finished", evaluation=evaluation)
     except (Interrupted, KeyboardInterrupt):
+        stop.ending = True
         _report_stop(folder, spec, recorder, "interrupted", "stopped by the user")
         raise
     except BaseException as error:
+        stop.ending = True
         _report_stop(folder, spec, recorder, "failed", f"{type(error).__name__}: {error}")
         raise
-    finally:
-        if model is not None:
-            model.close()
 
 
 def _report_stop(folder: RunFolder, spec: RunSpec, recorder: Recorder | None, state: str, error: str) -> None:

@@ -1,22 +1,33 @@
-"""One run in a process of its own: `python -m rlsuite_zoo.runs.worker FOLDER THREADS`, started by `launch`."""
+"""One run in a process of its own: `python -m rlsuite_zoo.runs.worker FOLDER THREADS [stdin]`, started by `launch`.
+
+With the word "stdin" it stops when its standard input ends, that is with its parent.
+"""
 
 from __future__ import annotations
 
 import sys
-import traceback
 
-from rlsuite_zoo.errors import Interrupted
-from rlsuite_zoo.runs.folder import RunFolder
-from rlsuite_zoo.runs.train import run
+from rlsuite_zoo.runs.stopping import end_with_stdin
 
 
 def main() -> int:
     """Exit code 0 when finished, 130 when stopped, 1 when failed (status.json and log.txt say why)."""
+    if "stdin" in sys.argv[3:]:
+        end_with_stdin()  # before torch is imported, which takes seconds
     try:
+        from rlsuite_zoo.errors import Interrupted
+    except KeyboardInterrupt:
+        return 130
+    try:
+        from rlsuite_zoo.runs.folder import RunFolder
+        from rlsuite_zoo.runs.train import run
+
         run(RunFolder(sys.argv[1]), threads=int(sys.argv[2]))
     except (Interrupted, KeyboardInterrupt):
         return 130
     except Exception:
+        import traceback
+
         traceback.print_exc()
         return 1
     return 0
