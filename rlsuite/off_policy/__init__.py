@@ -14,16 +14,8 @@ from rlsuite._faces import face
 
 if TYPE_CHECKING:
     from rlsuite.off_policy.networks import Actor, TwinCritic
-    from rlsuite.off_policy.sac import (
-        SAC,
-        Rates,
-        SACConfig,
-        SoftLearner,
-        actor_loss,
-        alpha_loss,
-        critic_loss,
-        td_target,
-    )
+    from rlsuite.off_policy.sac import SAC, Rates, SACConfig
+from rlsuite.off_policy.soft_learner import SoftLearner, actor_loss, alpha_loss, critic_loss, td_target
 
 __all__ = [
     "SAC",

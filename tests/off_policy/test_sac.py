@@ -14,16 +14,8 @@ from torch import nn
 
 from rlsuite.core.buffers import ReplayBatch
 from rlsuite.core.evaluate import evaluate
-from rlsuite.off_policy.sac import (
-    SAC,
-    SACConfig,
-    TwinCritic,
-    actor_loss,
-    alpha_loss,
-    critic_loss,
-    first_alpha,
-    td_target,
-)
+from rlsuite.off_policy.sac import SAC, SACConfig, TwinCritic
+from rlsuite.off_policy.soft_learner import actor_loss, alpha_loss, critic_loss, first_alpha, td_target
 
 SMALL = {"net_arch": (32, 32), "batch_size": 64, "learning_starts": 64, "device": "cpu", "seed": 1}
 

@@ -18,13 +18,15 @@ from rlsuite._faces import face
 if TYPE_CHECKING:
     from rlsuite.adversarial.attacks.actions import ActionAttack, MixedAction
     from rlsuite.adversarial.attacks.attacked import AttackedEnv, AttackedPolicy, AttackedVectorEnv, Perturber
-    from rlsuite.adversarial.attacks.blackbox import FiniteDifferenceAttack, RandomAttack, SearchAttack, TransferAttack
+    from rlsuite.adversarial.attacks.blackbox import FiniteDifferenceAttack, SearchAttack, TransferAttack
     from rlsuite.adversarial.attacks.budget import Budget, project
     from rlsuite.adversarial.attacks.catalogue import AttackSpec, attacks_for
-    from rlsuite.adversarial.attacks.gradient import Attack, GradientAttack
+    from rlsuite.adversarial.attacks.gradient import GradientAttack
     from rlsuite.adversarial.attacks.learned import LearnedAttack, train_attack
+    from rlsuite.adversarial.attacks.protocol import Attack
     from rlsuite.adversarial.attacks.sarsa import RobustSarsaAttack, SarsaConfig
     from rlsuite.adversarial.attacks.targeted import RATAttack, RATConfig, TargetedAttack
+    from rlsuite.adversarial.attacks.uniform import RandomAttack
     from rlsuite.adversarial.attacks.victim import Victim, as_victim, measured_unit
 
 __all__ = [
@@ -61,13 +63,15 @@ __getattr__, __dir__, _MODULES = face(
     {
         "actions": "ActionAttack MixedAction",
         "attacked": "AttackedEnv AttackedPolicy AttackedVectorEnv Perturber",
-        "blackbox": "FiniteDifferenceAttack RandomAttack SearchAttack TransferAttack",
+        "blackbox": "FiniteDifferenceAttack SearchAttack TransferAttack",
         "budget": "Budget project",
         "catalogue": "AttackSpec attacks_for",
-        "gradient": "Attack GradientAttack",
+        "gradient": "GradientAttack",
         "learned": "LearnedAttack train_attack",
+        "protocol": "Attack",
         "sarsa": "RobustSarsaAttack SarsaConfig",
         "targeted": "RATAttack RATConfig TargetedAttack",
+        "uniform": "RandomAttack",
         "victim": "Victim as_victim measured_unit",
     },
 )

@@ -21,9 +21,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite.adversarial.attacks.blackbox import uniform_in_ball
 from rlsuite.adversarial.attacks.budget import NORMS
 from rlsuite.adversarial.attacks.gradient import Objective, ascend, clip
+from rlsuite.adversarial.attacks.uniform import uniform_in_ball
 from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.config import check_types

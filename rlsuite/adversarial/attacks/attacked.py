@@ -20,7 +20,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from rlsuite.adversarial.attacks.budget import Budget, project, spend
-from rlsuite.adversarial.attacks.gradient import Attack
+from rlsuite.adversarial.attacks.protocol import Attack
 from rlsuite.adversarial.attacks.victim import Victim, check_space
 from rlsuite.core.rng import ATTACK, own_seed
 from rlsuite.core.vec_env import env_action, to_numpy

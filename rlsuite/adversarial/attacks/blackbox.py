@@ -1,8 +1,7 @@
-"""Attacks that need nothing but `predict`: noise, search, finite differences, and transfer from an imitation.
+"""Attacks that need nothing but `predict`: search, finite differences, and transfer from an imitation.
 
 | attack | what it does |
 |---|---|
-| random | uniform noise in the budget's ball |
 | search | of K random points on the sphere, the one whose action differs most from the clean one |
 | finite-difference | ascent on the action's difference, its gradient by antithetic Gaussian probes (Box actions) |
 | transfer | fits a network to the victim's own actions, then maximal action difference on that network ("snooping") |
@@ -23,30 +22,14 @@ from torch.nn import functional
 
 from rlsuite.adversarial.attacks.budget import project, steepest
 from rlsuite.adversarial.attacks.gradient import GradientAttack
+from rlsuite.adversarial.attacks.uniform import uniform_in_ball
 from rlsuite.adversarial.attacks.victim import Victim, watch
 from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.config import check_types
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, own_seed
 
-__all__ = ["FiniteDifferenceAttack", "RandomAttack", "SearchAttack", "TransferAttack", "uniform_in_ball"]
-
-
-def uniform_in_ball(
-    shape: tuple[int, int], radius: Tensor, norm: str, generator: torch.Generator, *, surface: bool = False
-) -> Tensor:
-    """Points [N, O] uniform in the ball of radius [N], or on its surface (corners under l-infinity)."""
-    if norm == "linf":
-        if surface:
-            signs = torch.randint(0, 2, shape, generator=generator).double() * 2 - 1
-            return signs * radius[:, None]
-        return (torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * radius[:, None]
-    normal = torch.randn(shape, generator=generator, dtype=torch.float64)
-    direction = normal / normal.norm(dim=1, keepdim=True).clamp_min(1e-30)
-    if surface:
-        return direction * radius[:, None]
-    share = torch.rand(shape[0], generator=generator, dtype=torch.float64) ** (1 / shape[1])
-    return direction * (radius * share)[:, None]
+__all__ = ["FiniteDifferenceAttack", "SearchAttack", "TransferAttack"]
 
 
 def modes(victim: Victim, obs: Tensor) -> Tensor:
@@ -71,19 +54,6 @@ def change(victim: Victim, clean: Tensor, obs: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RandomAttack:
-    """Uniform noise in the ball: the floor that every other attack must beat."""
-
-    surface: bool = False
-    """On the ball's surface instead of within."""
-    name: str = "random"
-
-    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
-        return uniform_in_ball((len(obs), obs.shape[1]), radius, norm, generator, surface=self.surface)
-
-
-@dataclass(frozen=True)
 class SearchAttack:
     """The best of K random points on the sphere; ties stay with the first."""
 
@@ -97,7 +67,7 @@ class SearchAttack:
             raise ValueError(f"SearchAttack.candidates is {self.candidates}; it must be at least 1")
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         n, o = obs.shape
         tries = [uniform_in_ball((n, o), radius, norm, generator, surface=True) for _ in range(self.candidates)]
         delta = torch.stack(tries)  # [K, N, O]
@@ -139,7 +109,7 @@ class FiniteDifferenceAttack:
             )
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         self.check(victim)
         n, o = obs.shape
         clean = modes(victim, obs)
@@ -219,7 +189,7 @@ class TransferAttack:
         return cls(copy)
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         return self.attack(obs, self.imitation, radius, norm, generator)
 
 

@@ -10,7 +10,6 @@ from rlsuite.adversarial.attacks.actions import ActionAttack, MixedAction
 from rlsuite.adversarial.attacks.attacked import AttackedPolicy, check_attack
 from rlsuite.adversarial.attacks.blackbox import (
     FiniteDifferenceAttack,
-    RandomAttack,
     SearchAttack,
     TransferAttack,
 )
@@ -18,6 +17,7 @@ from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.gradient import GradientAttack
 from rlsuite.adversarial.attacks.learned import LearnedAttack, train_attack
 from rlsuite.adversarial.attacks.sarsa import RobustSarsaAttack, SarsaConfig
+from rlsuite.adversarial.attacks.uniform import RandomAttack
 from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.config import nearest
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from gymnasium import spaces
@@ -34,21 +33,10 @@ from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.config import check_types
 
-__all__ = ["Attack", "GradientAttack", "Objective", "ascend", "clip", "in_box", "policy_divergence"]
+__all__ = ["GradientAttack", "Objective", "ascend", "clip", "in_box", "policy_divergence"]
 
 Objective = Callable[[Tensor], Tensor]
 """From attacked raw observations [N, O] to what is maximised [N]."""
-
-
-class Attack(Protocol):
-    """A function of observations, victim and budget."""
-
-    @property
-    def name(self) -> str:
-        """For reports."""
-
-    def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """Perturbations [N, O] in budget units for raw observations [N, O] float64, of size at most radius [N]."""
 
 
 def ascend(

@@ -102,7 +102,7 @@ class LearnedAttack:
             victim.need("heads", self.kind)
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         shape = victim.observation_space.shape or ()
         raw = obs.numpy().astype(victim.observation_space.dtype).reshape(-1, *shape)
         u = torch.as_tensor(self.attacker.predict(raw, deterministic=True)[0]).double()

@@ -175,7 +175,7 @@ class RobustSarsaAttack:
             )
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         heads, share = victim.need("heads", self.name), self.config.mad_coef
         with torch.no_grad():
             clean = heads(obs)

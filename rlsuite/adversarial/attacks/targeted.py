@@ -81,7 +81,7 @@ class TargetedAttack:
         check_intention(victim, self.intention)
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         heads = victim.need("heads", self.name)
         with torch.no_grad():
             wanted = self.intention.need("heads", self.name)(obs)
@@ -213,7 +213,7 @@ class RATAttack:
         return out.tanh().double()
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `rlsuite.adversarial.attacks.gradient.Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         with torch.no_grad():
             return project(radius[:, None] * self.bounded(obs, victim.unit), radius, norm)
 

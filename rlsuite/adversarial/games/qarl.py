@@ -55,7 +55,7 @@ from rlsuite.core.session import Session
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
 from rlsuite.core.vector import Stepper
 from rlsuite.off_policy.networks import soft_insides
-from rlsuite.off_policy.sac import first_alpha
+from rlsuite.off_policy.soft_learner import first_alpha
 
 TEMPERED = ("quantal", "linear", "fixed")
 """Adversaries whose entropy weight is the temperature in the observation."""

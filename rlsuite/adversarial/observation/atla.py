@@ -34,9 +34,9 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from rlsuite.adversarial.attacks.attacked import AttackedVectorEnv, Perturber
-from rlsuite.adversarial.attacks.blackbox import RandomAttack
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.learned import KINDS, AdversaryVectorEnv, LearnedAttack, attacker_space
+from rlsuite.adversarial.attacks.uniform import RandomAttack
 from rlsuite.adversarial.attacks.victim import Victim, victim_of
 from rlsuite.adversarial.games.sides import Mirrored, Player, Side, alternate, ppo_parts, sample
 from rlsuite.adversarial.observation.smoothness import Smoothness

@@ -13,9 +13,9 @@ import torch
 from rlsuite import PPO
 from rlsuite.adversarial.attacks.actions import ActionAttack, MixedAction
 from rlsuite.adversarial.attacks.attacked import AttackedEnv, AttackedPolicy, AttackedVectorEnv, Perturber
-from rlsuite.adversarial.attacks.blackbox import RandomAttack
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.gradient import GradientAttack
+from rlsuite.adversarial.attacks.uniform import RandomAttack
 from rlsuite.adversarial.attacks.victim import as_victim
 from rlsuite.core.evaluate import evaluate
 from rlsuite_envs.make import make_vector_env

@@ -15,12 +15,12 @@ from rlsuite import PPO, SAC
 from rlsuite.adversarial.attacks.attacked import AttackedEnv, AttackedPolicy, Perturber
 from rlsuite.adversarial.attacks.blackbox import (
     FiniteDifferenceAttack,
-    RandomAttack,
     SearchAttack,
     TransferAttack,
 )
 from rlsuite.adversarial.attacks.budget import Budget, project, size, spend
 from rlsuite.adversarial.attacks.gradient import GradientAttack, ascend, policy_divergence
+from rlsuite.adversarial.attacks.uniform import RandomAttack
 from rlsuite.adversarial.attacks.victim import Victim, as_victim, measured_unit
 from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.evaluate import evaluate

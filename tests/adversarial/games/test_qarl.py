@@ -13,7 +13,8 @@ from rlsuite.core.buffers import ReplayBatch
 from rlsuite.core.evaluate import evaluate
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
 from rlsuite.off_policy.networks import Actor, SplitActor, TwinCritic, xavier_uniform_
-from rlsuite.off_policy.sac import SACConfig, SoftLearner, StepSizes
+from rlsuite.off_policy.sac import SACConfig
+from rlsuite.off_policy.soft_learner import SoftLearner, StepSizes
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco import MujocoPool
 

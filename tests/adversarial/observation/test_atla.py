@@ -11,8 +11,8 @@ from gymnasium import spaces
 import rlsuite
 from rlsuite import ATLA, PPO
 from rlsuite.adversarial.attacks.attacked import AttackedPolicy, AttackedVectorEnv, Perturber
-from rlsuite.adversarial.attacks.blackbox import RandomAttack
 from rlsuite.adversarial.attacks.budget import Budget
+from rlsuite.adversarial.attacks.uniform import RandomAttack
 from rlsuite.adversarial.attacks.victim import as_victim
 from rlsuite.adversarial.games import sides
 from rlsuite.adversarial.observation.atla import ATLAConfig

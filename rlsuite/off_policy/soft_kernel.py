@@ -1,8 +1,8 @@
 """The gradient step of a soft actor-critic in numpy, on the torch modules' own memory; CPU and small networks.
 
-The arithmetic of `rlsuite.off_policy.sac.SoftLearner` by hand: with networks of 64 to 256 units an update's time is
-dispatch, not arithmetic (see `rlsuite.core.mlp_kernel`). The same draws from the same generator, so that both back ends
-agree to rounding (tests/off_policy/test_kernel.py).
+The arithmetic of `rlsuite.off_policy.soft_learner.SoftLearner` by hand: with networks of 64 to 256 units an update's
+time is dispatch, not arithmetic (see `rlsuite.core.mlp_kernel`). The same draws from the same generator, so that both
+back ends agree to rounding (tests/off_policy/test_soft_kernel.py).
 
 The actor's loss is L = mean(alpha log pi(a) - min_i Q_i(s, a)) with a = tanh(u), u = mean + std * noise:
 
@@ -14,7 +14,8 @@ Shapes: N transitions, O observation entries, A action entries, H units of a lay
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,14 +27,19 @@ from rlsuite.core.networks import FlatParameters
 from rlsuite.core.optim import FlatAdam
 from rlsuite.off_policy.networks import LOG_STD_RANGE, Actor, SplitActor, TwinCritic
 
-if TYPE_CHECKING:
-    from rlsuite.off_policy.sac import SoftLearner, StepSizes
-
-__all__ = ["SoftKernel", "make_adam", "supports"]
+__all__ = ["SoftKernel", "StepSizes", "make_adam", "supports"]
 
 LOG_2 = float(np.log(2))
 NUMPY_ADAM = 30_000
 """Parameters up to which numpy's Adam is faster than a call of torch's."""
+
+
+class StepSizes(NamedTuple):
+    """Step sizes of one gradient step."""
+
+    actor: float
+    critic: float
+    alpha: float
 
 
 def supports(actor: nn.Module, critic: nn.Module) -> bool:
@@ -124,20 +130,35 @@ class _Draw:
 
 
 class SoftKernel:
-    """Trains a `SoftLearner`'s networks.
+    """Trains the networks of a soft actor-critic.
 
     Args:
-        learner: its parameters must already be views of its flat vectors.
+        actor: its parameters, like the others', are views of a flat vector already.
+        critic: the twin critics.
+        target: their moving average.
+        flat: the vectors of "actor", "critic", "target" and "alpha", the last with log(alpha) alone.
+        adam: the optimisers of "actor", "critic" and "alpha".
+        tau: weight of the new critics in the average.
+        max_grad_norm: of actor and critic, or None.
     """
 
-    def __init__(self, learner: SoftLearner) -> None:
-        self.learner = learner
-        actor = learner.actor
+    def __init__(
+        self,
+        actor: nn.Module,
+        critic: TwinCritic,
+        target: TwinCritic,
+        flat: Mapping[str, FlatParameters],
+        adam: Mapping[str, FlatAdam],
+        *,
+        tau: float,
+        max_grad_norm: float | None,
+    ) -> None:
+        self.flat, self.adam, self.tau, self.max_grad_norm = flat, adam, tau, max_grad_norm
         parts = [actor.net] if isinstance(actor, Actor) else [actor.mean, actor.log_std]
         self.towers = [Tower(part, "relu") for part in parts]  # type: ignore[arg-type]
-        self.critic, self.target = _TwinTower(learner.critic), _TwinTower(learner.target)
-        self.log_alpha = learner.temperature["log_alpha"].detach().numpy()
-        self.average = [learner.flat[name].data.numpy() for name in ("target", "critic")]
+        self.critic, self.target = _TwinTower(critic), _TwinTower(target)
+        self.log_alpha = flat["alpha"].data.numpy()
+        self.average = [flat[name].data.numpy() for name in ("target", "critic")]
         self.change = np.empty_like(self.average[0])
 
     def heads(self, obs: F32) -> tuple[F32, F32]:
@@ -155,11 +176,11 @@ class SoftKernel:
         rates: StepSizes,
         *,
         alpha: torch.Tensor | None,
+        target_entropy: float | None,
         train_actor: bool,
     ) -> dict[str, Any]:
-        """See `SoftLearner.gradient_step`."""
-        learner, n = self.learner, len(batch.reward)
-        adam, clip = learner.adam, learner.max_grad_norm
+        """See `SoftLearner.gradient_step`; without `target_entropy` (nats) the temperature is not trained."""
+        adam, clip, n = self.adam, self.max_grad_norm, len(batch.reward)
         obs, next_obs = batch.obs.numpy(), batch.next_obs.numpy()
         weight: Any = np.exp(self.log_alpha[0]) if alpha is None else alpha.numpy()
         shape = batch.action.shape
@@ -168,9 +189,9 @@ class SoftKernel:
         draw = None
         if train_actor:  # after the next actions, so that the towers keep these activations for their gradient
             draw = _Draw(*self.heads(obs), noise[0])
-            if alpha is None and learner.learn_alpha:
-                surplus = float(draw.log_prob.mean()) + learner.target_entropy
-                learner.flat["alpha"].grad.fill_(-surplus)
+            if target_entropy is not None:
+                surplus = float(draw.log_prob.mean()) + target_entropy
+                self.flat["alpha"].grad.fill_(-surplus)
                 adam["alpha"].step(rates.alpha, None)
         q = self.target.forward(np.concatenate((next_obs, ahead.action), axis=1))
         value = np.minimum(q[0], q[1]) - weight * ahead.log_prob
@@ -186,7 +207,7 @@ class SoftKernel:
             adam["actor"].step(rates.actor, clip)
         target, critic = self.average
         np.subtract(critic, target, out=self.change)
-        self.change *= learner.tau
+        self.change *= self.tau
         target += self.change
         return metrics
 

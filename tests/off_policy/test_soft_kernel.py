@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from rlsuite.core.buffers import ReplayBatch
-from rlsuite.off_policy import sac
-from rlsuite.off_policy.kernel import supports
+from rlsuite.off_policy import soft_learner
 from rlsuite.off_policy.networks import Actor, SplitActor, TwinCritic
-from rlsuite.off_policy.sac import SAC, SACConfig, SoftLearner, StepSizes
+from rlsuite.off_policy.sac import SAC, SACConfig
+from rlsuite.off_policy.soft_kernel import supports
+from rlsuite.off_policy.soft_learner import SoftLearner, StepSizes
 
 OBS, ACTION, N = 5, 2, 32
 
@@ -21,7 +22,7 @@ def learner(actor, *, monkeypatch=None, clip=None, ent_coef="auto_0.3", **config
     parts = actor(OBS, ACTION, settings), *(TwinCritic(OBS, ACTION, settings) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         if monkeypatch is not None:
-            patch.setattr(sac, "supports", lambda *networks: False)
+            patch.setattr(soft_learner, "supports", lambda *networks: False)
         return SoftLearner(*parts, ent_coef=ent_coef, target_entropy=-2.0, tau=0.1, max_grad_norm=clip)
 
 
