@@ -10,9 +10,12 @@ import difflib
 import inspect
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +158,7 @@ def plot(
 
 
 def show(
-    env: Positional[str],
+    env: Positional[str] = "",
     settings: Positional[tuple[str, ...]] = (),
     *,
     policy: str = "random",
@@ -163,21 +166,43 @@ def show(
     seed: int = 0,
     steps: int = 0,
     stochastic: bool = False,
+    checkpoint: str = "last",
+    text: bool = False,
 ) -> None:
-    """Draw one episode of an environment: a picture of the whole (.png) or a film (.mp4).
+    """Draw one episode of an environment: a picture of the whole (.png) or a film (.mp4); or print its text.
 
     Args:
-        env: Gymnasium id, such as rlsuite/HardMaze-v0 (`rlsuite list envs`).
+        env: Gymnasium id, such as rlsuite/HardMaze-v0 (`rlsuite list envs`; default: the one that --policy was
+            trained in, with its constants).
         settings: the environment's constants as key=value.
         policy: random, a run folder, or a checkpoint.
         out: file to write (default: a .png named after the environment).
         seed: of the episode.
         steps: stop after so many steps; 0 for the whole episode.
-        stochastic: sample the trained policy's actions instead of taking the distribution's mode.
+        stochastic: sample the trained policy's actions instead of taking the distribution's mode (default: as its
+            run says).
+        checkpoint: of a run folder, last or best.
+        text: draw nothing; print what the environment is: observations, actions, reward, constants.
     """
     from rlsuite_zoo.episodes import show as showing
 
-    showing.show(env, settings, policy=policy, out=out, seed=seed, steps=steps, stochastic=stochastic)
+    if text:
+        if not env:
+            raise UsageError("--text prints an environment's text; give the environment")
+        print(showing.describe(env))
+        return
+    if SETTING.match(env):  # no environment given: the first setting stands in its place
+        env, settings = "", (env, *settings)
+    showing.show(
+        env,
+        settings,
+        policy=policy,
+        out=out,
+        seed=seed,
+        steps=steps,
+        stochastic=stochastic,
+        checkpoint=checkpoint,
+    )
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -199,8 +224,8 @@ def usage() -> str:
     """All commands, one line each."""
     lines = ["usage: rlsuite COMMAND [...]   (rlsuite COMMAND --help tells more)", ""]
     for name, function in COMMANDS.items():
-        lines.append(f"  {name:<10}{(inspect.getdoc(function) or '').splitlines()[0]}")
-    lines.append(f"  {'bench':<10}Measure speed beside other libraries: {', '.join(BENCHES)}.")
+        lines.append(f"  {name:<11}{(inspect.getdoc(function) or '').splitlines()[0]}")
+    lines.append(f"  {'bench':<11}Measure speed beside other libraries: {', '.join(BENCHES)}.")
     return "\n".join(lines)
 
 
@@ -270,10 +295,10 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     debug = "--debug" in words or os.environ.get("RLSUITE_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
-    if not debug:
-        warnings.filterwarnings("ignore", category=DeprecationWarning)  # other packages' own affairs
     try:
-        with running(words):
+        with running(words), as_found():
+            if not debug:
+                warnings.filterwarnings("ignore", category=DeprecationWarning)  # other packages' own affairs
             dispatch(words)
     except SystemExit as stop:  # --help, or the parser's own complaint
         return stop.code if isinstance(stop.code, int) else 1
@@ -294,6 +319,30 @@ def main(argv: list[str] | None = None) -> int:
         print(f"rlsuite: {describe(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def as_found() -> Iterator[None]:
+    """Leave what the whole process shares as it was: a notebook goes on after a command."""
+    torch = sys.modules.get("torch")  # not imported for its own sake: `rlsuite list` is quick
+    threads = torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS") or 0)
+    environment = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.set_num_threads(threads or os.cpu_count() or 1)
+        for name in set(os.environ) - set(environment):
+            del os.environ[name]
+        for name, value in environment.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if signal.getsignal(number) is not handler and handler is not None:
+                    signal.signal(number, handler)
 
 
 def describe(error: Exception) -> str:

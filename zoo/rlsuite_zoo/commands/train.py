@@ -17,7 +17,7 @@ import rlsuite_zoo.runs.train as training
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.runs.display import out_console
-from rlsuite_zoo.runs.evaluation import evaluation_record, read_evaluation
+from rlsuite_zoo.runs.evaluation import evaluation_record, mode_hint, other_mode, read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, find_runs
 from rlsuite_zoo.runs.launch import launch
 from rlsuite_zoo.runs.models import (
@@ -120,6 +120,9 @@ def show_runs(folders: list[RunFolder]) -> None:
         )
     out_console().print(table)
     print(f"in {top}")
+    for folder in folders:
+        if (record := read_evaluation(folder)) and (hint := mode_hint(record)):
+            print(f"note: {folder.path.relative_to(top)}: {hint}")
 
 
 def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: int | None, checkpoint: str) -> None:
@@ -144,21 +147,20 @@ def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: in
         mode = not (stochastic or spec.eval_stochastic)
         options = {"deterministic": mode} | ({} if seed is None else {"seed": seed})
         result = evaluate_policy(policy, spec, episodes, **options)
-        write_json(folder.evaluation, evaluation_record(result, file, deterministic=mode, seed=seed))
+        record = evaluation_record(result, file, deterministic=mode, seed=seed)
+        if other := other_mode(policy, spec, result, folder.status().get("ep_rew_mean"), deterministic=mode, seed=seed):
+            record["other_mode"] = other
+        write_json(folder.evaluation, record)
         interval = result.interval
         print(
             f"{folder.path}: return {interval.estimate:,.2f}, "
             f"95 % interval [{interval.low:,.2f}, {interval.high:,.2f}] over {len(result.returns)} episodes "
             f"({spec.algo} on {spec.env}, {file.name})"
         )
-    if render:
-        from rlsuite_zoo.episodes.video import write_video
+        if hint := mode_hint(record):
+            print(f"note: {folder.path}: {hint}")
+        if render and folder is folders[0]:
+            from rlsuite_zoo.episodes.video import write_video
 
-        print(
-            write_video(
-                load_policy(folders[0], folders[0].last),
-                folders[0].spec(),
-                Path(render),
-                not (stochastic or folders[0].spec().eval_stochastic),
-            )
-        )
+            line, _ = write_video(policy, spec, Path(render), episodes=episodes, deterministic=mode, seed=seed)
+            print(f"{line}: the first of these episodes of {folder.path} ({file.name})")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,14 @@ import torch
 from PIL import Image
 
 import rlsuite
-from rlsuite.core.evaluate import mask_argument
+from rlsuite.core.evaluate import mask_argument, own_draws
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.drawing import figure, figure_array
 from rlsuite_envs.kernel import Kernel, tree_map
 from rlsuite_envs.single import TensorEnv
 from rlsuite_zoo.episodes.at_rest import one_player
 from rlsuite_zoo.episodes.video import VideoError, check_video, drawable, even, follow
-from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.runs.folder import find_runs
 from rlsuite_zoo.runs.models import check_env, load_policy, quiet_mujoco
 from rlsuite_zoo.runs.random_policy import RandomPolicy
@@ -52,29 +53,49 @@ class Played:
     """ "terminated", "truncated", or "stopped" at the last step asked for."""
 
 
-def show(env: str, settings: Sequence[str], *, policy: str, out: str, seed: int, steps: int, stochastic: bool) -> None:
+def show(
+    env: str,
+    settings: Sequence[str],
+    *,
+    policy: str,
+    out: str,
+    seed: int,
+    steps: int,
+    stochastic: bool,
+    checkpoint: str = "last",
+) -> None:
     """Play one episode and draw it.
 
     Raises:
         UsageError: an unknown environment, policy, constant or file type. VideoError: it cannot be drawn.
     """
+    if steps < 0:
+        raise UsageError(f"--steps is {steps}; it must be at least 1, or 0 for the whole episode")
+    known = _trained_in(policy, checkpoint)
+    if not env and known is None:
+        raise UsageError("give an environment, or --policy RUN for a run's own: rlsuite show rlsuite/HardMaze-v0")
+    env = env or (known.env if known else "")
     path = Path(out or f"{safe_name(env)}.png")
     if path.suffix == ".mp4":
         check_video(path, "--out")
     elif path.suffix != ".png":
         raise UsageError(f"--out writes .png or .mp4 files, not {path.name!r}")
-    if steps < 0:
-        raise UsageError(f"--steps is {steps}; it must be at least 1, or 0 for the whole episode")
     check_env(env)
     config, env_kwargs = parse_overrides([word if "env." in word else f"env.{word}" for word in settings])
     assert not config
+    if known is not None and known.env == env:
+        env_kwargs = {**known.env_kwargs, **env_kwargs}
     quiet_mujoco(env)
     film = path.suffix == ".mp4"
     made, whole = _make(env, env_kwargs, film)
     with drawable(env), closing(made):
-        game = made if policy == "random" else one_player(made)  # chance plays both sides of a game
-        player = _player(policy, game, seed)
-        played = _play(game, player, seed, steps, deterministic=not stochastic, frames=film or not whole)
+        game = made if known is None else one_player(made)  # chance plays both sides of a game
+        player = RandomPolicy(game, seed) if known is None else known.load()
+        if known is not None:
+            _check_spaces(player, game, env, known)
+        mode = not (stochastic or (known is not None and known.stochastic))
+        with own_draws(player, seed):
+            played = _play(game, player, seed, steps, deterministic=mode, frames=film or not whole)
         path.parent.mkdir(parents=True, exist_ok=True)
         if film:
             _write_film(path, played, int(made.metadata.get("render_fps", 30)))
@@ -82,7 +103,62 @@ def show(env: str, settings: Sequence[str], *, policy: str, out: str, seed: int,
             picture = _episode(made.unwrapped, played) if whole else _strip(played, env)
             Image.fromarray(picture).save(path)
     total = np.array2string(played.rewards.sum(0), precision=2, suppress_small=True)
-    print(f"{path}: {env}, {len(played.rewards)} steps ({played.end}), return {total}")
+    who = f" of {known.file}" if known else ""
+    print(f"{path}: {env}{who}, {len(played.rewards)} steps ({played.end}), return {total}")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A trained policy, and what it was trained in."""
+
+    file: Path
+    load: Callable[[], Predictor]
+    env: str
+    env_kwargs: dict[str, Any]
+    stochastic: bool
+    """Whether its run is evaluated by sampled actions."""
+
+
+def _trained_in(policy: str, checkpoint: str) -> Known | None:
+    """What a run folder or a checkpoint says; None for random play.
+
+    Raises:
+        UsageError: neither of these, no checkpoint yet, or several runs.
+    """
+    if policy == "random":
+        return None
+    if checkpoint not in ("last", "best"):
+        raise unknown("checkpoint", checkpoint, ["last", "best"])
+    path = Path(policy)
+    if path.is_dir():
+        folders = find_runs([policy])
+        if len(folders) > 1:
+            raise UsageError(
+                f"--policy {policy} holds {len(folders)} runs; give one of them, such as {folders[0].path}"
+            )
+        folder, spec = folders[0], folders[0].spec()
+        file = folder.last if checkpoint == "last" else folder.best
+        return Known(file, lambda: load_policy(folder, file), spec.env, spec.env_kwargs, spec.eval_stochastic)
+    if not path.exists():
+        raise UsageError(f"--policy {policy!r} is neither 'random' nor a run folder nor a checkpoint")
+    agent: Any = rlsuite.load(path, device="cpu")
+    return Known(path, lambda: agent, agent.env_id or "", dict(agent.env_kwargs or {}), False)
+
+
+def describe(env: str) -> str:
+    """An environment's text: what it is, its observations, actions and reward, and its constants.
+
+    Raises:
+        UsageError: an unknown environment.
+    """
+    check_env(env)
+    point = gym.spec(env).entry_point
+    thing: Any = gym.envs.registration.load_env_creator(point) if isinstance(point, str) else point
+    kernel = gym.spec(env).kwargs.get("kernel")
+    if kernel is not None:
+        thing = gym.envs.registration.load_env_creator(kernel) if isinstance(kernel, str) else kernel
+    text = inspect.getdoc(thing) or inspect.getdoc(inspect.getmodule(thing)) or "It has no text."
+    return f"{env}\n\n{text}"
 
 
 def episode_picture(env: str, policy: Predictor, seed: int) -> np.ndarray:
@@ -118,28 +194,26 @@ def _draws_episodes(kernel: Kernel[Any, Any, Any]) -> bool:
     return type(kernel).render_episode is not Kernel.render_episode
 
 
-def _player(policy: str, env: gym.Env[Any, Any], seed: int) -> Predictor:
-    """The policy by name: random, a run folder, or a checkpoint."""
-    if policy == "random":
-        return RandomPolicy(env, seed)
-    path = Path(policy)
-    if path.is_dir():
-        folder = find_runs([policy])[0]
-        found: Predictor = load_policy(folder, folder.last)
-    elif path.exists():
-        found = rlsuite.load(path, device="cpu")
-    else:
-        raise UsageError(f"--policy {policy!r} is neither 'random' nor a run folder nor a checkpoint")
-    spaces = (
-        getattr(found, "observation_space", env.observation_space),
-        getattr(found, "action_space", env.action_space),
-    )
-    if spaces != (env.observation_space, env.action_space):
-        raise UsageError(
-            f"--policy {policy} acts on {spaces[0]} with {spaces[1]}; the environment has "
-            f"{env.observation_space} and {env.action_space}"
-        )
-    return found
+def _check_spaces(policy: Predictor, env: gym.Env[Any, Any], name: str, known: Known) -> None:
+    """Raise unless the policy acts in the environment.
+
+    Raises:
+        UsageError: names what differs.
+    """
+    for what in ("observation", "action"):
+        mine, theirs = getattr(policy, f"{what}_space", None), getattr(env, f"{what}_space")
+        if mine not in (None, theirs):
+            raise UsageError(
+                f"{known.file} was trained in {known.env or 'another environment'} and does not fit {name}: its "
+                f"{what}s are {_in_short(mine)}, the environment's {_in_short(theirs)}; leave the environment out to "
+                "play its own"
+            )
+
+
+def _in_short(space: Any) -> str:
+    """A space without its bounds, which may be hundreds of numbers."""
+    shape = getattr(space, "shape", None)
+    return f"{type(space).__name__}{shape}" if shape else str(space)[:60]
 
 
 def _play(

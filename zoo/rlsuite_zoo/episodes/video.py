@@ -6,14 +6,21 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from rlsuite.core.evaluate import mask_argument
+from rlsuite.core.evaluate import _numpy, mask_argument, own_draws
+from rlsuite.core.rng import EPISODES, env_seed
+from rlsuite.core.two_player import Versus, make_one_player
+from rlsuite.core.vec_env import env_action
 from rlsuite.sb3 import Predictor
+from rlsuite_envs.kernel import tree_map
+from rlsuite_envs.single import TensorEnv
+from rlsuite_envs.vector import TensorVectorEnv
 from rlsuite_zoo.episodes.at_rest import one_player
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.runs.folder import RunSpec
@@ -46,22 +53,110 @@ def check_video(path: Path, option: str = "--render") -> None:
         raise UsageError(f'{option} needs an encoder: pip install "rlsuite[video]" (imageio[ffmpeg])') from None
 
 
-def write_video(policy: Predictor, spec: RunSpec, path: Path, deterministic: bool) -> str:
-    """Play one episode and write it; returns a line about it.
+def write_video(
+    policy: Predictor, spec: RunSpec, path: Path, *, episodes: int, deterministic: bool, seed: int | None
+) -> tuple[str, float]:
+    """Play the first episode of an evaluation again and write it as a film.
+
+    Args:
+        policy: that was evaluated.
+        spec: of its run.
+        path: of the film, .mp4.
+        episodes: of the evaluation, which decides how many environments it had.
+        deterministic: the distribution's mode, or samples.
+        seed: of the evaluation; None for the run's own.
+
+    Returns:
+        A line about the film, and the episode's return.
 
     Raises:
         VideoError: nothing to draw with; the message says what to install or set.
     """
     import imageio
 
+    own = spec.seed + EVAL_SEED if seed is None else seed
     with drawable(spec.env):
-        env = one_player(gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs))
-        fps = int(env.metadata.get("render_fps", 30))
-        stride = max(1, fps // MOST_FPS)
-        frames, total = _play(env, policy, spec.seed + EVAL_SEED, deterministic, stride)
+        first = replay_first(policy, spec, episodes=episodes, deterministic=deterministic, seed=own)
+        frames, fps, stride = _frames(spec, first, own)
     path.parent.mkdir(parents=True, exist_ok=True)
     imageio.mimwrite(path, frames, fps=fps / stride, macro_block_size=1)  # type: ignore[arg-type]
-    return f"{path}: one episode, {len(frames)} frames, return {total:,.2f}"
+    return f"{path}: {len(first.actions)} steps, {len(frames)} frames, return {first.total:,.2f}", first.total
+
+
+@dataclass(frozen=True)
+class First:
+    """The episode of an evaluation that finished first."""
+
+    env: int
+    """Its environment's place in the batch."""
+    actions: list[Any]
+    """T, as an environment of one takes them."""
+    states: list[Any]
+    """Of a kernel, before each action; empty for other environments."""
+    total: float
+    """Its return."""
+
+
+def replay_first(policy: Predictor, spec: RunSpec, *, episodes: int, deterministic: bool, seed: int) -> First:
+    """The first episode that `evaluate_policy` with these arguments finishes, to the bit."""
+    venv = make_one_player(spec.env, min(episodes, 10), spec.env_kwargs)
+    game: Any = venv.match.game if isinstance(venv, Versus) else venv
+    states: list[Any] = []
+    rewards: list[np.ndarray] = []
+    actions: list[np.ndarray] = []
+    state, start = None, np.ones(venv.num_envs, bool)
+    try:
+        with own_draws(policy, seed):
+            obs, info = venv.reset(seed=env_seed(seed, EPISODES))
+            while not actions or not start.any():
+                if isinstance(game, TensorVectorEnv):
+                    states.append(game.state)
+                action, state = policy.predict(
+                    _numpy(obs),
+                    state=state,
+                    episode_start=start,
+                    deterministic=deterministic,
+                    **mask_argument(policy, info),
+                )
+                actions.append(np.array(_numpy(action)))
+                obs, reward, terminated, truncated, info = venv.step(env_action(venv, action))
+                rewards.append(np.array(_numpy(reward), dtype=float))
+                start = np.asarray(_numpy(terminated)) | np.asarray(_numpy(truncated))
+    finally:
+        venv.close()
+    i = int(np.flatnonzero(start)[0])
+    total = 0.0
+    for row in rewards:  # one by one, as an evaluation adds them: the same bits
+        total += row[i]
+    rows = [tree_map(lambda x: x[i : i + 1], state) for state in states]
+    return First(i, [action[i] for action in actions], rows, float(total))
+
+
+def _frames(spec: RunSpec, first: First, seed: int) -> tuple[list[np.ndarray], int, int]:
+    """Every `stride`-th picture of the episode, the frame rate of all, and the stride."""
+    env = one_player(gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs))
+    try:
+        inner = env.unwrapped
+        fps = int(env.metadata.get("render_fps", 30))
+        stride = max(1, fps // MOST_FPS)
+        if first.states:
+            assert isinstance(inner, TensorEnv)
+            return [even(inner.kernel.render(state)) for state in first.states[::stride]], fps, stride
+        env.reset(seed=env_seed(seed, EPISODES) + first.env)  # what Gymnasium's vector environments give this one
+        follow(env)
+        frames, total = [], 0.0
+        for step, action in enumerate(first.actions):
+            if step % stride == 0:
+                frames.append(even(env.render()))
+            total += float(env.step(action)[1])
+    finally:
+        env.close()
+    if total != first.total:
+        print(
+            f"note: {spec.env} does not repeat an episode from its seed; the film's has return {total:,.2f}",
+            file=sys.stderr,
+        )
+    return frames, fps, stride
 
 
 @contextmanager
@@ -84,27 +179,6 @@ def drawable(env: str) -> Iterator[None]:
             f"(GPU or Mesa) or osmesa (software, libosmesa); it is {os.environ.get('MUJOCO_GL', 'unset')}. "
             'Classic control needs pygame: pip install "rlsuite[video]"'
         ) from error
-
-
-def _play(
-    env: gym.Env[Any, Any], policy: Predictor, seed: int, deterministic: bool, stride: int
-) -> tuple[list[np.ndarray], float]:
-    """Every `stride`-th picture of one episode, and its return."""
-    frames, total, done, step = [], 0.0, False, 0
-    try:
-        obs, info = env.reset(seed=seed)
-        follow(env)
-        while not done:
-            if step % stride == 0:
-                frames.append(even(env.render()))
-            step += 1
-            action, _ = policy.predict(obs, deterministic=deterministic, **mask_argument(policy, info))
-            obs, reward, terminated, truncated, info = env.step(action)
-            total += float(reward)
-            done = terminated or truncated
-    finally:
-        env.close()
-    return frames, total
 
 
 def follow(env: gym.Env[Any, Any]) -> None:

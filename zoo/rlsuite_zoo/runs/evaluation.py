@@ -9,9 +9,15 @@ from typing import Any
 
 from rlsuite.core.evaluate import Evaluation
 from rlsuite_zoo.provenance import versions
-from rlsuite_zoo.runs.folder import RunFolder
+from rlsuite_zoo.runs.folder import RunFolder, RunSpec
+from rlsuite_zoo.runs.models import evaluate_policy
 
-__all__ = ["evaluation_record", "read_evaluation"]
+__all__ = ["evaluation_record", "mode_hint", "other_mode", "read_evaluation"]
+
+OTHER_EPISODES = 10
+"""Of the other way to act, where that is looked at."""
+FEWEST_EPISODES = 5
+"""Intervals over fewer are too narrow to call two returns apart."""
 
 
 def evaluation_record(result: Evaluation, checkpoint: Path, *, deterministic: bool, seed: int | None) -> dict[str, Any]:
@@ -46,3 +52,48 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
         return None
     record: dict[str, Any] = json.loads(folder.evaluation.read_text(encoding="utf-8"))
     return record
+
+
+def other_mode(
+    policy: Any, spec: RunSpec, result: Evaluation, training: float | None, *, deterministic: bool, seed: int | None
+) -> dict[str, Any] | None:
+    """The return of the other way to act (samples for the mode, or the mode), where it is clearly another.
+
+    It is played only where the training return gives a reason: it lies outside the evaluation's interval.
+
+    Args:
+        policy: that was evaluated.
+        spec: of its run.
+        result: of the evaluation.
+        training: mean return of the last training episodes; None without one.
+        deterministic: whether the evaluation took the distribution's mode.
+        seed: of the evaluation; None for the run's own.
+
+    Returns:
+        mean, low, high, episodes and deterministic of the other way; None where the two 95 % intervals meet.
+    """
+    mine = result.interval
+    few = min(len(result.returns), OTHER_EPISODES) < FEWEST_EPISODES
+    if few or training is None or mine.low <= training <= mine.high:
+        return None
+    options = {} if seed is None else {"seed": seed}
+    episodes = min(len(result.returns), OTHER_EPISODES)
+    found = evaluate_policy(policy, spec, episodes, deterministic=not deterministic, **options).interval
+    if found.low <= mine.high and mine.low <= found.high:
+        return None
+    numbers = {"mean": float(found.estimate), "low": float(found.low), "high": float(found.high)}
+    return {**numbers, "episodes": episodes, "deterministic": not deterministic}
+
+
+def mode_hint(record: dict[str, Any]) -> str | None:
+    """One line on an evaluation whose other way to act is clearly better or worse; None on others."""
+    other = record.get("other_mode")
+    if not other:
+        return None
+    ways = {True: "the distribution's mode", False: "sampled actions"}
+    better = not other["deterministic"] and other["mean"] > record["mean"]
+    hint = "; `rlsuite evaluate --stochastic` judges by these" if better else ""
+    return (
+        f"{ways[record['deterministic']]}: return {record['mean']:,.1f}, {ways[other['deterministic']]}: "
+        f"{other['mean']:,.1f} [{other['low']:,.1f}, {other['high']:,.1f}] in {other['episodes']} episodes{hint}"
+    )

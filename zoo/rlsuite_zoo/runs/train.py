@@ -13,7 +13,7 @@ from rlsuite.core.checkpoint import CheckpointError
 from rlsuite_zoo.errors import Interrupted
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.provenance import versions
-from rlsuite_zoo.runs.evaluation import evaluation_record
+from rlsuite_zoo.runs.evaluation import evaluation_record, other_mode
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.logs import make_logger
 from rlsuite_zoo.runs.models import Model, evaluate_policy, make_model
@@ -80,7 +80,7 @@ def _run(
         if stop.requested:
             raise Interrupted
         logger.close()
-        evaluation = _final_evaluation(folder, spec, policy)
+        evaluation = _final_evaluation(folder, spec, policy, table.latest.get("rollout/ep_rew_mean"))
         stop.ending = True
         recorder.report("finished", evaluation=evaluation)
     except (Interrupted, KeyboardInterrupt):
@@ -101,14 +101,16 @@ def _report_stop(folder: RunFolder, spec: RunSpec, recorder: Recorder | None, st
         folder.write_status(state=state, steps=0, total=spec.steps, error=error, checkpoint=last)
 
 
-def _final_evaluation(folder: RunFolder, spec: RunSpec, policy: Any) -> float | None:
-    """The mean return of the trained model, or None without episodes."""
+def _final_evaluation(folder: RunFolder, spec: RunSpec, policy: Any, training: float | None) -> float | None:
+    """The mean return of the trained model, or None without episodes; `training` is that of the last training ones."""
     if not spec.eval_episodes:
         return None
     begin = time.perf_counter()
     mode = not spec.eval_stochastic
     result = evaluate_policy(policy, spec, spec.eval_episodes, deterministic=mode)
     record = evaluation_record(result, folder.last, deterministic=mode, seed=None)
+    if other := other_mode(policy, spec, result, training, deterministic=mode, seed=None):
+        record["other_mode"] = other
     write_json(folder.evaluation, {**record, "seconds": round(time.perf_counter() - begin, 2)})
     return result.interval.estimate
 
