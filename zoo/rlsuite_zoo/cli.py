@@ -7,6 +7,7 @@ A mistake of the user is one line on stderr and exit code 2; a failure is one li
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import os
 import re
@@ -16,16 +17,22 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 from tyro.conf import Positional
 
-from rlsuite_zoo.commands.benchmark import benchmark
-from rlsuite_zoo.commands.results import results
-from rlsuite_zoo.commands.robustness import attack, certify, robustness
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+from rlsuite_zoo.options import (
+    AttackOptions,
+    CertifyOptions,
+    InventoryOptions,
+    PageOptions,
+    SweepOptions,
+    VictimsOptions,
+)
 from rlsuite_zoo.provenance import running
 
 SETTING = re.compile(r"[A-Za-z_][\w.]*=")
@@ -205,17 +212,28 @@ def show(
     )
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
+@dataclass(frozen=True)
+class Command:
+    """A command whose words are a dataclass."""
+
+    options: type[Any]
+    """Frozen dataclass; its docstring is the command's, those of its fields are the options'."""
+    run: str
+    """ "module:function", imported when it is called with the options."""
+
+
+COMMANDS: dict[str, Callable[..., None] | Command] = {
     "list": list_,
     "train": train,
     "evaluate": evaluate,
     "plot": plot,
-    "results": results,
+    "results": Command(PageOptions, "rlsuite_zoo.commands.results:results"),
     "show": show,
-    "benchmark": benchmark,
-    "attack": attack,
-    "certify": certify,
-    "robustness": robustness,
+    "benchmark inventory": Command(InventoryOptions, "rlsuite_zoo.inventory.benchmark:make_benchmark"),
+    "benchmark robustness": Command(VictimsOptions, "rlsuite_zoo.robustness.benchmark:make_benchmark"),
+    "attack": Command(AttackOptions, "rlsuite_zoo.robustness.attack:make_attack"),
+    "certify": Command(CertifyOptions, "rlsuite_zoo.robustness.certify:make_certificates"),
+    "robustness": Command(SweepOptions, "rlsuite_zoo.robustness.sweep:make_robustness"),
 }
 BENCHES = ("rollout", "train", "envs", "gpu", "smoothing", "act")
 
@@ -223,18 +241,20 @@ BENCHES = ("rollout", "train", "envs", "gpu", "smoothing", "act")
 def usage() -> str:
     """All commands, one line each."""
     lines = ["usage: rlsuite COMMAND [...]   (rlsuite COMMAND --help tells more)", ""]
-    for name, function in COMMANDS.items():
-        lines.append(f"  {name:<11}{(inspect.getdoc(function) or '').splitlines()[0]}")
-    lines.append(f"  {'bench':<11}Measure speed beside other libraries: {', '.join(BENCHES)}.")
+    for name, command in COMMANDS.items():
+        words = command.options if isinstance(command, Command) else command
+        lines.append(f"  {name:<22}{(inspect.getdoc(words) or '').splitlines()[0]}")
+    lines.append(f"  {'bench':<22}Measure speed beside other libraries: {', '.join(BENCHES)}.")
     return "\n".join(lines)
 
 
-def parse_and_call(function: Callable[..., None], words: list[str], prog: str) -> None:
-    """Call a typed function with the words of the command line; settings may stand anywhere among options.
+def parse_and_call(command: Callable[..., None] | Command, words: list[str], prog: str) -> None:
+    """Carry out a command with the words of the command line; settings may stand anywhere among options.
 
     Raises:
-        UsageError: an option that the function has not; names the nearest.
+        UsageError: an option that the command has not; names the nearest.
     """
+    function = command.options if isinstance(command, Command) else command
     options = {name.replace("_", "-") for name in inspect.signature(function).parameters}
     for word in words:
         option = word.removeprefix("--").partition("=")[0].replace("_", "-")
@@ -248,7 +268,10 @@ def parse_and_call(function: Callable[..., None], words: list[str], prog: str) -
     if loose:
         first_option = next((i for i, w in enumerate(rest) if w.startswith("-")), len(rest))
         rest = rest[:first_option] + loose + rest[first_option:]
-    tyro.cli(function, args=rest, prog=prog, config=(tyro.conf.FlagCreatePairsOff,))
+    found: Any = tyro.cli(function, args=rest, prog=prog, config=(tyro.conf.FlagCreatePairsOff,))
+    if isinstance(command, Command):
+        module, _, name = command.run.partition(":")
+        getattr(importlib.import_module(module), name)(found)
 
 
 def bench(words: list[str]) -> None:
@@ -257,8 +280,6 @@ def bench(words: list[str]) -> None:
     Raises:
         UsageError: no such benchmark.
     """
-    import importlib
-
     if not words or words[0] in ("-h", "--help"):
         print(f"usage: rlsuite bench {{{','.join(BENCHES)}}} [--help] [options]")
         return
@@ -285,9 +306,11 @@ def dispatch(words: list[str]) -> None:
     if words[0] == "bench":
         bench(words[1:])
         return
-    if words[0] not in COMMANDS:
-        raise unknown("command", words[0], [*COMMANDS, "bench"])
-    parse_and_call(COMMANDS[words[0]], words[1:], f"rlsuite {words[0]}")
+    count = 2 if words[0] == "benchmark" else 1
+    name = " ".join(words[:count])
+    if name not in COMMANDS:
+        raise unknown("command", name, [*COMMANDS, "bench"])
+    parse_and_call(COMMANDS[name], words[count:], f"rlsuite {name}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,8 +15,9 @@ from rlsuite.adversarial.cheap_talk.act import ACT
 from rlsuite_zoo.bench import act as bench
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import read_csv
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.act import make as results_act
-from rlsuite_zoo.pages.act.make import ActRun, chosen_tasks, evolve, make_results
+from rlsuite_zoo.pages.act.make import ActRun, evolve, make_results
 from rlsuite_zoo.pages.act.page import victims_table
 
 
@@ -34,12 +35,12 @@ def small(monkeypatch: Any, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(results_act, "TASKS", tuple(tasks))
     monkeypatch.setattr(results_act, "TEST_VICTIMS", 4)
     monkeypatch.setattr(results_act, "RANDOM_NETWORKS", 2)
-    common = {"seeds": "0-1", "steps": "2", "jobs": 1, "only": "", "report_only": False}
+    common = {"page": "act", "seeds": "0-1", "steps": "2", "jobs": 1, "only": "", "report_only": False}
     return {**common, "runs": str(tmp_path / "runs"), "out": str(tmp_path / "out")}
 
 
 def test_the_page_and_its_runs_are_kept(small: dict[str, Any], capsys: Any) -> None:
-    make_results(**small)
+    make_results(PageOptions(**small))
     assert "6 runs to do" in capsys.readouterr().out
     out = Path(small["out"])
     page = (out / "act.md").read_text()
@@ -54,12 +55,12 @@ def test_the_page_and_its_runs_are_kept(small: dict[str, Any], capsys: Any) -> N
     assert np.shape(record["evolved"]) == np.shape(record["none"]) == np.shape(record["random"]) == (4, 2)
     assert float(rows[4]["mean_return"]) == pytest.approx(np.mean(record["evolved"]), abs=1e-3)
     assert ACT.load(folder / "act.zip").generation == 2
-    make_results(**small)
+    make_results(PageOptions(**small))
     assert "0 runs to do" in capsys.readouterr().out
 
 
 def test_one_objective_alone_makes_a_page(small: dict[str, Any]) -> None:
-    make_results(**{**small, "only": "help", "seeds": "3"})
+    make_results(PageOptions(**{**small, "only": "help", "seeds": "3"}))
     page = (Path(small["out"]) / "act.md").read_text()
     assert "harmful" not in page.split("## What victims learn")[1] and "Where victims go" not in page
 
@@ -93,9 +94,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 
 def test_bad_options_are_named(small: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="'harm'"):
-        chosen_tasks("harmm")
+        make_results(PageOptions(**{**small, "only": "harmm"}))
     with pytest.raises(UsageError, match="no finished run"):
-        make_results(**{**small, "report_only": True})
+        make_results(PageOptions(**{**small, "report_only": True}))
 
 
 def test_verdicts_compare_with_random_messages() -> None:
@@ -111,13 +112,13 @@ def test_verdicts_compare_with_random_messages() -> None:
 
 
 def test_runs_of_other_settings_are_not_taken_for_these(small: dict[str, Any], monkeypatch: Any) -> None:
-    make_results(**{**small, "only": "help", "seeds": "0"})
+    make_results(PageOptions(**{**small, "only": "help", "seeds": "0"}))
     other = [
         dataclasses.replace(task, config=dataclasses.replace(task.config, message_dim=3)) for task in results_act.TASKS
     ]
     monkeypatch.setattr(results_act, "TASKS", tuple(other))
     with pytest.raises(UsageError, match="other settings"):
-        make_results(**{**small, "only": "help", "seeds": "0", "report_only": True})
+        make_results(PageOptions(**{**small, "only": "help", "seeds": "0", "report_only": True}))
 
 
 def test_the_bench_reports_its_ratios(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from rlsuite_envs.inventory.optimal.optimal import Optimum
 from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.hdpo import make as results_hdpo
 from rlsuite_zoo.pages.hdpo import page as results_hdpo_page
 from rlsuite_zoo.pages.hdpo.page import Group, Row, Trial
@@ -24,16 +25,23 @@ def trial(costs: list[float], paths: Any, errors: float = 0.1) -> Trial:
     return Trial([], np.array(costs), np.full(len(costs), errors), np.asarray(paths, np.float32), 1.0)
 
 
-def options(tmp_path: Path, **changed: Any) -> dict[str, Any]:
-    given = {"seeds": "", "steps": "1", "jobs": 1, "only": BACKLOG, "report_only": False}
-    return {**given, "runs": str(tmp_path / "runs"), "out": str(tmp_path / "out"), **changed}
+def options(tmp_path: Path, **changed: Any) -> PageOptions:
+    given: dict[str, Any] = {
+        "page": "hdpo",
+        "seeds": "",
+        "steps": "1",
+        "jobs": 1,
+        "only": BACKLOG,
+        "report_only": False,
+    }
+    return PageOptions(**{**given, "runs": str(tmp_path / "runs"), "out": str(tmp_path / "out"), **changed})
 
 
 def test_a_page_from_nothing_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(results_hdpo, "TEST", {"scenarios": 64, "periods": 20, "warm_up": 20})
-    results_hdpo.make_results(**options(tmp_path))
+    results_hdpo.make_results(options(tmp_path))
     page = (tmp_path / "out" / "hdpo.md").read_text(encoding="utf-8")
     assert "| L1-p4 | base_stock |" in page and "0.1 %" in page
     assert (tmp_path / "out" / "hdpo.png").stat().st_size > 5000
@@ -43,16 +51,16 @@ def test_a_page_from_nothing_and_again(
     # One update from a level of 3 mean demands: the exact reference makes a few paths enough to see the gap.
     assert 3.167 < record["cost"] < 6 and record["standard_error"] < 0.2
     capsys.readouterr()
-    results_hdpo.make_results(**options(tmp_path))
+    results_hdpo.make_results(options(tmp_path))
     assert capsys.readouterr().out.startswith("0 runs to do")
-    results_hdpo.make_results(**options(tmp_path, report_only=True))
+    results_hdpo.make_results(options(tmp_path, report_only=True))
 
 
 def test_nothing_to_report_and_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no finished run"):
-        results_hdpo.make_results(**options(tmp_path, report_only=True))
+        results_hdpo.make_results(options(tmp_path, report_only=True))
     with pytest.raises(UsageError, match="lost"):
-        results_hdpo.make_results(**options(tmp_path, only="lots"))
+        results_hdpo.make_results(options(tmp_path, only="lots"))
 
 
 def test_groups_hold_the_instances_of_the_goals() -> None:

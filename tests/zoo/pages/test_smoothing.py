@@ -12,6 +12,7 @@ import torch
 
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.smoothing import make as results_smoothing
 from rlsuite_zoo.pages.smoothing.tasks import TASKS, Cell, EnergyShaping, Sizes
 from rlsuite_zoo.runs import kept
@@ -40,6 +41,7 @@ def _tiny(monkeypatch, tmp_path):
 
 def make(**options):
     defaults = {
+        "page": "smoothing",
         "seeds": "0,1",
         "steps": "512",
         "jobs": 1,
@@ -48,7 +50,7 @@ def make(**options):
         "runs": "runs",
         "out": "out",
     }
-    results_smoothing.make_results(**{**defaults, **options})
+    results_smoothing.make_results(PageOptions(**{**defaults, **options}))
 
 
 @pytest.mark.usefixtures("_tiny")

@@ -1,70 +1,34 @@
-"""The command `rlsuite results`; each page is imported only when it is asked for."""
+"""The command `rlsuite results`: one registry of pages; each page's module is imported only when it is asked for."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-from tyro.conf import Positional
-
-from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.options import PAGES, PageOptions
 
 __all__ = ["results"]
 
-OWN_RESULTS = {
-    "act": "rlsuite_zoo.pages.act.make",
-    "attacks": "rlsuite_zoo.pages.attacks",
-    "envs": "rlsuite_zoo.pages.envs",
-    "forces": "rlsuite_zoo.pages.forces.make",
-    "hdpo": "rlsuite_zoo.pages.hdpo.make",
-    "smoothing": "rlsuite_zoo.pages.smoothing.make",
-    "subpo": "rlsuite_zoo.pages.subpo.make",
+MODULES = {
+    **{name: f"rlsuite_zoo.pages.{name}.make" for name in ("act", "forces", "hdpo", "smoothing", "subpo")},
+    **{name: f"rlsuite_zoo.pages.{name}" for name in ("attacks", "envs")},
 }
-"""Pages with a module of their own; the others are suites."""
+"""Pages with a module of their own; the others are suites, made by `pages.suite_page`."""
+KEEPING = ("attacks", "bpo", "pdppo", "sac")
+"""Pages that are made of their tables, whose rows can outlive the runs."""
 
 
-def results(
-    suite: Positional[str],
-    *,
-    seeds: str = "",
-    steps: str = "",
-    jobs: int | None = None,
-    only: str = "",
-    report_only: bool = False,
-    keep: bool = False,
-    runs: str = "runs/results",
-    out: str = "results",
-) -> None:
-    """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept.
+def results(options: PageOptions) -> None:
+    """Make a page.
 
-    Args:
-        suite: bpo, sac, pdppo, hdpo, subpo, forces, attacks, smoothing, act, or envs (PPO beside random play
-            everywhere).
-        seeds: such as 0-4 (default: the suite's).
-        steps: environment steps of each run (default: the suite's).
-        jobs: runs at a time (default: one per core).
-        only: environments (of envs: or families; of hdpo: or groups; of subpo: tasks), separated by commas.
-        report_only: write the page from the runs that exist, train nothing.
-        keep: let rows of the page's tables stay whose runs are not in --runs (bpo, sac, pdppo, attacks).
-        runs: folder of the runs.
-        out: folder of the page and its pictures.
+    Raises:
+        UsageError: an unknown page, or an option that it has not.
     """
-    from rlsuite_zoo.pages import suite_page
-
-    options: dict[str, Any] = {
-        "seeds": seeds,
-        "steps": steps,
-        "jobs": jobs,
-        "only": only,
-        "report_only": report_only,
-        "runs": runs,
-        "out": out,
-    }
-    if keep and suite in OWN_RESULTS and suite != "attacks":
-        raise UsageError(f"--keep: the page of {suite} has more in it than its tables; it is made from runs alone")
-    if keep or suite not in OWN_RESULTS:
-        options["keep"] = keep
-    if suite in OWN_RESULTS:
-        importlib.import_module(OWN_RESULTS[suite]).make_results(**options)
-    else:
-        suite_page.make_results(suite, **options)
+    page = options.page
+    if page not in PAGES:
+        raise unknown("page", page, PAGES)
+    if options.keep and page not in KEEPING:
+        raise UsageError(f"--keep: the page of {page} has more in it than its tables; it is made from runs alone")
+    module: Any = importlib.import_module(MODULES.get(page, "rlsuite_zoo.pages.suite_page"))
+    module.make_results(options)

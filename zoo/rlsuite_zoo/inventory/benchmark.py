@@ -24,6 +24,7 @@ from rlsuite_zoo.inventory.cells import (
     find_agents,
     play_cell,
 )
+from rlsuite_zoo.options import InventoryOptions
 from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.runs.spec import check_jobs, safe_name
@@ -40,19 +41,7 @@ SLOW_FIRST = ("samples", "mean", "tuned", "hdpo", ORACLE)
 """Cells whose policy's name has these words start first, so that no long one is left for the end."""
 
 
-def make_benchmark(
-    *,
-    scenarios: str,
-    policies: str,
-    agents: list[str],
-    episodes: int,
-    seed: int,
-    jobs: int | None,
-    quick: bool,
-    report_only: bool,
-    cells: str,
-    out: str,
-) -> None:
+def make_benchmark(options: InventoryOptions) -> None:
     """Play what is missing, then write `<out>/inventory.md`, `.csv` and `.png`.
 
     Raises:
@@ -60,27 +49,29 @@ def make_benchmark(
     """
     from rlsuite_zoo.inventory import page
 
-    if episodes < 0:
-        raise UsageError(f"--episodes is {episodes}; it must be at least 1, or 0 for the default")
-    check_jobs(jobs)
-    chosen = _scenarios(scenarios or ("quick" if quick else "core"))
-    names = _policies(policies)
+    if options.episodes < 0:
+        raise UsageError(f"--episodes is {options.episodes}; it must be at least 1, or 0 for the default")
+    check_jobs(options.jobs)
+    chosen = _scenarios(options.scenarios or ("quick" if options.quick else "core"))
+    names = _policies(options.policies)
     settings: dict[str, Any] = {
-        "episodes": episodes or (QUICK_EPISODES if quick else EPISODES),
-        "seed": seed,
-        "tuning": QUICK_TUNING if quick else TUNING,
-        "paths": QUICK_PATHS if quick else PATHS,
+        "episodes": options.episodes or (QUICK_EPISODES if options.quick else EPISODES),
+        "seed": options.seed,
+        "tuning": QUICK_TUNING if options.quick else TUNING,
+        "paths": QUICK_PATHS if options.quick else PATHS,
     }
     wanted = [Cell(scenario, name, **settings) for name in names for scenario in chosen]
-    wanted += _agent_cells(find_agents(agents), chosen, settings)
-    every = [KeptCell(Path(cells), cell) for cell in wanted]
-    if not report_only:
-        kept.play_missing(every, _play_one, jobs=jobs, name=_name, what=f"cells in {cells}", urgency=_urgency)
+    wanted += _agent_cells(find_agents(list(options.agents)), chosen, settings)
+    every = [KeptCell(Path(options.cells), cell) for cell in wanted]
+    if not options.report_only:
+        kept.play_missing(
+            every, _play_one, jobs=options.jobs, name=_name, what=f"cells in {options.cells}", urgency=_urgency
+        )
     done = {(k.cell.scenario, k.cell.policy): record for k in every if (record := kept.read(k)) is not None}
     if not done:
-        raise UsageError(f"no cell in {cells} to report; leave --report-only out to play them")
+        raise UsageError(f"no cell in {options.cells} to report; leave --report-only out to play them")
     labels = [*names, *dict.fromkeys(cell.policy for cell in wanted if cell.checkpoints)]
-    page.write(done, chosen, labels, settings, Path(out))
+    page.write(done, chosen, labels, settings, Path(options.out))
 
 
 def _scenarios(text: str) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import read_csv, write_text
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.suite_page import Trained, trained_suite, write_page
 from rlsuite_zoo.report.differences import paired
 from rlsuite_zoo.report.numbers import cell_text
@@ -40,17 +41,7 @@ ORDER = (("random", "pgd"), ("pgd", "sa-rl"), ("pgd", "pa-ad"), ("random", "sa-r
 """Pairs of attacks of which the second should leave less."""
 
 
-def make_results(
-    *,
-    seeds: str,
-    steps: str,
-    jobs: int | None,
-    only: str,
-    report_only: bool,
-    runs: str,
-    out: str,
-    keep: bool = False,
-) -> None:
+def make_results(options: PageOptions) -> None:
     """Train and attack what is missing, then write `<out>/attacks.md`, `.csv` and pictures.
 
     With `keep`, rows of the former tables whose run is not in `runs` stay.
@@ -58,20 +49,20 @@ def make_results(
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed. Interrupted: stopped by the user.
     """
-    found = trained_suite("attacks", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs)
+    found = trained_suite("attacks", options)
     wanted = {
         (env, entry): [cell for folder in folders for cell in _cells(str(folder.path), env)]
         for (env, entry), folders in found.cells.items()
         if folders
     }
-    if not report_only:
+    if not options.report_only:
         every = [cell for cells in wanted.values() for cell in cells]
-        play_cells(every, jobs)
+        play_cells(every, options.jobs)
     victims = [victim_of(name, env, STANDARD_EPS[env], cells) for (env, name), cells in wanted.items()]
     victims = [victim for victim in victims if victim.returns]
     if not victims:
         raise UsageError("nothing was attacked; leave --report-only out")
-    _write(found, victims, Path(out), keep)
+    _write(found, victims, Path(options.out), options.keep)
     if found.failure is not None:
         raise found.failure
 

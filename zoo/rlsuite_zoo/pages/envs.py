@@ -30,11 +30,12 @@ from rlsuite_zoo.episodes.show import episode_picture
 from rlsuite_zoo.episodes.video import VideoError
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.files import write_json, write_text
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.suite_page import provenance
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.evaluation import read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder
-from rlsuite_zoo.runs.launch import RunFailed, launch
+from rlsuite_zoo.runs.launch import RunFailed, launch_missing
 from rlsuite_zoo.runs.models import load_policy
 from rlsuite_zoo.runs.random_policy import RandomPolicy
 from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
@@ -114,39 +115,32 @@ def environments(only: str) -> dict[str, list[str]]:
     return {family: ids for family, ids in found.items() if ids}
 
 
-def make_results(
-    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
-) -> None:
+def make_results(options: PageOptions) -> None:
     """Train what is missing, then write `<out>/envs.md`, `.csv` and `.png`.
 
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed (the page has the others).
     """
-    total = parse_count(steps, "--steps") if steps else STEPS
-    numbers = parse_seeds(seeds) if seeds else [0]
-    families = environments(only)
-    root = Path(runs) / "envs" / f"{total}-steps"
+    total = parse_count(options.steps, "--steps") if options.steps else STEPS
+    numbers = parse_seeds(options.seeds) if options.seeds else [0]
+    families = environments(options.only)
+    root = Path(options.runs) / "envs" / f"{total}-steps"
     folders = {
         id: [RunFolder(root / safe_name(id) / f"seed{seed}") for seed in numbers]
         for ids in families.values()
         for id in ids
     }
     failure: RunFailed | None = None
-    if not report_only:
+    if not options.report_only:
         todo = _prepare(folders, numbers, total)
-        print(f"{len(todo)} runs to do in {root}")
-        try:
-            if todo:
-                launch(todo, jobs)
-        except RunFailed as error:
-            failure = error
+        failure = launch_missing(todo, options.jobs, root)
     rows = {}
     for id, group in folders.items():
         finished = [folder for folder in group if folder.finished]
         if finished:
             rows[id] = _row(id, finished, root)
     if rows:
-        _write(families, rows, [f for group in folders.values() for f in group if f.finished], total, Path(out))
+        _write(families, rows, [f for group in folders.values() for f in group if f.finished], total, Path(options.out))
     elif failure is None:
         raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
     if failure is not None:

@@ -71,7 +71,7 @@ def load_suite(name: str) -> Suite:
     folder = files("rlsuite_zoo") / "suites"
     known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
     if name not in known:
-        raise unknown("suite", name, [*known, "act", "envs", "hdpo", "smoothing", "subpo"])
+        raise unknown("suite", name, known)
     data = parse_yaml((folder / f"{name}.yaml").read_text(encoding="utf-8"), f"suites/{name}.yaml")
     entries = [Entry(**entry) for entry in data.pop("entries")]
     steps, seeds = parse_count(str(data.pop("steps")), "steps"), parse_seeds(str(data.pop("seeds")))

@@ -17,6 +17,7 @@ import numpy as np
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.files import write_text
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.rows import (
     Cells,
     Row,
@@ -35,7 +36,7 @@ from rlsuite_zoo.report.curves import plot_runs
 from rlsuite_zoo.report.differences import paired, welch
 from rlsuite_zoo.runs.evaluation import read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
-from rlsuite_zoo.runs.launch import RunFailed, launch
+from rlsuite_zoo.runs.launch import RunFailed, launch_missing
 from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
 from rlsuite_zoo.runs.spec import make_spec, safe_name
 
@@ -60,33 +61,26 @@ class Trained:
         return None if entry is None or env not in self.suite.environments else entry.budget(env, self.steps)
 
 
-def trained_suite(
-    name: str, *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str
-) -> Trained:
+def trained_suite(name: str, options: PageOptions) -> Trained:
     """Train what is missing of a suite (unless `report_only`).
 
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: all runs failed.
     """
     suite = load_suite(name)
-    numbers = parse_seeds(seeds) if seeds else suite.seeds
-    total = parse_count(steps, "--steps") if steps else suite.steps
-    environments = [env.strip() for env in only.split(",")] if only else suite.environments
+    numbers = parse_seeds(options.seeds) if options.seeds else suite.seeds
+    total = parse_count(options.steps, "--steps") if options.steps else suite.steps
+    environments = [env.strip() for env in options.only.split(",")] if options.only else suite.environments
     for env in environments:
         if env not in suite.environments:
             raise unknown(f"environment of the suite {name}", env, suite.environments)
-    root = Path(runs) / name / f"{total}-steps"
+    root = Path(options.runs) / name / f"{total}-steps"
     failure: RunFailed | None = None
-    if not report_only:
+    if not options.report_only:
         todo = [f for f in _prepare(suite, environments, numbers, total, root) if not f.finished]
-        print(f"{len(todo)} runs to do in {root}")
-        try:
-            if todo:
-                launch(todo, jobs)
-        except RunFailed as error:
-            failure = error
+        failure = launch_missing(todo, options.jobs, root)
     cells = finished_runs(suite, environments, numbers, root)
-    if report_only:  # else _prepare has looked
+    if options.report_only:  # else _prepare has looked
         for (env, name), group in cells.items():
             entry = next(entry for entry in suite.entries if entry.name == name)
             for folder in group:
@@ -98,18 +92,7 @@ def trained_suite(
     return Trained(suite, environments, numbers, total, root, cells, failure)
 
 
-def make_results(
-    name: str,
-    *,
-    seeds: str,
-    steps: str,
-    jobs: int | None,
-    only: str,
-    report_only: bool,
-    runs: str,
-    out: str,
-    keep: bool = False,
-) -> None:
+def make_results(options: PageOptions) -> None:
     """Train what is missing (unless `report_only`), then write `<out>/<suite>.md` and its pictures.
 
     The page is written from what finished even when some runs failed.
@@ -119,8 +102,8 @@ def make_results(
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed.
     """
-    found = trained_suite(name, seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs)
-    write_page(found, Path(out), keep=keep)
+    found = trained_suite(options.page, options)
+    write_page(found, Path(options.out), keep=options.keep)
     if found.failure is not None:
         raise found.failure
 

@@ -14,6 +14,7 @@ import numpy as np
 from rlsuite.adversarial.attacks.budget import Budget
 from rlsuite.adversarial.attacks.catalogue import ATTACKS
 from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.options import AttackOptions, VictimsOptions
 from rlsuite_zoo.robustness.attack_cells import (
     CLEAN,
     AttackCell,
@@ -38,76 +39,62 @@ QUICK_EPISODES, QUICK_EFFORT = 4, 0.02
 SLOW_FIRST = ("pa-ad", "sa-rl", "robust-sarsa", "finite-difference", "search")
 
 
-def make_attack(
-    run: str,
-    *,
-    attacks: str,
-    eps: str,
-    norm: str,
-    unit: str,
-    episodes: int,
-    seed: int,
-    effort: float,
-    jobs: int | None,
-    quick: bool,
-    report_only: bool,
-    out: str,
-) -> None:
+def make_attack(options: AttackOptions) -> None:
     """Play what is missing, then write `attacks.html`, `.json`, `.csv` and `.png`.
 
     Raises:
         UsageError: bad options, no run, or nothing to report. Interrupted: stopped by the user.
     """
-    grid = parse_grid(eps, "--eps")
-    check_options(episodes, effort, jobs, unit, grid, norm)
-    folders = find_trained([run])
+    grid = parse_grid(options.eps, "--eps")
+    check_options(options, grid)
+    folders = find_trained([options.run])
     one_group(folders, "the page averages over runs")
     common: dict[str, Any] = {
-        "norm": norm,
-        "unit": unit,
-        "seed": seed,
-        "episodes": min(episodes, QUICK_EPISODES) if quick else episodes,
-        "effort": QUICK_EFFORT if quick else effort,
+        "norm": options.norm,
+        "unit": options.unit,
+        "seed": options.seed,
+        "episodes": min(options.episodes, QUICK_EPISODES) if options.quick else options.episodes,
+        "effort": QUICK_EFFORT if options.quick else options.effort,
     }
     above = tuple(value for value in grid if value > 0)
     wanted: list[AttackCell] = []
     for folder in folders:
-        wanted += cells_of(str(folder.path), attacks, above, **common)
+        wanted += cells_of(str(folder.path), options.attacks, above, **common)
     names = dict.fromkeys(cell.attack for cell in wanted if cell.attack != CLEAN)
     for name in names:
         if few := set(above) - set(playable(name, above)):
             print(f"{name} has no budget above {ATTACKS[name].largest_eps:g}; left out: {sorted(few)}")
-    if not report_only:
-        play_cells(wanted, jobs)
+    if not options.report_only:
+        play_cells(wanted, options.jobs)
     units = {record["unit"]: None for cell in wanted if (record := kept.read(cell)) is not None}
     settings = {
         "runs": ", ".join(str(folder.path) for folder in folders),
-        "budget": f"{norm} per step, in units of: {', '.join(units)}",
+        "budget": f"{options.norm} per step, in units of: {', '.join(units)}",
         "episodes": f"{common['episodes']} per run and cell, the same for all attacks",
         "attacks tried": f"{len(names)}, one setting each; learned ones with effort {common['effort']:g}",
     }
     outcome = _gather(wanted, folders, list(names), list(above), settings)
     if not outcome.clean:
-        raise UsageError(f"nothing was played for {run}; leave --report-only out")
-    write(outcome, Path(out) if out else Path(run) / "attacks")
+        raise UsageError(f"nothing was played for {options.run}; leave --report-only out")
+    write(outcome, Path(options.out) if options.out else Path(options.run) / "attacks")
 
 
-def check_options(episodes: int, effort: float, jobs: int | None, unit: str, grid: list[float], norm: str) -> None:
+def check_options(options: AttackOptions | VictimsOptions, grid: list[float]) -> None:
     """Raise unless the numbers make sense.
 
     Raises:
         UsageError: names the option, its value and the remedy.
     """
-    if episodes < 1:
-        raise UsageError(f"--episodes is {episodes}; it must be at least 1")
-    if not 0 < effort < float("inf"):
-        raise UsageError(f"--effort is {effort}; it must be above 0")
-    check_jobs(jobs)
-    if unit not in ("auto", "raw"):
-        raise UsageError(f"--unit is {unit!r}; choose auto (standard deviations) or raw")
+    if options.episodes < 1:
+        raise UsageError(f"--episodes is {options.episodes}; it must be at least 1")
+    if not 0 < options.effort < float("inf"):
+        raise UsageError(f"--effort is {options.effort}; it must be above 0")
+    check_jobs(options.jobs)
+    if options.unit not in ("auto", "raw"):
+        raise UsageError(f"--unit is {options.unit!r}; choose auto (standard deviations) or raw")
     for eps in grid or [0.0]:
         try:
-            Budget(eps, norm)
+            Budget(eps, options.norm)
         except ValueError as error:
             raise UsageError(str(error)) from error
 

@@ -20,6 +20,7 @@ from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_json, write_text
+from rlsuite_zoo.options import VictimsOptions
 from rlsuite_zoo.provenance import provenance_of
 from rlsuite_zoo.report.html_page import HtmlPage
 from rlsuite_zoo.report.numbers import cell_text, numbers_of
@@ -87,61 +88,47 @@ class Victim:
         return order[(len(order) - 1) // 2][0] if order else ""
 
 
-def make_benchmark(
-    runs: list[str],
-    *,
-    attacks: str,
-    eps: float | None,
-    norm: str,
-    unit: str,
-    episodes: int,
-    seed: int,
-    effort: float,
-    jobs: int | None,
-    quick: bool,
-    report_only: bool,
-    out: str,
-) -> None:
+def make_benchmark(options: VictimsOptions) -> None:
     """Play what is missing, then write `<out>/robustness-benchmark.html`, `.json`, `.csv` and `.png`.
 
     Raises:
         UsageError: bad options, no run, or nothing to report. Interrupted: stopped by the user.
     """
-    if not runs:
+    if not options.runs:
         raise UsageError("no victims: give run folders with --runs, those of `rlsuite train`")
-    check_options(episodes, effort, jobs, unit, [] if eps is None else [eps], norm)
-    if eps == 0:
+    check_options(options, [] if options.eps is None else [options.eps])
+    if options.eps == 0:
         raise UsageError("--eps is 0; a benchmark of attacks needs a budget above 0")
     common: dict[str, Any] = {
-        "norm": norm,
-        "unit": unit,
-        "seed": seed,
-        "episodes": min(episodes, QUICK_EPISODES) if quick else episodes,
-        "effort": QUICK_EFFORT if quick else effort,
+        "norm": options.norm,
+        "unit": options.unit,
+        "seed": options.seed,
+        "episodes": min(options.episodes, QUICK_EPISODES) if options.quick else options.episodes,
+        "effort": QUICK_EFFORT if options.quick else options.effort,
     }
     wanted: dict[tuple[str, str, float], list[AttackCell]] = {}
-    folders = find_trained(runs)
+    folders = find_trained(list(options.runs))
     for name, folder in zip(group_names(folders), folders, strict=True):
         spec = folder.spec()
         bare = spec.env.removeprefix("rlsuite/")
-        budget = STANDARD_EPS.get(bare, OTHER_EPS) if eps is None else eps
-        cells = cells_of(str(folder.path), attacks, (budget,), **common)
+        budget = STANDARD_EPS.get(bare, OTHER_EPS) if options.eps is None else options.eps
+        cells = cells_of(str(folder.path), options.attacks, (budget,), **common)
         wanted.setdefault((name, spec.env, budget), []).extend(cells)
     every = [cell for cells in wanted.values() for cell in cells]
-    if not report_only:
-        play_cells(every, jobs)
+    if not options.report_only:
+        play_cells(every, options.jobs)
     victims = [victim_of(name, env, budget, cells) for (name, env, budget), cells in wanted.items()]
     victims = [victim for victim in victims if victim.returns]
     if not victims:
         raise UsageError("nothing was played; leave --report-only out")
     settings = {
-        "budget": f"{norm} per step in standard deviations of each observation entry"
-        if unit == "auto"
-        else f"{norm} per step in raw units",
+        "budget": f"{options.norm} per step in standard deviations of each observation entry"
+        if options.unit == "auto"
+        else f"{options.norm} per step in raw units",
         "episodes": f"{common['episodes']} per run and attack, the same for all attacks; effort {common['effort']:g}",
         **provenance_of(),
     }
-    _write(victims, settings, Path(out))
+    _write(victims, settings, Path(options.out))
 
 
 def victim_of(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victim:

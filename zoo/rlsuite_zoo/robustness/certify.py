@@ -26,6 +26,7 @@ from rlsuite.smoothing.victims import actions_of, scores_of
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_json, write_text
+from rlsuite_zoo.options import CertifyOptions
 from rlsuite_zoo.provenance import provenance_of
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.html_page import HtmlPage
@@ -106,57 +107,43 @@ def play_cell(cell: Played) -> None:
     kept.write(cell, key, {"returns": found.returns.tolist()})
 
 
-def make_certificates(
-    run: str,
-    *,
-    sigma: str,
-    budgets: str,
-    method: str,
-    episodes: int,
-    alpha: float,
-    options: dict[str, Any],
-    above: float,
-    attacked: int,
-    seed: int,
-    jobs: int | None,
-    quick: bool,
-    report_only: bool,
-    out: str,
-) -> None:
+def make_certificates(options: CertifyOptions) -> None:
     """Play what is missing, then write `certify.html`, `.json`, `.csv` and `.png`.
 
     Raises:
         UsageError: bad options, too few episodes for the level, no run, or nothing to report.
         Interrupted: stopped by the user.
     """
-    check_jobs(jobs)
-    if attacked < 0:
-        raise UsageError(f"--attacked is {attacked}; it must be at least 0")
-    noises, grid = parse_grid(sigma, "--sigma"), parse_grid(budgets, "--budgets")
-    episodes = min(episodes, QUICK_EPISODES) if quick else episodes
-    attacked = min(attacked, QUICK_ATTACKED) if quick else attacked
+    check_jobs(options.jobs)
+    if options.attacked < 0:
+        raise UsageError(f"--attacked is {options.attacked}; it must be at least 0")
+    noises, grid = parse_grid(options.sigma, "--sigma"), parse_grid(options.budgets, "--budgets")
+    episodes = min(options.episodes, QUICK_EPISODES) if options.quick else options.episodes
+    attacked = min(options.attacked, QUICK_ATTACKED) if options.quick else options.attacked
     try:
         for noise in noises:
-            check_certificate(method, grid, noise, episodes=episodes, alpha=alpha, **options)
+            check_certificate(options.method, grid, noise, episodes=episodes, alpha=options.alpha, **options.of_method)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
-    cells = _cells(find_trained([run]), noises, grid, episodes, attacked, seed)
-    if not report_only:
-        kept.play_missing(cells, play_cell, jobs=jobs, name=lambda cell: cell.path.stem, what="batches")
+    cells = _cells(find_trained([options.run]), noises, grid, episodes, attacked, options.seed)
+    if not options.report_only:
+        kept.play_missing(cells, play_cell, jobs=options.jobs, name=lambda cell: cell.path.stem, what="batches")
     played = {cell: returns for cell in cells if (returns := read_cell(cell)) is not None}
     lines = []
     for cell, returns in played.items():
         if cell.budget:
             continue
         try:
-            found = certify_returns(returns, method, grid, cell.sigma, alpha=alpha, above=above, **options)
+            found = certify_returns(
+                returns, options.method, grid, cell.sigma, alpha=options.alpha, above=options.above, **options.of_method
+            )
         except ValueError as error:
             raise UsageError(f"{cell.path}: {error}") from error
         hurt = {c.budget: r for c, r in played.items() if (c.run, c.sigma) == (cell.run, cell.sigma) and c.budget}
-        lines.append((cell, found, _scores(hurt, method, above, options.get("q", 0.5))))
+        lines.append((cell, found, _scores(hurt, options.method, options.above, options.q or 0.5)))
     if not lines:
-        raise UsageError(f"nothing was played for {run}; leave --report-only out")
-    _write(lines, Path(out) if out else Path(run) / "certify")
+        raise UsageError(f"nothing was played for {options.run}; leave --report-only out")
+    _write(lines, Path(options.out) if options.out else Path(options.run) / "certify")
 
 
 def _cells(

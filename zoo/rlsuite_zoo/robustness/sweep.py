@@ -21,6 +21,7 @@ from rlsuite_envs.drawing import figure
 from rlsuite_envs.mujoco.two_player import PUSHES
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_json, write_text
+from rlsuite_zoo.options import SweepOptions
 from rlsuite_zoo.provenance import provenance_of
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.html_page import HtmlPage
@@ -107,46 +108,39 @@ def play_sweep(sweep: Sweep) -> None:
     kept.write(sweep, key, outcome)
 
 
-def make_robustness(
-    runs: tuple[str, ...],
-    *,
-    body: str,
-    mass: str,
-    friction: str,
-    force: str,
-    episodes: int,
-    seed: int,
-    jobs: int | None,
-    quick: bool,
-    report_only: bool,
-    out: str,
-) -> None:
+def make_robustness(options: SweepOptions) -> None:
     """Play what is missing, then write `robustness.html`, `.json`, `.csv` and `.png`.
 
     Raises:
         UsageError: bad options, no run, or nothing to report. Interrupted: stopped by the user.
     """
-    check_jobs(jobs)
-    axes = [parse_grid(mass, "--mass"), parse_grid(friction, "--friction"), parse_grid(force, "--force")]
+    check_jobs(options.jobs)
+    if not options.runs:
+        raise UsageError("no runs: give run folders, those of `rlsuite train`")
+    episodes = min(options.episodes, QUICK_EPISODES) if options.quick else options.episodes
+    axes = [
+        parse_grid(options.mass, "--mass"),
+        parse_grid(options.friction, "--friction"),
+        parse_grid(options.force, "--force"),
+    ]
     if axes[2][0] < 0:
         raise UsageError(f"--force begins with {axes[2][0]:g}; strengths are at least 0")
-    if quick:
+    if options.quick:
         picks = [np.linspace(0, len(a) - 1, min(QUICK_CELLS, len(a))).round().astype(int) for a in axes]
         axes = [[a[i] for i in pick] for a, pick in zip(axes, picks, strict=True)]
-        episodes = min(episodes, QUICK_EPISODES)
-    folders = find_trained(list(runs))
+    folders = find_trained(list(options.runs))
     names = {str(folder.path): name for folder, name in zip(folders, group_names(folders), strict=True)}
     sweeps = []
     for folder in folders:
         quiet_mujoco(folder.spec().env)
         try:
-            found = check_sweep(folder.spec().env, body, axes[0], axes[1], episodes)
+            found = check_sweep(folder.spec().env, options.body, axes[0], axes[1], episodes)
         except ValueError as error:
             raise UsageError(f"{folder.path}: {error}") from error
         pushes = tuple(axes[2]) if folder.spec().env.removeprefix("rlsuite/") in PUSHES else ()
-        sweeps.append(Sweep(str(folder.path), found, tuple(axes[0]), tuple(axes[1]), episodes, seed, pushes))
-    if not report_only:
-        kept.play_missing(sweeps, play_sweep, jobs=jobs, name=lambda sweep: Path(sweep.run).name, what="maps")
+        sweeps.append(Sweep(str(folder.path), found, tuple(axes[0]), tuple(axes[1]), episodes, options.seed, pushes))
+    if not options.report_only:
+        kept.play_missing(sweeps, play_sweep, jobs=options.jobs, name=lambda sweep: Path(sweep.run).name, what="maps")
     played = {sweep: outcome for sweep in sweeps if (outcome := read_sweep(sweep)) is not None}
     if not played:
         raise UsageError("no map was played; leave --report-only out")
@@ -154,7 +148,7 @@ def make_robustness(
     for sweep, outcome in played.items():
         group = f"{names[sweep.run]} on {RunFolder(sweep.run).spec().env}"
         groups.setdefault(group, []).append((sweep, outcome))
-    _write(played, groups, Path(out))
+    _write(played, groups, Path(options.out))
 
 
 Groups = dict[str, list[tuple[Sweep, Found]]]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from rlsuite_zoo.errors import Interrupted
@@ -52,6 +53,21 @@ def launch(folders: list[RunFolder], jobs: int | None = None) -> None:
             run(folders[0], threads=threads, progress=lambda status: display.update(name, status))
             return
         _run_processes(folders, jobs, threads, display)
+
+
+def launch_missing(folders: list[RunFolder], jobs: int | None, root: Path) -> RunFailed | None:
+    """Say how many runs there are to do, and do them; a failure is returned, to be raised when the others are reported.
+
+    Raises:
+        Interrupted: stopped by the user.
+    """
+    print(f"{len(folders)} runs to do in {root}")
+    try:
+        if folders:
+            launch(folders, jobs)
+    except RunFailed as error:
+        return error
+    return None
 
 
 def _names(folders: list[RunFolder]) -> list[str]:

@@ -19,12 +19,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from rlsuite.core.config import nearest
 from rlsuite_zoo.errors import UsageError, unknown
+
+NamedT = TypeVar("NamedT")
 
 RECIPE_KEYS = ("description", "source", "num_envs", "steps", "config", "env", "eval_stochastic")
 
@@ -234,3 +236,16 @@ def build_config(config_class: type[Any], values: Mapping[str, Any]) -> Any:
         return config_class(**fitted)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
+
+
+def parse_names(text: str, known: Mapping[str, NamedT], kind: str) -> list[NamedT]:
+    """What is named, separated by commas; all of `known` where nothing is.
+
+    Raises:
+        UsageError: an unknown name; names the nearest.
+    """
+    names = [word.strip() for word in text.split(",") if word.strip()] or list(known)
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return [known[name] for name in names]

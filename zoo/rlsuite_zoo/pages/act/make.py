@@ -18,14 +18,15 @@ import torch
 from rlsuite.adversarial.cheap_talk.act import ACT, ACTConfig
 from rlsuite.adversarial.cheap_talk.control import control_returns
 from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims, derived_seeds
-from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import read_csv, write_text
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.act.page import write_page
 from rlsuite_zoo.pages.act.runs import ActRun, Task
 from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.launch import cores
-from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
+from rlsuite_zoo.runs.recipe import parse_count, parse_names, parse_seeds
 
 SEEDS = "0"
 TEST_SEED = 5_000_000
@@ -69,9 +70,7 @@ TASKS = (
 )
 
 
-def make_results(
-    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
-) -> None:
+def make_results(options: PageOptions) -> None:
     """Evolve what is missing, then write `<out>/act.md`, `.csv` and `.png`.
 
     `steps` is a number of generations here.
@@ -79,10 +78,10 @@ def make_results(
     Raises:
         UsageError: bad options, or nothing to report.
     """
-    numbers, root = parse_seeds(seeds or SEEDS), Path(runs) / "act"
-    tasks = chosen_tasks(only)
-    if steps:
-        tasks = [dataclasses.replace(task, generations=parse_count(steps, "--steps")) for task in tasks]
+    numbers, root = parse_seeds(options.seeds or SEEDS), Path(options.runs) / "act"
+    tasks = parse_names(options.only, {task.key: task for task in TASKS}, "objective of the suite act")
+    if options.steps:
+        tasks = [dataclasses.replace(task, generations=parse_count(options.steps, "--steps")) for task in tasks]
     everything = [
         ActRun(root / task.key / f"{task.generations}-generations" / f"seed{seed}", task, seed)
         for seed in numbers
@@ -90,30 +89,16 @@ def make_results(
     ]
     for run in everything:
         run.check()
-    if not report_only:
+    if not options.report_only:
         todo = [run for run in everything if not run.finished]
         print(f"{len(todo)} runs to do in {root}")
         for run in todo:
             run.prepare()
-        run_cells(evolve, todo, jobs or cores(), lambda run: f"{run.task.key}, seed {run.seed}")
+        run_cells(evolve, todo, options.jobs or cores(), lambda run: f"{run.task.key}, seed {run.seed}")
     finished = [run for run in everything if run.finished]
     if not finished:
         raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
-    write_page(finished, Path(out))
-
-
-def chosen_tasks(only: str) -> list[Task]:
-    """All objectives, or those named.
-
-    Raises:
-        UsageError: an unknown one; names the nearest.
-    """
-    known = {task.key: task for task in TASKS}
-    keys = [word.strip() for word in only.split(",") if word.strip()] or list(known)
-    for key in keys:
-        if key not in known:
-            raise unknown("objective of the suite act", key, known)
-    return [known[key] for key in keys]
+    write_page(finished, Path(options.out))
 
 
 def evolve(run: ActRun) -> None:

@@ -24,6 +24,7 @@ from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 from rlsuite_envs.two_player.make import as_game
 from rlsuite_zoo.errors import UsageError
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.forces.page import NEW, RIVAL, write_forces
 from rlsuite_zoo.pages.suite_page import trained_suite
 from rlsuite_zoo.robustness.sweep import Sweep, play_sweep, read_sweep
@@ -146,22 +147,20 @@ def _horizon(game: Any) -> int:
     return int(pool.max_episode_steps if pool is not None else game.kernel.horizon)
 
 
-def make_results(
-    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
-) -> None:
+def make_results(options: PageOptions) -> None:
     """Train and play what is missing, then write `<out>/forces.md`, `.csv` and pictures.
 
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed. Interrupted: stopped by the user.
     """
-    found = trained_suite("forces", seeds=seeds, steps=steps, jobs=jobs, only=only, report_only=report_only, runs=runs)
+    found = trained_suite("forces", options)
     everyone = [folder for group in found.cells.values() for folder in group]
     trials = {str(folder.path): _trial(folder, everyone) for folder in everyone}
     sweeps = {str(folder.path): sweep for folder in everyone if (sweep := _sweep(folder)) is not None}
-    if not report_only:
+    if not options.report_only:
         name = _run_name
-        kept.play_missing([*trials.values()], play_trial, jobs=jobs, name=name, what="protagonists' trials")
-        kept.play_missing([*sweeps.values()], play_sweep, jobs=jobs, name=name, what="maps")
+        kept.play_missing([*trials.values()], play_trial, jobs=options.jobs, name=name, what="protagonists' trials")
+        kept.play_missing([*sweeps.values()], play_sweep, jobs=options.jobs, name=name, what="maps")
     played = {run: returns for run, trial in trials.items() if (returns := read_trial(trial)) is not None}
     if not played:
         raise UsageError("no protagonist was tried; leave --report-only out")
@@ -169,7 +168,7 @@ def make_results(
     missing = len(trials) - len(played), len(sweeps) - len(swept)
     if any(missing):
         print(f"left out of the tables: {missing[0]} protagonists that were not tried, {missing[1]} maps not played")
-    write_forces(found, played, swept, ADVERSARY_STEPS, Path(out))
+    write_forces(found, played, swept, ADVERSARY_STEPS, Path(options.out))
     if found.failure is not None:
         raise found.failure
 

@@ -24,10 +24,11 @@ from rlsuite_envs.kernel import Kernel, make_kernel
 from rlsuite_envs.registration import KERNELS
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.files import write_json
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.hdpo.page import Group, Trial, rows_of, write_page
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.folder import RunFolder
-from rlsuite_zoo.runs.launch import RunFailed, cores, launch
+from rlsuite_zoo.runs.launch import RunFailed, cores, launch_missing
 from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
 from rlsuite_zoo.runs.spec import make_spec, safe_name
 
@@ -88,18 +89,16 @@ GROUPS = (
 )
 
 
-def make_results(
-    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
-) -> None:
+def make_results(options: PageOptions) -> None:
     """Train and test what is missing, then write `<out>/hdpo.md`, `.csv` and `.png`.
 
     Raises:
         UsageError: bad options, or nothing to report. RunFailed: some runs failed (the page has the others).
     """
-    total = parse_count(steps, "--steps") if steps else None
-    numbers = parse_seeds(seeds) if seeds else [0]
-    chosen = choose(only)
-    root = Path(runs) / "hdpo" / (f"{total}-steps" if total else "recipes")
+    total = parse_count(options.steps, "--steps") if options.steps else None
+    numbers = parse_seeds(options.seeds) if options.seeds else [0]
+    chosen = choose(options.only)
+    root = Path(options.runs) / "hdpo" / (f"{total}-steps" if total else "recipes")
     folders = {
         (id, recipe): [RunFolder(root / safe_name(id) / recipe / f"seed{seed}") for seed in numbers]
         for group, ids in chosen.items()
@@ -107,24 +106,19 @@ def make_results(
         for recipe in (*group.classical, *group.learned)
     }
     failure: RunFailed | None = None
-    if not report_only:
-        todo = _prepare(folders, numbers, steps)
-        print(f"{len(todo)} runs to do in {root}")
-        try:
-            if todo:
-                launch(todo, jobs)
-        except RunFailed as error:
-            failure = error
+    if not options.report_only:
+        todo = _prepare(folders, numbers, options.steps)
+        failure = launch_missing(todo, options.jobs, root)
     finished = {key: [f for f in group if f.finished] for key, group in folders.items()}
     everything = [f for group in finished.values() for f in group]
     if everything:
         untested = [folder for folder in everything if not (folder.path / "test.json").exists()]
         print(f"{len(untested)} policies to test")
-        run_cells(simulate_run, [str(f.path) for f in untested], jobs or cores(), lambda run: Path(run).name)
+        run_cells(simulate_run, [str(f.path) for f in untested], options.jobs or cores(), lambda run: Path(run).name)
         tested = {key: read_tested(group) for key, group in finished.items() if group}
         optima = {id: known_optimum(id) for ids in chosen.values() for id in ids}
         rows = {group: rows_of(group, ids, tested, optima) for group, ids in chosen.items()}
-        write_page({g: found for g, found in rows.items() if found}, everything, tested, Path(out))
+        write_page({g: found for g, found in rows.items() if found}, everything, tested, Path(options.out))
     elif failure is None:
         raise UsageError(f"no finished run in {root} to report; leave --report-only out to train them")
     if failure is not None:

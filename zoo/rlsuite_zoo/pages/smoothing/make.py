@@ -16,8 +16,9 @@ from rlsuite.core.statistics import bootstrap_interval
 from rlsuite.smoothing.sample_size import check_episodes
 from rlsuite.smoothing.survival import clopper_pearson_lower
 from rlsuite_envs.drawing import figure
-from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_text
+from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.smoothing.tasks import TASKS, Cell, Sizes, Task, measure, train_missing
 from rlsuite_zoo.provenance import command, machine, portable
 from rlsuite_zoo.report.curves import COLOURS
@@ -26,7 +27,7 @@ from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.launch import cores
-from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
+from rlsuite_zoo.runs.recipe import parse_count, parse_names, parse_seeds
 
 SEEDS = "0-1"
 SIZES = Sizes()
@@ -39,47 +40,34 @@ attack. Noise and budgets are in observation units. Each noise has a policy of i
 is the plain policy under the same attack: nothing can be certified for it."""
 
 
-def chosen_tasks(only: str) -> list[Task]:
-    """All tasks, or those named.
-
-    Raises:
-        UsageError: an unknown one; names the nearest.
-    """
-    by_key = {task.key: task for task in TASKS}
-    keys = [word.strip() for word in only.split(",") if word.strip()] or list(by_key)
-    for key in keys:
-        if key not in by_key:
-            raise unknown("task of the suite smoothing", key, by_key)
-    return [by_key[key] for key in keys]
-
-
-def make_results(
-    *, seeds: str, steps: str, jobs: int | None, only: str, report_only: bool, runs: str, out: str
-) -> None:
+def make_results(options: PageOptions) -> None:
     """Train and measure what is missing, then write `<out>/smoothing.md`, `.csv` and `.png`.
 
     Raises:
         UsageError: bad options, or nothing to report.
     """
-    numbers, tasks = parse_seeds(seeds or SEEDS), chosen_tasks(only)
-    if steps:
-        tasks = [replace(task, steps=parse_count(steps, "--steps")) for task in tasks]
+    numbers, tasks = (
+        parse_seeds(options.seeds or SEEDS),
+        parse_names(options.only, {task.key: task for task in TASKS}, "task of the suite smoothing"),
+    )
+    if options.steps:
+        tasks = [replace(task, steps=parse_count(options.steps, "--steps")) for task in tasks]
     check_sizes(tasks, SIZES)
-    root = Path(runs) / "smoothing"
+    root = Path(options.runs) / "smoothing"
     cells = [
         Cell(task, sigma, root / task.key / f"{task.steps}-steps" / f"sigma{sigma:g}", tuple(numbers), SIZES)
         for task in tasks
         for sigma in task.sigmas
     ]
-    if not report_only:
+    if not options.report_only:
         todo = [(cell, seed) for seed in numbers for cell in cells if not cell.model(seed).exists()]
         print(f"{len(todo)} models to train")
-        run_cells(train_missing, todo, jobs or cores(), lambda job: f"{job[0].folder.name}, seed {job[1]}")
-        kept.play_missing(cells, measure, jobs=jobs, name=lambda cell: cell.folder.name, what="cells")
+        run_cells(train_missing, todo, options.jobs or cores(), lambda job: f"{job[0].folder.name}, seed {job[1]}")
+        kept.play_missing(cells, measure, jobs=options.jobs, name=lambda cell: cell.folder.name, what="cells")
     done = [cell for cell in cells if kept.read(cell) is not None]
     if not done:
         raise UsageError(f"nothing measured in {root}; leave --report-only out to do it")
-    write_page(done, SIZES, Path(out))
+    write_page(done, SIZES, Path(options.out))
 
 
 def check_sizes(tasks: Sequence[Task], sizes: Sizes) -> None:

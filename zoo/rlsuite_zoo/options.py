@@ -1,0 +1,219 @@
+"""The words of the commands: one frozen dataclass each, which the command line is read into and the command is given.
+
+Importing this is cheap: what a command does is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+__all__ = [
+    "AttackOptions",
+    "CertifyOptions",
+    "InventoryOptions",
+    "PageOptions",
+    "SweepOptions",
+    "VictimsOptions",
+]
+
+PAGES = {
+    "bpo": "BPO beside PPO on MuJoCo tasks (80 runs of a million steps: hours)",
+    "sac": "SAC beside Stable-Baselines3's",
+    "pdppo": "PDPPO, PPO and BPO beside rules and a plan on lot-sizing plants",
+    "hdpo": "HDPO beside exact optima and tuned rules",
+    "subpo": "SubPO beside greedy and brute force",
+    "forces": "SAC, RARL and QARL under forces",
+    "attacks": "PPO and robustly trained agents under attack",
+    "smoothing": "smoothed policies, their certificates, and attacks on them",
+    "act": "cheap talk to learners",
+    "envs": "PPO beside random play everywhere",
+}
+"""Results pages, a line each."""
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept."""
+
+    page: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="; ".join(f"{k}: {v}" for k, v in PAGES.items()))]
+    seeds: str = ""
+    """Such as 0-4 (default: the page's)."""
+    steps: str = ""
+    """Environment steps of each run (default: the page's); of act: generations."""
+    jobs: int | None = None
+    """Runs at a time (default: one per core)."""
+    only: str = ""
+    """Environments (of envs: or families; of hdpo: or groups; of subpo, smoothing, act: tasks), separated by commas."""
+    report_only: bool = False
+    """Write the page from the runs that exist, train nothing."""
+    keep: bool = False
+    """Let rows of the page's tables stay whose runs are not in --runs (bpo, sac, pdppo, attacks)."""
+    runs: str = "runs/results"
+    """Folder of the runs."""
+    out: str = "results"
+    """Folder of the page and its pictures."""
+
+
+@dataclass(frozen=True)
+class AttackOptions:
+    """Attack trained runs: return against the attack's budget, as an HTML page, CSV, JSON and a picture."""
+
+    run: Positional[str]
+    """Run folder, or a folder of several (their mean is reported)."""
+    attacks: str = "all"
+    """Names separated by commas, all (that the policy can suffer), observations, or actions."""
+    eps: str = "0:0.3:0.05"
+    """Budgets per step: first:last:step, or numbers separated by commas."""
+    norm: str = "linf"
+    """linf or l2."""
+    unit: str = "auto"
+    """auto (standard deviations of each observation entry) or raw (the observation's own units)."""
+    episodes: int = 20
+    """Of every run, attack and budget."""
+    seed: int = 0
+    """Of the attacks."""
+    effort: float = 1.0
+    """Times the default training of the attacks that learn."""
+    jobs: int | None = None
+    """Cells at a time (default: one per core)."""
+    quick: bool = False
+    """Four episodes and attacks that hardly learn: to see that it works."""
+    report_only: bool = False
+    """Write the page from what was played, play nothing."""
+    out: str = ""
+    """Folder of the page (default: RUN/attacks)."""
+
+
+@dataclass(frozen=True)
+class CertifyOptions:
+    """Certify trained runs by smoothing: the return that is left under any attack on observations, with its terms."""
+
+    run: Positional[str]
+    """Run folder, or a folder of several; best trained under the same noise."""
+    sigma: str = "0.2"
+    """Noise, observation units: numbers separated by commas, or first:last:step."""
+    budgets: str = "0:1:0.1"
+    """Total L2 norms of an episode's attack, observation units."""
+    method: str = "dkw"
+    """dkw (mean return), ladder (mean of integer returns), success, percentile or expectation."""
+    episodes: int = 10_000
+    """N, clean smoothed episodes of each run and noise."""
+    alpha: float = 0.05
+    """Failure probability."""
+    minimum: float | None = None
+    """The least possible return (dkw, expectation; default 0)."""
+    maximum: float | None = None
+    """The greatest possible return (expectation)."""
+    ladder: int = 0
+    """The greatest integer return (ladder)."""
+    q: float | None = None
+    """The quantile (percentile; default 0.5)."""
+    above: float = 0.0
+    """An episode with a larger return is a success (success)."""
+    attacked: int = 0
+    """Episodes under the tightness attack for each budget; 0 for none."""
+    seed: int = 0
+    """Of episodes and noise."""
+    jobs: int | None = None
+    """Batches at a time (default: one per core)."""
+    quick: bool = False
+    """Few episodes: to see that it works."""
+    report_only: bool = False
+    """Certify what was played, play nothing."""
+    out: str = ""
+    """Folder of the page (default: RUN/certify)."""
+
+    @property
+    def of_method(self) -> dict[str, float]:
+        """The numbers that the certificate's method takes."""
+        given = {"minimum": self.minimum, "maximum": self.maximum, "ladder": self.ladder or None, "q": self.q}
+        found = {name: value for name, value in given.items() if value is not None}
+        return {"minimum": 0.0, **found} if self.method in ("dkw", "expectation") else found
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Map the return of trained runs over mass, friction and pushes (MuJoCo tasks): heat maps, worst cell, CVaR."""
+
+    runs: Positional[tuple[str, ...]]
+    """Run folders, or folders of several; runs that differ in their seed alone are averaged."""
+    body: str = ""
+    """Whose mass is varied (default: the torso or pole)."""
+    mass: str = "0.5:1.5:0.1"
+    """Scales relative to the model: first:last:step, or numbers separated by commas."""
+    friction: str = "0.5:1.5:0.1"
+    """Scales of all frictions."""
+    force: str = "0:10:2"
+    """Strengths of unlearned pushes, N, on tasks with an adversary (Hopper, Walker2d, HalfCheetah, ...)."""
+    episodes: int = 5
+    """A cell."""
+    seed: int = 0
+    """Of the initial states."""
+    jobs: int | None = None
+    """Maps at a time (default: one per core)."""
+    quick: bool = False
+    """Three by three cells of one episode: to see that it works."""
+    report_only: bool = False
+    """Write the page from what was played, play nothing."""
+    out: str = "results"
+    """Folder of the page."""
+
+
+@dataclass(frozen=True)
+class InventoryOptions:
+    """Compare inventory policies, rules and learned ones, on the same demands; finished cells are kept."""
+
+    scenarios: str = ""
+    """Names or groups (core, marl, networks, all, divergent, serial), separated by commas; default core."""
+    policies: str = "all"
+    """Names separated by commas, or all."""
+    agents: tuple[str, ...] = ()
+    """Run folders or checkpoints of learned policies, which become rows."""
+    episodes: int = 0
+    """Demand paths of each cell; 0 for the default, 30 (4 with --quick)."""
+    seed: int = 0
+    """Of the demands."""
+    jobs: int | None = None
+    """Cells at a time (default: one per core)."""
+    quick: bool = False
+    """Few episodes, little tuning, three scenarios: to see that it works."""
+    report_only: bool = False
+    """Write the page from the cells that exist, play nothing."""
+    cells: str = "runs/benchmark/inventory"
+    """Folder of the cells."""
+    out: str = "results"
+    """Folder of the page, its table and its picture."""
+
+
+@dataclass(frozen=True)
+class VictimsOptions:
+    """Compare trained runs under every attack that they can suffer; finished cells are kept."""
+
+    runs: tuple[str, ...] = ()
+    """Victims: run folders, or folders of several."""
+    attacks: str = "all"
+    """Names separated by commas, all, observations, or actions."""
+    eps: float | None = None
+    """Budget per step; default the papers' (Hopper .075, Walker2d .05, HalfCheetah and Ant .15, others .1)."""
+    norm: str = "linf"
+    """linf or l2."""
+    unit: str = "auto"
+    """auto (standard deviations of each observation entry) or raw."""
+    episodes: int = 20
+    """Of every run and attack (4 with --quick)."""
+    seed: int = 0
+    """Of the attacks."""
+    effort: float = 1.0
+    """Times the default training of the attacks that learn."""
+    jobs: int | None = None
+    """Cells at a time (default: one per core)."""
+    quick: bool = False
+    """Few episodes and attacks that hardly learn: to see that it works."""
+    report_only: bool = False
+    """Write the page from the cells that exist, play nothing."""
+    out: str = "results"
+    """Folder of the page, its table and its picture."""
