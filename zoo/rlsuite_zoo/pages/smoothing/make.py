@@ -46,10 +46,8 @@ def make_results(options: PageOptions) -> None:
     Raises:
         UsageError: bad options, or nothing to report.
     """
-    numbers, tasks = (
-        parse_seeds(options.seeds or SEEDS),
-        parse_names(options.only, {task.key: task for task in TASKS}, "task of the suite smoothing"),
-    )
+    numbers = parse_seeds(options.seeds or SEEDS)
+    tasks = parse_names(options.only, {task.key: task for task in TASKS}, "task of the suite smoothing")
     if options.steps:
         tasks = [replace(task, steps=parse_count(options.steps, "--steps")) for task in tasks]
     check_sizes(tasks, SIZES)
