@@ -326,5 +326,6 @@ def test_bad_values_are_named(field, value):
 
 def test_another_number_of_environments_is_refused():
     model = QARL("rlsuite/WindyPoint-v0", **SMALL)
+    model.players[AGENT].buffer.filled = 1
     with pytest.raises(ValueError, match="use num_envs=3"):
         model.set_env(make_vector_env("rlsuite/WindyPoint-v0", 4))
