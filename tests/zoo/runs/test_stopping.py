@@ -155,7 +155,7 @@ def test_workers_end_with_a_killed_launcher_in_every_phase(tmp_path: Path, phase
     folders = [RunFolder(tmp_path / "ppo" / "CartPole-v1" / "a" / f"seed{seed}") for seed in (0, 1)]
 
     def workers() -> list[int]:
-        found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        found = subprocess.run(["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True).stdout
         return [int(line.split()[0]) for line in found.splitlines() if "runs.worker" in line and str(tmp_path) in line]
 
     wait_for(lambda: len(workers()) == 2, 60)

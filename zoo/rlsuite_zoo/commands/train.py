@@ -20,6 +20,7 @@ from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.evaluation import evaluation_record, mode_hint, other_mode, read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, find_runs
 from rlsuite_zoo.runs.launch import launch
+from rlsuite_zoo.runs.lease import check_free, lease
 from rlsuite_zoo.runs.models import (
     evaluate_policy,
     load_policy,
@@ -47,22 +48,39 @@ def train(
     numbers = parse_seeds(seeds)
     check_jobs(jobs)
     spec = make_spec(algo, env, settings, **options)
-    name = name or datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    if not re.fullmatch(r"[\w.+=-]+", name):
+    if name and not re.fullmatch(r"[\w.+=-]+", name):
         raise UsageError(f"--name is {name!r}; use letters, digits and . _ + = -")
-    parent = Path(out) / safe_name(algo) / safe_name(env) / name
+    above = Path(out) / safe_name(algo) / safe_name(env)
+    parent = above / name if name else _new_folder(above)
+    for seed in numbers:
+        RunFolder(parent / f"seed{seed}").check_new()
     folders = [RunFolder.create(parent / f"seed{seed}", replace(spec, seed=seed)) for seed in numbers]
     run_and_report(folders, jobs, parent)
+
+
+def _new_folder(above: Path) -> Path:
+    """Make a folder named after the time that no other process has made."""
+    name = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    for suffix in ("", *(f"-{number}" for number in range(2, 10_000))):
+        folder = above / f"{name}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise UsageError(f"{above} holds too many runs of {name}; give a --name")
 
 
 def resume(path: str, *, steps: str = "", jobs: int | None = None) -> None:
     """Go on with the runs in a folder that are not finished, or that `steps` makes longer.
 
     Raises:
-        UsageError: no run there, or fewer steps than are done.
+        UsageError: no run there, another process runs one, or fewer steps than are done.
     """
     check_jobs(jobs)
     folders = find_runs([path])
+    for folder in folders:
+        check_free(folder.path)  # before anything is changed
     todo = []
     for folder in folders:
         spec = folder.spec()
@@ -71,7 +89,8 @@ def resume(path: str, *, steps: str = "", jobs: int | None = None) -> None:
             if total < int(folder.status().get("steps", 0)):
                 raise UsageError(f"{folder.path} has done more than {total} steps already; give a larger --steps")
             if total != spec.steps:
-                folder.write_spec(replace(spec, steps=total))
+                with lease(folder.path):
+                    folder.write_spec(replace(spec, steps=total))
                 todo.append(folder)
                 continue
         if not folder.finished:

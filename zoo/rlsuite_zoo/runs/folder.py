@@ -11,6 +11,7 @@
 | evaluation.json | the evaluation of the trained model |
 | status.json | state (running, finished, failed, interrupted), steps, speed, error |
 | log.txt | what the worker printed |
+| lease.json | who writes here now; no other process may (`lease.py`) |
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import yaml
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_json, write_text
 from rlsuite_zoo.provenance import command, git_state, versions
+from rlsuite_zoo.runs.lease import lease
 from rlsuite_zoo.runs.recipe import parse_yaml
 
 LONGEST_LABEL = 40
@@ -89,20 +91,31 @@ class RunFolder:
         """Make the folder and its description.
 
         Raises:
-            UsageError: there is a run already.
+            UsageError: there is a run already, or another process makes one now.
         """
         folder = cls(path)
-        if folder.config.exists():
-            raise UsageError(f"{path} holds a run already; choose another --name, or go on with --resume {path}")
+        folder.check_new()
         folder.last.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path / "versions.json", versions())
-        git = git_state()
-        if git:
-            write_json(path / "git.json", git)
-        write_text(path / "command.txt", shlex.join(command()) + "\n")
-        folder.write_status(state="created", steps=0, total=spec.steps)
-        folder.write_spec(spec)  # last: a folder with a config.yaml is complete
+        with lease(path):
+            folder.check_new()  # another process may have been faster
+            write_json(path / "versions.json", versions())
+            git = git_state()
+            if git:
+                write_json(path / "git.json", git)
+            write_text(path / "command.txt", shlex.join(command()) + "\n")
+            folder.write_status(state="created", steps=0, total=spec.steps)
+            folder.write_spec(spec)  # last: a folder with a config.yaml is complete
         return folder
+
+    def check_new(self) -> None:
+        """Raise if there is a run already.
+
+        Raises:
+            UsageError: names the ways out.
+        """
+        if self.config.exists():
+            path = self.path
+            raise UsageError(f"{path} holds a run already; choose another --name, or go on with --resume {path}")
 
     def spec(self) -> RunSpec:
         """The run's description.

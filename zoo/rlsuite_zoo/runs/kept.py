@@ -12,12 +12,14 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.launch import cores
+from rlsuite_zoo.runs.lease import lease
 
 __all__ = ["Kept", "key_of", "plain", "play_missing", "read", "write"]
 
@@ -101,11 +103,15 @@ def play_missing(
         urgency: sort key; the smallest starts first.
 
     Raises:
-        Interrupted: stopped by the user.
+        InUse: another process plays into the same folder. Interrupted: stopped by the user.
     """
     todo = [computation for computation in computations if unfinished(computation)]
     print(f"{len(computations) - len(todo)} of {len(computations)} {what} are there; {len(todo)} to play")
-    run_cells(play, todo if urgency is None else sorted(todo, key=urgency), jobs or cores(), name)
+    with ExitStack() as leases:
+        for folder in dict.fromkeys(computation.path.parent for computation in todo):
+            folder.mkdir(parents=True, exist_ok=True)
+            leases.enter_context(lease(folder))
+        run_cells(play, todo if urgency is None else sorted(todo, key=urgency), jobs or cores(), name)
 
 
 def _digest(file: Path) -> str | None:

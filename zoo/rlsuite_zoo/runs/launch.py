@@ -14,8 +14,10 @@ from types import FrameType
 from rlsuite_zoo.errors import Interrupted
 from rlsuite_zoo.runs.display import Display
 from rlsuite_zoo.runs.folder import RunFolder
+from rlsuite_zoo.runs.lease import check_free
 from rlsuite_zoo.runs.stopping import say, signals_to
 from rlsuite_zoo.runs.train import checkpoint_hint, run
+from rlsuite_zoo.runs.worker import IN_USE
 
 POLL_SECONDS = 0.3
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -43,8 +45,11 @@ def launch(folders: list[RunFolder], jobs: int | None = None) -> None:
         jobs: at a time; None for one per core.
 
     Raises:
-        RunFailed: some failed. Interrupted: stopped by the user; checkpoints are written.
+        InUse: another process runs one of them; none was begun. RunFailed: some failed. Interrupted: stopped by the
+            user; checkpoints are written.
     """
+    for folder in folders:
+        check_free(folder.path)
     jobs = max(1, min(jobs or cores(), len(folders)))
     threads = max(1, cores() // jobs)
     with Display() as display:
@@ -118,6 +123,8 @@ def _start(folder: RunFolder, threads: int) -> subprocess.Popen[bytes]:
 def _outcome(name: str, folder: RunFolder, code: int, display: Display, *, stopped: bool) -> list[str]:
     """Report a process that ended; the failure as a list of at most one line."""
     status = folder.status()
+    if code == IN_USE:
+        return [f"{name} was not run: another process began it (see {folder.log})"]
     if code not in (0, 130) and status.get("state") not in ("failed", "interrupted"):
         # Killed from outside (out of memory, kill -9), or stopped before it could say so itself.
         how = ("interrupted", "stopped by the user") if stopped else ("failed", f"the process ended with code {code}")

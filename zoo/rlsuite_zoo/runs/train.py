@@ -15,6 +15,7 @@ from rlsuite_zoo.files import write_json
 from rlsuite_zoo.provenance import versions
 from rlsuite_zoo.runs.evaluation import evaluation_record, other_mode
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
+from rlsuite_zoo.runs.lease import lease
 from rlsuite_zoo.runs.logs import make_logger
 from rlsuite_zoo.runs.models import Model, evaluate_policy, make_model
 from rlsuite_zoo.runs.record import Progress, Recorder
@@ -33,21 +34,22 @@ def run(folder: RunFolder, *, threads: int = 0, progress: Progress | None = None
         progress: told about every status.
 
     Raises:
-        Interrupted: asked to stop; a checkpoint is written.
+        InUse: another process runs it. Interrupted: asked to stop; a checkpoint is written.
         Exception: whatever the training raised; status.json names it and the last checkpoint is left as it
             was.
     """
-    spec = folder.spec()
     torch.set_num_threads(1)  # the agents choose their own number while they learn
-    if folder.last.exists():
-        _note_versions(folder)
     made: list[Model] = []
-    try:
-        with stop_on_signal(stop := Stop()):
-            _run(folder, spec, threads, progress, stop, made)
-    finally:
-        for model in made:
-            model.close()
+    with lease(folder.path):
+        spec = folder.spec()
+        if folder.last.exists():
+            _note_versions(folder)
+        try:
+            with stop_on_signal(stop := Stop()):
+                _run(folder, spec, threads, progress, stop, made)
+        finally:
+            for model in made:
+                model.close()
 
 
 def _run(

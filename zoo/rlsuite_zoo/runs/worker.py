@@ -9,9 +9,12 @@ import sys
 
 from rlsuite_zoo.runs.stopping import end_with_stdin
 
+IN_USE = 3
+"""Exit code where another process runs the folder, which is left as it is."""
+
 
 def main() -> int:
-    """Exit code 0 when finished, 130 when stopped, 1 when failed (status.json and log.txt say why)."""
+    """Exit code 0 when finished, 130 when stopped, 1 when failed (status.json and log.txt say why), IN_USE."""
     if "stdin" in sys.argv[3:]:
         end_with_stdin()  # before torch is imported, which takes seconds
     try:
@@ -20,9 +23,14 @@ def main() -> int:
         return 130
     try:
         from rlsuite_zoo.runs.folder import RunFolder
+        from rlsuite_zoo.runs.lease import InUse
         from rlsuite_zoo.runs.train import run
 
-        run(RunFolder(sys.argv[1]), threads=int(sys.argv[2]))
+        try:
+            run(RunFolder(sys.argv[1]), threads=int(sys.argv[2]))
+        except InUse as error:
+            print(error)
+            return IN_USE
     except (Interrupted, KeyboardInterrupt):
         return 130
     except Exception:
