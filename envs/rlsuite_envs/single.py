@@ -28,6 +28,7 @@ class TensorEnv(gym.Env[Any, Any]):
 
     Raises:
         ValueError: a bad value of any of these, naming it.
+        TypeError: a `render_mode` for a kernel without pictures.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 30}  # noqa: RUF012
@@ -47,6 +48,11 @@ class TensorEnv(gym.Env[Any, Any]):
             "render_modes": ["rgb_array", "human"] if drawn else [],
             "render_fps": self.kernel.render_fps,
         }
+        if render_mode is not None and not drawn:
+            # Gymnasium's answer of a constructor without render_mode; SB3's make_vec_env then goes on without pictures.
+            raise TypeError(
+                f"render_mode={render_mode!r}: {type(self.kernel).__name__} does not draw itself; leave it out"
+            )
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode={render_mode!r} must be one of {[None, *self.metadata['render_modes']]} for "

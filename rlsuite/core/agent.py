@@ -25,6 +25,7 @@ Where the environment must be wrapped (a game, an attack), `_make_env` and `_spa
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -41,14 +42,16 @@ from rlsuite.core import persistence, restore
 from rlsuite.core.brain import Brain, Insides
 from rlsuite.core.checkpoint import load_checkpoint
 from rlsuite.core.collect import Runner
-from rlsuite.core.config import make_config
+from rlsuite.core.config import make_config, whole_number
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.evaluate import Predictor
+from rlsuite.core.habits import check_arguments, take_habits, take_seed
+from rlsuite.core.memory import check_memory
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.persistence import Cuttable
 from rlsuite.core.rng import ACTIONS, RESETS, env_seed, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
-from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size
+from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size, picture_pixels
 from rlsuite.core.surface import SB3Names
 from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env
 from rlsuite.core.vector import Stepper, make_env
@@ -67,7 +70,7 @@ def pick_device(device: str | torch.device) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(f"device {device!r} cannot be used here ({error}); use 'auto' or 'cpu'") from error
     return chosen
 
@@ -78,11 +81,12 @@ class Agent(SB3Names):
     Args:
         env: an environment id, a Gymnasium environment or vector environment (SAME_STEP autoreset), or None with
             `spaces` for a model that only predicts.
-        config: the algorithm's configuration; `overrides` replace its fields by name.
+        config: the algorithm's configuration; `overrides` replace its fields by name. Stable-Baselines3's words are
+            taken, too: a policy's name before the environment, env=..., policy_kwargs=dict(net_arch=...).
         num_envs: B, copies of the environment when `env` is an id.
         device: "auto", "cpu", "cuda", ...
         seed: of the networks' initialisation, the actions, the minibatches and the environments, each in a random
-            stream of its own. Models of different seeds share no stream.
+            stream of its own. Models of different seeds share no stream. None draws one, which `seed` then names.
         env_kwargs: passed to the environment when `env` is an id.
         verbose: 1 prints the log as a table, 0 nothing.
         tensorboard_log: folder of TensorBoard events.
@@ -106,25 +110,25 @@ class Agent(SB3Names):
 
     def __init__(
         self,
-        env: EnvLike | None,
+        env: EnvLike | None = None,
         config: Any = None,
+        /,
         *,
         num_envs: int = 1,
         device: str | torch.device = "auto",
-        seed: int = 0,
+        seed: int | None = 0,
         env_kwargs: dict[str, Any] | None = None,
         verbose: int = 0,
         tensorboard_log: str | None = None,
         spaces: tuple[gym.Space[Any], ...] | None = None,
         **overrides: Any,
     ) -> None:
+        env, config, overrides = take_habits(type(self).__name__, self.config_class, env, config, overrides)
+        check_arguments(env, env_kwargs, verbose, tensorboard_log, spaces)
         self.config = make_config(self.config_class, config, overrides)
-        self.device, self.seed, self.verbose, self.tensorboard_log = (
-            pick_device(device),
-            seed,
-            verbose,
-            tensorboard_log,
-        )
+        seed, num_envs = take_seed(seed), whole_number("num_envs", num_envs, least=1, most=restore.MOST_ENVS)
+        self.device, self.seed = pick_device(device), seed
+        self.verbose, self.tensorboard_log = verbose, tensorboard_log
         self.env_id, self.env_kwargs = env if isinstance(env, str) else None, env_kwargs
         self.stepper: Stepper | None = None
         self.runner: Runner | None = None
@@ -141,6 +145,13 @@ class Agent(SB3Names):
         self.spaces = spaces
         self.observation_space, self.action_space = spaces[:2]
         self.obs_size, self.spec = obs_size(spaces[0]), action_spec(spaces[1])
+        check_memory(self.config, self.obs_size, self.num_envs, self.device)
+        if pixels := picture_pixels(spaces[0]):
+            warnings.warn(
+                f"observations have {pixels:,} pixels: they are scaled to [0, 1] and go through a multi-layer "
+                "perceptron, as there are no convolutional networks yet; small pictures learn well, large ones slowly",
+                stacklevel=2,
+            )
         # not the seed itself, which the environment's kernel begins with
         self.generator = torch.Generator(self.device).manual_seed(own_seed(seed, ACTIONS))
         with torch.random.fork_rng(devices=[]):  # nn.Linear draws from the global generator
@@ -340,6 +351,7 @@ class Agent(SB3Names):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
         on_update: OnUpdate | None = None,
+        **unknown: Any,
     ) -> Self:
         """Train for at least `total_timesteps` environment steps, rounded up to whole updates.
 
@@ -352,11 +364,16 @@ class Agent(SB3Names):
             progress_bar: show one.
             on_update: called with the model after every update. What an update is the algorithm says: a rollout and its
                 epochs, an iteration of both players, or about 1000 steps of off-policy learning.
+            unknown: refused by name.
 
         Raises:
             ValueError: the model has no environment, or one that the algorithm cannot learn in.
             FloatingPointError: NaN or infinity in observations, rewards, losses or weights.
+            TypeError: an argument that is none of these.
         """
+        for word in unknown:
+            remedy = "; evaluate with callback=EvalCallback(eval_env, ...)" if "eval" in word else ""
+            raise TypeError(f"{type(self).__name__}.learn has no argument {word!r}{remedy}")
         self.venv  # noqa: B018  # raises where there is none
         name = type(self).__name__ if tb_log_name is None else tb_log_name
         hooks = (callback, log_interval, name, reset_num_timesteps, progress_bar, on_update)

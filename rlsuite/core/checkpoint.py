@@ -193,21 +193,32 @@ def _storable(target: Path, tensors: Mapping[str, Tensor | np.ndarray]) -> dict[
     return result
 
 
-def _plain(target: Path, value: Any, where: str) -> Any:
-    """`value` in JSON's own types; refuses what JSON would silently change or cannot hold."""
+def plain(value: Any, where: str) -> Any:
+    """`value` in JSON's own types.
+
+    Raises:
+        ValueError: something that JSON would silently change or cannot hold; names it by `where`.
+    """
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, np.generic):
-        return _plain(target, value.item(), where)
+        return plain(value.item(), where)
     if isinstance(value, list | tuple):
-        return [_plain(target, item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _plain(target, item, f"{where}[{key!r}]") for key, item in value.items()}
+        return {key: plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     what = "has keys that are not strings" if isinstance(value, dict) else f"is a {type(value).__name__}"
-    raise CheckpointError(
-        f"cannot save {target}: {where} {what}; meta holds None, bool, int, float, str, lists and dicts with "
-        "string keys (arrays belong to tensors)."
+    raise ValueError(
+        f"{where} {what}; a checkpoint holds None, bool, int, float, str, lists and dicts with string keys here"
     )
+
+
+def _plain(target: Path, value: Any, where: str) -> Any:
+    """`plain`, for a file that is being written."""
+    try:
+        return plain(value, where)
+    except ValueError as error:
+        raise CheckpointError(f"cannot save {target}: {error} (arrays belong to tensors).") from None
 
 
 def _digest(document: dict[str, Any]) -> str:

@@ -20,7 +20,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from rlsuite.core.rng import EPISODES, EVALUATION, env_seed, own_seed
 from rlsuite.core.statistics import Interval, bootstrap_interval
-from rlsuite.core.vec_env import env_action
+from rlsuite.core.vec_env import SAME_STEP_ENV, env_action
+from rlsuite.core.vector import check_one_reward
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument", "own_draws"]
 
@@ -122,16 +123,19 @@ def _vector(env: Any, episodes: int) -> tuple[VectorEnv[Any, Any, Any], bool]:
     if isinstance(env, str):
         from rlsuite_envs.make import make_vector_env
 
-        return make_vector_env(env, min(episodes, 10)), True
+        venv = make_vector_env(env, min(episodes, 10))
+        check_one_reward(venv)
+        return venv, True
     if isinstance(env, gym.Env):
+        check_one_reward(env)
         return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP), False
     if not isinstance(env, VectorEnv):
         raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}.")
+    check_one_reward(env)
     mode = env.metadata.get("autoreset_mode")
     if mode != AutoresetMode.SAME_STEP:
         raise ValueError(
-            f"the vector environment resets in mode {mode}; evaluation needs AutoresetMode.SAME_STEP "
-            "(gym.make_vec(id, vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}))."
+            f"the vector environment resets in mode {mode}; evaluation needs AutoresetMode.SAME_STEP ({SAME_STEP_ENV})."
         )
     return env, False
 

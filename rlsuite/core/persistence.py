@@ -92,6 +92,7 @@ def write(agent: Saveable, path: str | os.PathLike[str], *, buffers: bool = True
         "observation_space": space_to_json(agent.spaces[0]),
         "action_space": space_to_json(agent.spaces[1]),
         "further_spaces": [space_to_json(space) for space in agent.spaces[2:]],
+        "scaled_pixels": True,  # version 0.1 gave pictures to the networks as they were
         "env_id": agent.env_id,
         "env_kwargs": agent.env_kwargs,
         "device": agent.device.type,

@@ -8,6 +8,7 @@ fields and parts). Fields in `Agent.restarts` begin their parts anew. What is wr
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import config_from_json, make_config
 from rlsuite.core.persistence import GeneratorState, Saveable
 from rlsuite.core.rng import MOVED, own_seed
-from rlsuite.core.spaces import obs_size, space_from_json
+from rlsuite.core.spaces import obs_size, picture_pixels, space_from_json
 
 MOST_ENVS = 10**7
 _COUNTS = (0, 2**63 - 1)
@@ -139,6 +140,12 @@ def read_header(cls: type[Any], saved: Checkpoint) -> Header:
         starts=field("starts", int, _COUNTS) if "starts" in meta else 1,
     )
     _check_size(cls, saved, header)
+    if "scaled_pixels" not in meta and picture_pixels(header.spaces[0]):
+        warnings.warn(
+            f"{path} was trained on pixels from 0 to 255 by an earlier version; now they are scaled to [0, 1], on "
+            "which its policy is another one: train it anew",
+            stacklevel=2,
+        )
     return header
 
 

@@ -35,13 +35,36 @@ def obs_size(space: gym.Space[Any]) -> int:
     )
 
 
+def is_picture(space: gym.Space[Any]) -> bool:
+    """Whether the space is one of pictures, or of stacks of them: uint8 from 0 to 255 with three axes or more."""
+    return (
+        isinstance(space, spaces.Box)
+        and space.dtype == np.uint8
+        and len(space.shape) >= 3
+        and bool(space.low.max() == 0 and space.high.min() == 255)
+    )
+
+
+def picture_pixels(space: gym.Space[Any]) -> int:
+    """Numbers in an observation that are pixels of pictures, through Dict and Tuple."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
+        return sum(picture_pixels(part) for part in parts)
+    return obs_size(space) if is_picture(space) else 0
+
+
 def flatten_obs(space: gym.Space[Any], obs: Any, device: torch.device) -> torch.Tensor:
-    """A batch of observations [B, ...] as rows [B, O]; floats keep their precision until they are normalised."""
+    """A batch of observations [B, ...] as rows [B, O]; floats keep their precision until they are normalised.
+
+    Pixels of pictures (see `is_picture`) are divided by 255; pictures given as floats count as divided already.
+    """
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         rows = torch.as_tensor(obs, device=device)
         if rows.dim() != 2:
             rows = rows.flatten(1) if rows.dim() > 2 else rows[:, None]
-        return rows if rows.is_floating_point() else rows.float()
+        if rows.is_floating_point():
+            return rows
+        return rows.float() / 255.0 if is_picture(space) else rows.float()
     if isinstance(space, spaces.Discrete):
         index = torch.as_tensor(obs, device=device).long().reshape(-1) - int(space.start)
         return torch.nn.functional.one_hot(index, int(space.n)).float()

@@ -17,6 +17,12 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+SAME_STEP_ENV = (
+    "gym.make_vec(id, num_envs, vectorization_mode='sync', "
+    "vector_kwargs={'autoreset_mode': gym.vector.AutoresetMode.SAME_STEP})"
+)
+"""What makes a vector environment with the automatic reset that we need, for messages."""
+
 
 def as_vec_env(vector_env: VectorEnv[Any, Any, Any]) -> VectorEnvAdapter:
     """The vector environment with Stable-Baselines3's `VecEnv` interface.
@@ -44,13 +50,12 @@ class VectorEnvAdapter(DummyVecEnv):
         if not isinstance(vector_env, VectorEnv):
             raise TypeError(
                 f"as_vec_env needs a gymnasium.vector.VectorEnv, not {type(vector_env).__name__}; "
-                "make one with gym.make_vec(id, num_envs=...)"
+                f"make one with {SAME_STEP_ENV}"
             )
         mode = vector_env.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
             raise ValueError(
-                f"the vector environment resets in mode {mode}; SB3 needs AutoresetMode.SAME_STEP "
-                "(gym.make_vec(id, vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}))"
+                f"the vector environment resets in mode {mode}; SB3 needs AutoresetMode.SAME_STEP ({SAME_STEP_ENV})"
             )
         self.vector_env = vector_env
         self._return = np.zeros(vector_env.num_envs)

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rlsuite.core.distributions import ActionSpec, action_spec
 from rlsuite.core.spaces import flatten_obs, obs_size
 from rlsuite.core.types import Step
+from rlsuite.core.vec_env import SAME_STEP_ENV
 
 
 def make_env(
@@ -36,12 +37,39 @@ def make_env(
             raise ValueError(
                 f"num_envs={num_envs} with a single environment object; give its id, or a vector environment"
             )
+        check_one_reward(env)
         return gym.vector.SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)
     if not isinstance(env, str):
         raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}")
     from rlsuite_envs.make import make_vector_env
 
     return make_vector_env(env, num_envs, device=str(device), env_kwargs=env_kwargs)
+
+
+def check_one_reward(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> None:
+    """Raise if a step of the environment pays a vector of objectives, of which no algorithm here makes a number.
+
+    Raises:
+        ValueError: names the number of objectives and the remedy.
+    """
+    layer: Any = env
+    while layer is not layer.unwrapped:
+        foreign = not type(layer).__module__.startswith(("gymnasium.", "rlsuite_envs."))
+        if foreign or isinstance(layer, gym.RewardWrapper):
+            return  # may well make one number of them
+        layer = layer.env
+    count = getattr(getattr(layer, "kernel", None), "reward_dim", None)
+    if count is None:  # mo-gymnasium's convention
+        shape = getattr(getattr(layer, "reward_space", None), "shape", None)
+        count = shape[0] if shape else None
+    if count is not None:
+        raise ValueError(
+            f"the environment pays a vector of {count} objectives at each step; rlsuite's algorithms learn from one "
+            "number. Wrap a single environment so that step returns one, float(weights @ reward) say "
+            "(mo_gymnasium.wrappers.LinearReward does that); there is no such wrapper for vector environments yet"
+        )
+    if getattr(layer, "envs", None):
+        check_one_reward(layer.envs[0])
 
 
 class Stepper:
@@ -51,7 +79,7 @@ class Stepper:
     accepted: the others would put reset transitions into the rollout.
 
     Raises:
-        ValueError: another autoreset mode, or unsupported spaces.
+        ValueError: another autoreset mode, several objectives, or unsupported spaces.
     """
 
     def __init__(self, venv: VectorEnv[Any, Any, Any], device: torch.device) -> None:
@@ -59,9 +87,9 @@ class Stepper:
         if mode != AutoresetMode.SAME_STEP:
             raise ValueError(
                 f"the vector environment resets in mode {mode}; rlsuite needs AutoresetMode.SAME_STEP "
-                "(gym.make_vec(id, vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP})), because the other "
-                "modes insert reset transitions into the data"
+                f"({SAME_STEP_ENV}), because the other modes insert reset transitions into the data"
             )
+        check_one_reward(venv)
         self.venv, self.device, self.num_envs = venv, device, venv.num_envs
         self.observation_space = venv.single_observation_space
         self.obs_size = obs_size(self.observation_space)

@@ -26,6 +26,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rlsuite.core.evaluate import Predictor
+from rlsuite.core.spaces import is_picture
 from rlsuite.core.vec_env import to_numpy
 from rlsuite.smoothing.noise import GaussianNoise, as_frames, noise_seed
 
@@ -127,7 +128,7 @@ class SmoothedPolicy:
         space = getattr(policy, "observation_space", None)
         if space is not None and not isinstance(space, spaces.Box):
             raise ValueError(f"the policy sees {space}; Gaussian noise needs Box observations.")
-        if space is not None and space.dtype == np.uint8:
+        if space is not None and space.dtype == np.uint8 and not is_picture(space):  # pictures are scaled by it, too
             raise ValueError(
                 "the policy was trained on uint8 observations, but smoothing shows it numbers in [0, 1]; train it "
                 "behind NoisyObservation or NoisyVectorObservation (sigma=0 for a plain one)."

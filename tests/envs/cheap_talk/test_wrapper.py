@@ -223,7 +223,7 @@ def test_pictures() -> None:
     silent: Any = gym.make("rlsuite/CheapTalk-Pendulum-v0", render_mode="rgb_array", message="none")
     silent.reset(seed=0)
     assert silent.render().shape == (360, 360, 3)
-    with pytest.raises(ValueError, match="render_mode"):
+    with pytest.raises(TypeError, match="render_mode"):
         gym.make("rlsuite/CheapTalk-v0", env="rlsuite/ProbePolicyObservation-v0", render_mode="rgb_array")
 
 
