@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def train(
     eval_stochastic: bool = False,
     resume: str = "",
 ) -> None:
-    """Train one or several seeds, each in a run folder of its own.
+    """Train one or several seeds, each in a run folder of its own; `train ALGO ENV --help` lists hyper-parameters.
 
     Args:
         algo: algorithm, such as bpo, ppo, sac or sb3:ppo (`rlsuite list algorithms`).
@@ -78,7 +79,7 @@ def train(
         seeds: such as 0, 0-4 or 0,3,7.
         num_envs: copies of the environment (default: the recipe's).
         device: auto, cpu or cuda.
-        recipe: named variant of the recipe (`rlsuite list recipes`).
+        recipe: named variant of the recipe (`rlsuite list recipes`), or a file of your own (.yaml).
         jobs: runs at a time (default: one per core).
         out: folder of all runs.
         name: folder of this training below OUT/ALGO/ENV (default: the time).
@@ -310,7 +311,27 @@ def dispatch(words: list[str]) -> None:
     name = " ".join(words[:count])
     if name not in COMMANDS:
         raise unknown("command", name, [*COMMANDS, "bench"])
-    parse_and_call(COMMANDS[name], words[count:], f"rlsuite {name}")
+    try:
+        parse_and_call(COMMANDS[name], words[count:], f"rlsuite {name}")
+    except SystemExit:
+        if name == "train" and {"-h", "--help"} & set(words):
+            train_help(words[1:])
+        raise
+
+
+def train_help(words: list[str]) -> None:
+    """After the options of `train ALGO [ENV] --help`, the hyper-parameters of the algorithm; nothing without one.
+
+    Raises:
+        UsageError: an unknown algorithm or recipe.
+    """
+    from rlsuite_zoo.commands.listing import hyper_parameters
+    from rlsuite_zoo.runs.display import out_console
+
+    named = list(takewhile(lambda word: not word.startswith("-") and not SETTING.match(word), words))[:2]
+    if named:
+        chosen = words[words.index("--recipe") + 1 :][:1] if "--recipe" in words else []
+        out_console().print(hyper_parameters(named[0], *(named[1:] or [""]), *chosen))
 
 
 def main(argv: list[str] | None = None) -> int:

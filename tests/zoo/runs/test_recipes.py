@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rlsuite
+from rlsuite import ALGORITHMS
+from rlsuite_zoo.commands.listing import hyper_parameters
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.runs import recipe
 from rlsuite_zoo.runs.baselines import BASELINES
+from rlsuite_zoo.runs.folder import find_runs
 from rlsuite_zoo.runs.models import resolve_config
 
 ALL = [
@@ -116,3 +119,53 @@ def test_yaml_builds_no_objects_and_loses_no_key(tmp_path: Path) -> None:
 def test_bad_recipe_files_are_named(text: str) -> None:
     with pytest.raises(UsageError, match=r"file\.yaml|steps"):
         recipe._variants(recipe.parse_yaml(text, "file.yaml"), "file.yaml")
+
+
+def test_a_recipe_may_be_a_file_of_ones_own(rlsuite: Any) -> None:
+    text = "num_envs: 2\nsteps: 64\nconfig: {n_steps: 16, batch_size: 32, n_epochs: 1, net_arch: [8]}\n"
+    words = ("--eval-episodes", "0", "--name", "a")
+    Path("mine.yaml").write_text(text, encoding="utf-8")
+    Path("variants.yml").write_text("default: {steps: 32, num_envs: 4}\nother: {steps: 1}\n", encoding="utf-8")
+    assert rlsuite("train", "ppo", "CartPole-v1", "gamma=0.5", "--recipe", "mine.yaml", *words).code == 0
+    (folder,) = find_runs(["runs"])
+    spec = folder.spec()
+    assert (spec.recipe, spec.num_envs, spec.steps) == ("mine", 2, 64)
+    assert (spec.config["n_steps"], spec.config["gamma"]) == (16, 0.5)
+    found = recipe.find_recipe("ppo", "CartPole-v1", "variants.yml")
+    assert (found.name, found.steps, found.num_envs) == ("variants", 32, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("step: 3", "mine.yaml has no key 'step': did you mean 'steps'?"),
+        ("steps: soon", "mine.yaml: steps is 'soon'"),
+        ("config: 3", "mine.yaml: config is 3; it must be a mapping"),
+        ("env: [1]", "mine.yaml: env is [1]; it must be a mapping"),
+        ("config: {n_step: 3}", "mine.yaml: config: PPOConfig has no key 'n_step': did you mean"),
+        ("config: {gamma: 2.0}", "mine.yaml: config: PPOConfig.gamma is 2.0"),
+        ("- 1", "mine.yaml must be a mapping"),
+        ("a: !!python/object:os.system {}", "mine.yaml is not plain YAML"),
+        ("a: {steps: 1}\nb: {steps: 2}", "mine.yaml holds a, b; name one of them default"),
+    ],
+)
+def test_an_own_recipes_mistake_names_file_and_key(rlsuite: Any, text: str, message: str) -> None:
+    Path("mine.yaml").write_text(text, encoding="utf-8")
+    ran = rlsuite("train", "ppo", "CartPole-v1", "--recipe", "mine.yaml")
+    assert ran.code == 2 and message in ran.err and not Path("runs").exists()
+    assert "there is no such file" in rlsuite("train", "ppo", "CartPole-v1", "--recipe", "no.yml").err
+
+
+def test_help_shows_an_algorithms_hyper_parameters(rlsuite: Any) -> None:
+    ran = rlsuite("train", "ppo", "CartPole-v1", "--help")
+    line = next(line for line in ran.out.splitlines() if line.startswith("gae_lambda"))
+    assert ran.code == 0 and line.rstrip().split(maxsplit=3) == [
+        "gae_lambda",
+        "0.95",
+        "0.8",
+        "Lambda of generalised advantage estimation, in [0, 1].",
+    ]
+    for algo in ALGORITHMS:
+        rows = hyper_parameters(algo, "").columns[3]._cells
+        assert all(rows), algo
+    assert "did you mean 'ppo'" in rlsuite("train", "ppp", "CartPole-v1", "--help").err

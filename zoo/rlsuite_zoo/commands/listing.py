@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import importlib
 import inspect
 import re
+import textwrap
+from itertools import pairwise
 from typing import Any
 
 from rich.table import Table
@@ -14,6 +18,7 @@ from rlsuite_envs import list_envs
 from rlsuite_zoo.errors import unknown
 from rlsuite_zoo.runs import recipe
 from rlsuite_zoo.runs.display import out_console
+from rlsuite_zoo.runs.models import check_algorithm
 
 WHAT = ("all", "algorithms", "envs", "recipes")
 
@@ -30,6 +35,50 @@ def show(what: str) -> None:
     for name, table in (("algorithms", _algorithms), ("envs", _environments), ("recipes", _recipes)):
         if what in ("all", name):
             console.print(table())
+
+
+def hyper_parameters(algo: str, env: str, recipe_name: str = "") -> Table:
+    """Every hyper-parameter of an algorithm: default, the recipe's value on an environment, and what it is.
+
+    Args:
+        algo: name of the algorithm, or of a baseline, whose recipe alone is told.
+        env: id of an environment; "" for any.
+        recipe_name: variant or file; "" for the default.
+
+    Raises:
+        UsageError: no such algorithm or recipe.
+    """
+    check_algorithm(algo)
+    found = recipe.find_recipe(algo, env, recipe_name or None)
+    title = f"{algo}: key=value (recipe {found.name}: {found.num_envs} environments, {found.steps:,} steps)"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in ("key", "default", "recipe"):
+        table.add_column(column, no_wrap=True, max_width=24)
+    table.add_column("what it is")
+    if algo in rlsuite.ALGORITHMS:
+        cls = rlsuite.algorithm(algo).config_class
+        texts = field_texts(cls)
+        for f in dataclasses.fields(cls):
+            default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+            text = texts.get(f.name, "").split("\n\n")[0]
+            table.add_row(f.name, str(default), str(found.config.get(f.name, "")), " ".join(text.split()))
+    else:
+        for key, value in found.config.items():
+            table.add_row(key, "", str(value), "see Stable-Baselines3")
+    return table
+
+
+def field_texts(cls: type[Any]) -> dict[str, str]:
+    """The docstrings below the fields of a dataclass and of those that it inherits from."""
+    texts: dict[str, str] = {}
+    for owner in reversed(cls.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for at, below in pairwise(body.body):
+            text = below.value if isinstance(below, ast.Expr) else None
+            if isinstance(at, ast.AnnAssign) and isinstance(at.target, ast.Name) and isinstance(text, ast.Constant):
+                texts[at.target.id] = inspect.cleandoc(str(text.value))
+    return texts
 
 
 def first_sentence(thing: Any) -> str:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -114,9 +115,56 @@ def _variants(data: Any, where: str) -> dict[str, Recipe]:
                 raise UsageError(
                     f"{where}: variant {name!r} has no key {key!r}: {nearest(str(key), list(RECIPE_KEYS))}"
                 )
-        numbers = {key: parse_count(str(values[key]), key) for key in ("num_envs", "steps") if key in values}
-        recipes[str(name)] = Recipe(name=str(name), **{**values, **numbers})
+        recipes[str(name)] = _recipe(str(name), values, where)
     return recipes
+
+
+def _recipe(name: str, values: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe from its mapping.
+
+    Raises:
+        UsageError: a value of another type; names file and key.
+    """
+    for key, kind, what in (
+        ("config", dict, "a mapping of hyper-parameters"),
+        ("env", dict, "a mapping of the environment's arguments"),
+        ("eval_stochastic", bool, "true or false"),
+    ):
+        if key in values and not isinstance(values[key], kind):
+            raise UsageError(f"{where}: {key} is {values[key]!r}; it must be {what}")
+    counts = ("num_envs", "steps")
+    numbers = {key: parse_count(str(values[key]), f"{where}: {key}") for key in counts if key in values}
+    return Recipe(name=name, **{**values, **numbers})
+
+
+def is_file(name: str) -> bool:
+    """Whether `--recipe NAME` means a file: it ends in .yaml or .yml, or is there."""
+    return name.endswith((".yaml", ".yml")) or Path(name).is_file()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe of the user's own: a mapping of the keys above, or one of variants, of which `default` is taken.
+
+    Raises:
+        UsageError: no such file, no recipe, or several without a `default`; names file and key.
+    """
+    try:
+        data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise UsageError(f"--recipe {path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--recipe {path} cannot be read: {error}") from error
+    if not isinstance(data, dict) or not data:
+        raise UsageError(f"{path} must be a mapping with the keys {', '.join(RECIPE_KEYS)}")
+    if all(isinstance(values, dict) for values in data.values()) and not set(data) <= set(RECIPE_KEYS):
+        variants = _variants(data, str(path))
+        if "default" not in variants and len(variants) > 1:
+            raise UsageError(f"{path} holds {', '.join(variants)}; name one of them default")
+        return replace(variants.get("default") or next(iter(variants.values())), name=path.stem)
+    for key in data:
+        if key not in RECIPE_KEYS:
+            raise UsageError(f"{path} has no key {key!r}: {nearest(str(key), list(RECIPE_KEYS))}")
+    return _recipe(path.stem, data, str(path))
 
 
 def find_recipe(algorithm: str, env: str, name: str | None = None) -> Recipe:
@@ -127,6 +175,8 @@ def find_recipe(algorithm: str, env: str, name: str | None = None) -> Recipe:
     Raises:
         UsageError: no variant of that name; names the nearest.
     """
+    if name and is_file(name):
+        return read_recipe(Path(name))
     known = recipe_files(algorithm)
     variants = {**known.get("default", {})}
     bare = env.rpartition(":")[2].removeprefix("rlsuite/")

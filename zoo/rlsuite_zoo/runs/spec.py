@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.runs.folder import RunSpec
 from rlsuite_zoo.runs.models import check_algorithm, check_device, check_env, resolve_config
-from rlsuite_zoo.runs.recipe import find_recipe, parse_count, parse_overrides
+from rlsuite_zoo.runs.recipe import find_recipe, is_file, parse_count, parse_overrides
 
 __all__ = ["CHECKPOINTS", "check_jobs", "make_spec", "safe_name"]
 
@@ -40,6 +40,11 @@ def make_spec(
     check_env(env)
     check_device(device)
     found = find_recipe(algo, env, recipe or None)
+    if recipe and is_file(recipe):
+        try:
+            resolve_config(algo, found.config)
+        except UsageError as error:
+            raise UsageError(f"{recipe}: config: {error}") from error
     config, env_kwargs = parse_overrides(settings)
     if eval_episodes < 0:
         raise UsageError(f"--eval-episodes is {eval_episodes}; it must be at least 0")
