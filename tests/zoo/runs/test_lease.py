@@ -58,7 +58,7 @@ def test_a_dead_writer_is_followed_at_once(tmp_path: Path) -> None:
 
 def test_a_writer_on_another_machine_is_dead_ten_minutes_after_its_last_sign(tmp_path: Path) -> None:
     path = held_by(tmp_path, host="elsewhere", pid=1)
-    with pytest.raises(InUse, match="on elsewhere .* 10 minutes"):
+    with pytest.raises(InUse, match=r"on elsewhere .* 10 minutes"):
         check_free(tmp_path)
     os.utime(path, (0, time.time() - 599))
     with pytest.raises(InUse):
