@@ -26,6 +26,7 @@ import tyro
 from tyro.conf import Positional
 
 from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+from rlsuite_zoo.imports import importing, split_imports
 from rlsuite_zoo.options import (
     AttackOptions,
     CertifyOptions,
@@ -245,6 +246,7 @@ def usage() -> str:
     for name, command in COMMANDS.items():
         words = command.options if isinstance(command, Command) else command
         lines.append(f"  {name:<22}{(inspect.getdoc(words) or '').splitlines()[0]}")
+    lines.append(f"  {'':<22}(--import MODULE, with every command: import it first; for runs of your own environments)")
     lines.append(f"  {'bench':<22}Measure speed beside other libraries: {', '.join(BENCHES)}.")
     return "\n".join(lines)
 
@@ -340,10 +342,11 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in words or os.environ.get("RLSUITE_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
     try:
-        with running(words), as_found():
+        rest, modules = split_imports(words)
+        with running(words), importing(modules), as_found():
             if not debug:
                 warnings.filterwarnings("ignore", category=DeprecationWarning)  # other packages' own affairs
-            dispatch(words)
+            dispatch(rest)
     except SystemExit as stop:  # --help, or the parser's own complaint
         return stop.code if isinstance(stop.code, int) else 1
     except (Interrupted, KeyboardInterrupt):

@@ -22,6 +22,7 @@ from rlsuite_envs.inventory.networks.scenarios import SCENARIOS
 from rlsuite_envs.inventory.networks.supply_network import SupplyNetwork
 from rlsuite_envs.kernel import make_kernel
 from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.imports import check_named
 from rlsuite_zoo.runs.folder import RunFolder, find_runs
 from rlsuite_zoo.runs.models import build_config, load_policy
 from rlsuite_zoo.runs.recipe import find_recipe
@@ -222,6 +223,7 @@ def _trained_in(path: str) -> tuple[Any, str]:
         if agent.env_id is None:
             raise UsageError(f"{path} does not say which environment it was trained in; give its run folder")
         name, env, kwargs = type(agent).__name__.lower(), agent.env_id, dict(agent.env_kwargs or {})
+    check_named(env, path)
     made = make_vector_env(env, 1, env_kwargs=kwargs)
     try:
         kernel = kernel_of(made)

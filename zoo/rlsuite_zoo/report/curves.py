@@ -15,9 +15,9 @@ from matplotlib.ticker import FuncFormatter
 
 from rlsuite_envs.drawing import figure as new_figure
 from rlsuite_zoo.errors import UsageError, unknown
-from rlsuite_zoo.files import read_csv
 from rlsuite_zoo.runs.folder import RunFolder, find_runs
 from rlsuite_zoo.runs.groups import full_settings, group_names
+from rlsuite_zoo.runs.schema import read_csv_rows
 
 POINTS = 200
 RESAMPLES = 2000
@@ -61,7 +61,7 @@ def read_curve(folder: RunFolder, metric: str) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UsageError: nothing recorded yet, or no such column; names the nearest.
     """
-    rows = read_csv(folder.progress)
+    rows = read_csv_rows(folder.progress)
     if not rows:
         raise UsageError(f"{folder.path} has no progress yet")
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -93,7 +93,7 @@ def gather(
     groups: dict[tuple[str, str], list[tuple[RunFolder, np.ndarray, np.ndarray]]] = defaultdict(list)
     kinds: dict[tuple[str, str], str] = {}
     for folder, name in zip(folders, names, strict=True):
-        key = (folder.spec().env, labels[str(folder.path)] if labels else name)
+        key = (folder.spec(plays=False).env, labels[str(folder.path)] if labels else name)
         if kinds.setdefault(key, name) != name:
             raise UsageError(f"{key[1]} on {key[0]} would average over {kinds[key]} and {name}, which are no seeds")
         groups[key].append((folder, *read_curve(folder, metric)))
@@ -178,7 +178,7 @@ def plot_runs(
         raise UsageError(f"--out is {out.name!r}; give a .png, .pdf or .svg file")
     folders = find_runs(paths)
     curves = gather(folders, metric, smooth, labels)
-    settings = {} if labels else full_settings([folder.spec() for folder in folders])
+    settings = {} if labels else full_settings([folder.spec(plays=False) for folder in folders])
     figure = draw(curves, metric, smooth, title, settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rlsuite.core.evaluate import Evaluation
 from rlsuite_zoo.provenance import versions
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.models import evaluate_policy
+from rlsuite_zoo.runs.schema import EVALUATION, check_fields, read_json
 
 __all__ = ["evaluation_record", "mode_hint", "other_mode", "read_evaluation"]
 
@@ -47,10 +47,16 @@ def evaluation_record(result: Evaluation, checkpoint: Path, *, deterministic: bo
 
 
 def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
-    """evaluation.json, or None."""
-    if not folder.evaluation.exists():
+    """evaluation.json, or None.
+
+    Raises:
+        RunFolderError: it is not what rlsuite writes; names file, field and value.
+    """
+    try:
+        record = read_json(folder.evaluation)
+    except FileNotFoundError:
         return None
-    record: dict[str, Any] = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+    check_fields(folder.evaluation, record, EVALUATION, needed=("episodes", "mean", "low", "high"))
     return record
 
 

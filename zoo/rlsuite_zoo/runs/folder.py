@@ -29,9 +29,11 @@ import yaml
 
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.files import write_json, write_text
+from rlsuite_zoo.imports import check_named, import_allowed
 from rlsuite_zoo.provenance import command, git_state, versions
 from rlsuite_zoo.runs.lease import lease
 from rlsuite_zoo.runs.recipe import parse_yaml
+from rlsuite_zoo.runs.schema import SPEC, STATUS, RunFolderError, check_fields, read_json, read_small
 
 LONGEST_LABEL = 40
 """Characters of the settings in a name."""
@@ -117,21 +119,33 @@ class RunFolder:
             path = self.path
             raise UsageError(f"{path} holds a run already; choose another --name, or go on with --resume {path}")
 
-    def spec(self) -> RunSpec:
+    def spec(self, *, plays: bool = True) -> RunSpec:
         """The run's description.
 
+        Args:
+            plays: whether its environment may be made; False reads a run without the module of its id.
+
         Raises:
-            UsageError: no run folder, or a config.yaml that no rlsuite wrote.
+            RunFolderError: no run folder, or a config.yaml that no rlsuite wrote; names file, field and value.
+            UsageError: an environment of a module that the user has not named (see `rlsuite_zoo.imports`).
         """
         try:
-            text = self.config.read_text(encoding="utf-8")
+            data = parse_yaml(read_small(self.config), str(self.config))
         except FileNotFoundError:
-            raise UsageError(f"{self.path} is no run folder: it has no config.yaml") from None
-        data = parse_yaml(text, str(self.config))
+            raise RunFolderError(f"{self.path} is no run folder: it has no config.yaml") from None
+        except RunFolderError:
+            raise
+        except UsageError as error:
+            raise RunFolderError(str(error)) from error
         known = {f.name for f in fields(RunSpec)}
         if not isinstance(data, dict) or not {"algo", "env", "seed", "steps", "num_envs"} <= set(data) <= known:
-            raise UsageError(f"{self.config} does not describe a run; its keys must be {', '.join(sorted(known))}")
-        return RunSpec(**data)
+            raise RunFolderError(f"{self.config} does not describe a run; its keys must be {', '.join(sorted(known))}")
+        check_fields(self.config, data, SPEC)
+        spec = RunSpec(**data)
+        if plays:
+            check_named(spec.env, self.config)
+            import_allowed()
+        return spec
 
     def write_spec(self, spec: RunSpec) -> None:
         """Write config.yaml."""
@@ -139,12 +153,17 @@ class RunFolder:
         write_text(self.config, yaml.safe_dump(plain, sort_keys=False))
 
     def status(self) -> dict[str, Any]:
-        """What status.json says; an empty dict when there is none yet."""
+        """What status.json says; an empty dict when there is none yet.
+
+        Raises:
+            RunFolderError: it is not what rlsuite writes.
+        """
         try:
-            status = json.loads(self.status_file.read_text(encoding="utf-8"))
+            status = read_json(self.status_file)
         except FileNotFoundError:
             return {}
-        return status if isinstance(status, dict) else {}
+        check_fields(self.status_file, status, STATUS)
+        return status
 
     def write_status(self, **values: Any) -> None:
         """Replace status.json."""

@@ -21,7 +21,7 @@ def group_names(folders: Sequence[RunFolder]) -> list[str]:
     Raises:
         UsageError: two of them do not differ at all.
     """
-    specs = [folder.spec() for folder in folders]
+    specs = [folder.spec(plays=False) for folder in folders]
     kinds: dict[tuple[str, str], list[RunSpec]] = {}
     for spec in specs:
         twins = [str(f.path) for f, s in zip(folders, specs, strict=True) if s == spec]
@@ -45,9 +45,9 @@ def one_group(folders: Sequence[RunFolder], what: str) -> None:
         UsageError: names two runs that are no seeds of each other, and what differs.
     """
     group_names(folders)  # refuses twins
-    first = folders[0].spec()
+    first = folders[0].spec(plays=False)
     for folder in folders[1:]:
-        spec = folder.spec()
+        spec = folder.spec(plays=False)
         if replace(spec, seed=first.seed) != first:
             one, other = _flat(first), _flat(spec)
             key = next(k for k in sorted(one | other, key=_urgency) if one.get(k) != other.get(k))

@@ -17,8 +17,9 @@ import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
-from rlsuite_zoo.files import read_csv, write_text
+from rlsuite_zoo.files import write_text
 from rlsuite_zoo.runs.folder import RunFolder
+from rlsuite_zoo.runs.schema import read_csv_rows
 
 
 class Table:
@@ -26,7 +27,7 @@ class Table:
 
     def __init__(self, path: Path, up_to_steps: int) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = [dict(r) for r in read_csv(path) if float(r["steps"]) <= up_to_steps]
+        self.rows: list[dict[str, Any]] = [dict(r) for r in read_csv_rows(path) if float(r["steps"]) <= up_to_steps]
         self.columns: list[str] = list(dict.fromkeys(key for row in self.rows for key in row))
         self._rewrite()
 

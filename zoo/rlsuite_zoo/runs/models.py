@@ -16,8 +16,9 @@ import rlsuite
 from rlsuite.core.evaluate import Evaluation, evaluate
 from rlsuite.core.two_player import make_one_player
 from rlsuite.sb3 import Predictor
-from rlsuite_envs.make import make_vector_env
+from rlsuite_envs.make import find_spec, make_vector_env
 from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.imports import import_typed
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.recipe import build_config
 
@@ -107,16 +108,15 @@ def check_algorithm(name: str) -> None:
 
 
 def check_env(env: str) -> None:
-    """Raise unless the environment is registered (`module:Id-v0` imports the module first).
+    """Raise unless an environment that the user typed is registered (`module:Id-v0` imports the module first).
 
     Raises:
-        UsageError: names the nearest.
+        UsageError: no such module, or an unknown id; names the nearest.
     """
+    own = import_typed(env)
     try:
-        gym.spec(env)
-    except (gym.error.Error, ImportError) as error:
-        if ":" in env:
-            raise UsageError(f"unknown environment {env!r}: {error}") from error
+        gym.spec(own)
+    except gym.error.Error as error:
         known = list(gym.registry)
         bare = {name.removeprefix("rlsuite/") for name in known}
         raise unknown("environment", env, {*known, *bare}, "`rlsuite list envs` shows them") from error
@@ -142,7 +142,7 @@ def quiet_mujoco(env: str) -> None:
 
     Other warnings of the simulator go through `logging`.
     """
-    if "mujoco" not in str(gym.spec(env).entry_point):
+    if "mujoco" not in str(find_spec(env).entry_point):
         return
     import mujoco
 

@@ -32,8 +32,29 @@ NamedT = TypeVar("NamedT")
 RECIPE_KEYS = ("description", "source", "num_envs", "steps", "config", "env", "eval_stochastic")
 
 
+MAX_DEPTH = 30
+
+
 class Loader(yaml.SafeLoader):
     """YAML's safe loader, reading 1e6 as a number (YAML 1.1 wants a dot) and refusing repeated keys."""
+
+    aliases = True
+    """Whether a value may stand for one further up: a few lines can so mean billions of values."""
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A value; refuses nesting that would end in a RecursionError, and aliases where they are not wanted."""
+        event = self.peek_event()
+        mark: Any = event.start_mark
+        if self.depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, f"more than {MAX_DEPTH} levels", mark)
+        if isinstance(event, yaml.AliasEvent) and not self.aliases:
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A dict; a key given twice is an error, because the first value would silently be lost."""
@@ -49,6 +70,12 @@ Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\d[\d_]*\.?\d*([eE][-+]?\d+)|\.\d+([eE][-+]?\d+)?)$"),
     list("-+0123456789."),
 )
+
+
+class PlainLoader(Loader):
+    """Without aliases: for what a stranger may have written."""
+
+    aliases = False
 
 
 @dataclass(frozen=True)
@@ -71,15 +98,16 @@ class Recipe:
     """Whether what it trains is to be judged by sampled actions, not by the distribution's mode."""
 
 
-def parse_yaml(text: str, where: str) -> Any:
-    """YAML by the safe loader.
+def parse_yaml(text: str, where: str, *, aliases: bool = False) -> Any:
+    """YAML by the safe loader, with aliases only where asked for.
 
     Raises:
         UsageError: not YAML, or tags that would build Python objects; names `where`.
     """
     try:
-        return yaml.load(text, Loader)  # a SafeLoader
-    except yaml.YAMLError as error:
+        return yaml.load(text, Loader if aliases else PlainLoader)  # SafeLoaders
+    # ValueError, TypeError: numbers and dates that look like some, keys that cannot be keys
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         line = " ".join(str(error).split())
         raise UsageError(f"{where} is not plain YAML: {line}") from error
 
@@ -98,7 +126,7 @@ def recipe_files(algorithm: str) -> dict[str, dict[str, Recipe]]:
     found = {}
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
         if file.name.endswith(".yaml"):
-            data = parse_yaml(file.read_text(encoding="utf-8"), f"recipes/{folder.name}/{file.name}")
+            data = parse_yaml(file.read_text(encoding="utf-8"), f"recipes/{folder.name}/{file.name}", aliases=True)
             found[file.name.removesuffix(".yaml")] = _variants(data, f"recipes/{folder.name}/{file.name}")
     return found
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rlsuite.core.checkpoint import CheckpointError
-from rlsuite_zoo.errors import Interrupted
+from rlsuite_zoo.errors import Interrupted, UsageError
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.provenance import versions
 from rlsuite_zoo.runs.evaluation import evaluation_record, other_mode
@@ -19,6 +17,7 @@ from rlsuite_zoo.runs.lease import lease
 from rlsuite_zoo.runs.logs import make_logger
 from rlsuite_zoo.runs.models import Model, evaluate_policy, make_model
 from rlsuite_zoo.runs.record import Progress, Recorder
+from rlsuite_zoo.runs.schema import RunFolderError, read_json
 from rlsuite_zoo.runs.stopping import Stop, stop_on_signal
 
 
@@ -58,7 +57,13 @@ def _run(
     """`run` while signals are handled; `made` takes the model, for the caller to close."""
     recorder: Recorder | None = None
     try:
-        model = make_model(spec, threads=threads, checkpoint=folder.last if folder.last.exists() else None)
+        checkpoint = folder.last if folder.last.exists() else None
+        try:
+            model = make_model(spec, threads=threads, checkpoint=checkpoint)
+        except UsageError as error:
+            if checkpoint is None:
+                raise
+            raise RunFolderError(f"{folder.config}: {error}") from error  # it was legal when the run began
         made.append(model)
         start = model.num_timesteps
         logger, table = make_logger(folder, start)
@@ -121,9 +126,9 @@ def _note_versions(folder: RunFolder) -> None:
     """Say so when a resumed run goes on with other packages, since equality of bits ends there."""
     path = folder.path / "versions.json"
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); restore it or train again") from error
+        before = read_json(path)
+    except FileNotFoundError:
+        raise RunFolderError(f"{path} cannot be read (it is missing); restore it or train again") from None
     changed = [f"{k} {before.get(k)} -> {v}" for k, v in versions().items() if before.get(k) != v]
     if changed:
         print(f"note: {folder.path} was begun with other versions and goes on, not bit for bit: " + "; ".join(changed))
