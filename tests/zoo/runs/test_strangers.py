@@ -16,6 +16,8 @@ import gymnasium as gym
 import pytest
 import yaml
 
+import rlsuite as library
+from rlsuite.core.checkpoint import load_checkpoint, save_checkpoint
 from rlsuite_zoo.runs.evaluation import read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.runs.schema import RunFolderError
@@ -118,6 +120,16 @@ def test_a_run_folder_imports_nothing(rlsuite: Any, changes: dict[str, Any]) -> 
     ):
         assert rlsuite(*words).code in (1, 2), words
     rlsuite("plot", "run", "--out", "p.png")
+    assert not Path("executed").exists() and "evil_zoo" not in sys.modules
+
+
+def test_a_checkpoint_imports_nothing(rlsuite: Any) -> None:
+    Path("evil_zoo.py").write_text("open('executed', 'w')\n")
+    saved = load_checkpoint(OLD / "checkpoints" / "last.zip")
+    save_checkpoint("evil.zip", meta={**saved.meta, "env_id": "evil_zoo:Id-v0"}, tensors=saved.tensors)
+    ran = rlsuite("show", "--policy", "evil.zip")
+    assert ran.code == 2 and "evil.zip names the environment" in ran.err
+    library.load("evil.zip", env="rlsuite/CartPole-v1", device="cpu").learn(128)
     assert not Path("executed").exists() and "evil_zoo" not in sys.modules
 
 

@@ -19,10 +19,12 @@ from rlsuite.core.evaluate import mask_argument, own_draws
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.drawing import figure, figure_array
 from rlsuite_envs.kernel import Kernel, tree_map
+from rlsuite_envs.make import find_spec
 from rlsuite_envs.single import TensorEnv
 from rlsuite_zoo.episodes.at_rest import one_player
 from rlsuite_zoo.episodes.video import VideoError, check_video, drawable, even, follow
 from rlsuite_zoo.errors import UsageError, unknown
+from rlsuite_zoo.imports import check_named, import_typed
 from rlsuite_zoo.runs.folder import find_runs
 from rlsuite_zoo.runs.models import check_env, load_policy, quiet_mujoco
 from rlsuite_zoo.runs.random_policy import RandomPolicy
@@ -71,6 +73,7 @@ def show(
     """
     if steps < 0:
         raise UsageError(f"--steps is {steps}; it must be at least 1, or 0 for the whole episode")
+    import_typed(env)  # before the run's folder is read: what the user types, the run may have
     known = _trained_in(policy, checkpoint)
     if not env and known is None:
         raise UsageError("give an environment, or --policy RUN for a run's own: rlsuite show rlsuite/HardMaze-v0")
@@ -142,6 +145,7 @@ def _trained_in(policy: str, checkpoint: str) -> Known | None:
     if not path.exists():
         raise UsageError(f"--policy {policy!r} is neither 'random' nor a run folder nor a checkpoint")
     agent: Any = rlsuite.load(path, device="cpu")
+    check_named(agent.env_id or "", path)
     return Known(path, lambda: agent, agent.env_id or "", dict(agent.env_kwargs or {}), False)
 
 
@@ -152,9 +156,10 @@ def describe(env: str) -> str:
         UsageError: an unknown environment.
     """
     check_env(env)
-    point = gym.spec(env).entry_point
+    spec = find_spec(env)
+    point = spec.entry_point
     thing: Any = gym.envs.registration.load_env_creator(point) if isinstance(point, str) else point
-    kernel = gym.spec(env).kwargs.get("kernel")
+    kernel = spec.kwargs.get("kernel")
     if kernel is not None:
         thing = gym.envs.registration.load_env_creator(kernel) if isinstance(kernel, str) else kernel
     text = inspect.getdoc(thing) or inspect.getdoc(inspect.getmodule(thing)) or "It has no text."
