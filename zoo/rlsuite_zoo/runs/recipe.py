@@ -177,7 +177,7 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: no such file, no recipe, or several without a `default`; names file and key.
     """
     try:
-        data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        data = parse_yaml(path.read_text(encoding="utf-8"), str(path), aliases=True)
     except FileNotFoundError:
         raise UsageError(f"--recipe {path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
