@@ -161,7 +161,7 @@ def test_the_adversary_may_have_values_of_its_own():
         ("CartPole-v1", {}, "CartPole-v1 has no second player"),
         ("Pusher-v5", {}, "Pusher-v5 has no adversary"),
         ("Hopper-v5", {"bodies": ("nose",)}, "no body 'nose'"),
-        ("Hopper-v5", {"bodies": "foot"}, "RARLConfig.bodies is 'foot'"),
+        ("Hopper-v5", {"bodies": ("foot", 3)}, r"RARLConfig.bodies\[1\] is 3"),
         ("Hopper-v5", {"max_force": -1.0}, "RARLConfig.max_force is -1.0"),
         ("Hopper-v5", {"adv_fraction": 2.0}, "RARLConfig.adv_fraction is 2.0"),
         ("rlsuite/WindyPoint-v0", {"max_force": 1.0}, "are for MuJoCo tasks"),
