@@ -46,7 +46,8 @@ from rlsuite.adversarial.cheap_talk.victim_ppo import VictimConfig
 from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims, derived_seeds
 from rlsuite.core.agent import pick_device
 from rlsuite.core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from rlsuite.core.config import check_choices, check_range, config_from_json, make_config
+from rlsuite.core.config import check_choices, check_range, config_from_json, make_config, whole_number
+from rlsuite.core.rng import MOVED, own_seed
 from rlsuite_envs.checks import check_integer
 
 __all__ = ["ACT", "ACTConfig"]
@@ -131,6 +132,9 @@ class ACT:
         >>> act = ACT("CartPole", objective="harm", population=4, victim=VictimConfig(n_updates=2)).learn(1)
         >>> env = gym.make("rlsuite/CheapTalk-CartPole-v0", **act.talk_kwargs())
     """
+
+    stored = ("objective", "message_dim", "message_scale", "message_hidden", "steering_hidden")
+    """Fields of the configuration that cannot be changed at load: the networks were built with them."""
 
     def __init__(
         self,
@@ -333,29 +337,73 @@ class ACT:
         save_checkpoint(path, meta=meta, tensors=tensors)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto", **kwargs: Any) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        device: str | torch.device = "auto",
+        *,
+        seed: int | None = None,
+        verify: bool = True,
+        verbose: int = 0,
+        tensorboard_log: str | None = None,
+        **overrides: Any,
+    ) -> Self:
         """An adversary from a checkpoint, which goes on exactly where it stopped; no code of the file is ever run.
+
+        Args:
+            path: the checkpoint.
+            device: "auto", "cpu", "cuda", ...
+            seed: of the candidates and victims from now on; None goes on with the checkpoint's streams.
+            verify: compare the file with its checksums.
+            verbose: 1 prints the log as a table.
+            tensorboard_log: folder of TensorBoard events.
+            overrides: fields of the configuration. Those that shaped the networks are refused (`stored`).
 
         Raises:
             CheckpointError: not a readable checkpoint of this algorithm.
+            ValueError: an argument that cannot be used here; the message names it.
         """
-        saved = load_checkpoint(path)
+        place = pick_device(device)
+        saved = load_checkpoint(path, verify=verify)
         saved.require(meta=("algorithm", "env", "env_kwargs", "seed", "config", "victim", "metrics"))
         meta = saved.meta
         if meta["algorithm"] != "ACT":
             raise CheckpointError(f"{os.fspath(path)} holds a {meta['algorithm']} model, not ACT")
+        for name in ("env", "victim", "env_kwargs"):
+            if name in overrides:
+                raise ValueError(f"{name} cannot be set at load: the checkpoint was evolved for its own; leave it out")
+        try:
+            config = config_from_json(ACTConfig, meta["config"])
+            victim = config_from_json(VictimConfig, meta["victim"])
+        except Exception as error:  # whatever the configurations make of values of another type
+            raise _garbled(path, error) from error
+        settings = make_config(ACTConfig, config, overrides)
+        for name in cls.stored:
+            if getattr(settings, name) != getattr(config, name):
+                raise ValueError(
+                    f"{name}={getattr(settings, name)!r} cannot be set at load: the checkpoint was made with "
+                    f"{name}={getattr(config, name)!r}, which shaped its networks; leave {name} out"
+                )
         try:
             act = cls(
                 meta["env"],
-                config_from_json(ACTConfig, meta["config"]),
-                victim=config_from_json(VictimConfig, meta["victim"]),
+                settings,
+                victim=victim,
                 env_kwargs=meta["env_kwargs"],
                 seed=meta["seed"],
-                device=device,
-                **kwargs,
+                device=place,
+                verbose=verbose,
+                tensorboard_log=tensorboard_log,
             )
             act.es.load_state_dict(saved.section("es"))
             act.metrics = dict(meta["metrics"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{os.fspath(path)} lacks or garbles a part of an ACT model ({error})") from error
+        except Exception as error:  # whatever networks and tensors make of damaged numbers
+            raise _garbled(path, error) from error
+        if seed is not None:
+            act.seed = whole_number("seed", seed, least=0)
+            act.es.generator.manual_seed(own_seed(act.seed, MOVED, 1 + act.generation))
         return act
+
+
+def _garbled(path: str | os.PathLike[str], error: Exception) -> CheckpointError:
+    return CheckpointError(f"{os.fspath(path)} lacks or garbles a part of an ACT model ({error})")

@@ -244,6 +244,33 @@ def test_strangers_files_are_refused(tmp_path):
         ACT.load(tmp_path / "torn.zip")
 
 
+def test_arguments_at_load_count_or_are_refused_by_name(tmp_path):
+    ACT("CartPole", population=2, message_hidden=(4,), victim=VictimConfig(n_updates=1), device="cpu").save(
+        tmp_path / "a.zip"
+    )
+    other = {"population": 4, "sigma": 0.1, "sigma_decay": 0.9, "sigma_limit": 0.02, "learning_rate": 0.02}
+    other |= {"learning_rate_decay": 0.9, "learning_rate_limit": 0.002, "beta1": 0.5, "beta2": 0.9, "eps": 1e-6}
+    other |= {"ranks": True, "num_seeds": 2, "end_only": False, "episodes": 32}
+    shaped = {
+        "objective": "help",
+        "message_dim": 3,
+        "message_scale": 1.0,
+        "message_hidden": (8,),
+        "steering_hidden": (4,),
+    }
+    assert {*other, *shaped} == {field.name for field in dataclasses.fields(ACTConfig)} and {*shaped} == {*ACT.stored}
+    loaded = ACT.load(tmp_path / "a.zip", device="cpu", seed=5, **other)
+    assert {name: getattr(loaded.config, name) for name in other} == other and loaded.seed == 5
+    assert not torch.equal(
+        loaded.es.ask(), ACT.load(tmp_path / "a.zip", device="cpu", population=4, sigma=0.1).es.ask()
+    )
+    wrong = {**shaped, "env": "Pendulum", "victim": VictimConfig(), "env_kwargs": {}, "seed": -1, "sigma": -1.0}
+    for name, value in {**wrong, "device": "tpu", "populaton": 2}.items():
+        with pytest.raises(ValueError, match=name) as caught:
+            ACT.load(tmp_path / "a.zip", **{"device": "cpu", name: value})
+        assert not isinstance(caught.value, CheckpointError)
+
+
 @given(st.floats(allow_nan=False).filter(lambda x: not 1e-9 <= x <= 1e6))
 def test_a_scale_out_of_range_is_named(scale):
     with pytest.raises(ValueError, match="message_scale"):
