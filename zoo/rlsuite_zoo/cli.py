@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import io
 import os
 import re
 import signal
@@ -25,7 +26,7 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
-from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+from rlsuite_zoo.errors import Interrupted, UsageError, place_of, remedy_of, unknown
 from rlsuite_zoo.imports import importing, split_imports
 from rlsuite_zoo.options import (
     AttackOptions,
@@ -374,11 +375,18 @@ def as_found() -> Iterator[None]:
     torch = sys.modules.get("torch")  # not imported for its own sake: `rlsuite list` is quick
     threads = torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS") or 0)
     environment = dict(os.environ)
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    strict = [stream for stream in streams if stream.errors == "strict"]
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        for stream in strict:
+            stream.reconfigure(errors="backslashreplace")  # a name that the output cannot spell spoils no result
         with warnings.catch_warnings():
             yield
     finally:
+        for stream in strict:
+            if not stream.closed:
+                stream.reconfigure(errors="strict")
         if (torch := sys.modules.get("torch")) is not None:
             torch.set_num_threads(threads or os.cpu_count() or 1)
         for name in set(os.environ) - set(environment):
@@ -394,9 +402,13 @@ def as_found() -> Iterator[None]:
 
 def describe(error: Exception) -> str:
     """One line for an error that is not the command line's."""
-    text = str(error) or "no message"
+    text, place = str(error) or "no message", place_of(error)
+    if isinstance(error, OSError) and not place:
+        return text + remedy_of(error)
     plain = isinstance(error, ValueError | OSError | FloatingPointError) or type(error).__module__.startswith("rlsuite")
-    return text if plain else f"{type(error).__name__}: {text} (RLSUITE_DEBUG=1 shows where)"
+    if plain and not place:
+        return text
+    return f"{type(error).__name__}: {text}{place} (--debug shows the whole traceback)"
 
 
 if __name__ == "__main__":

@@ -9,15 +9,22 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_csv", "write_json", "write_text"]
+__all__ = ["read_csv", "write_bytes", "write_json", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file so that a reader or a crash never meets half of it."""
+    """Write a small file so that a reader or a crash never meets half of it.
+
+    A name in it that the locale could not decode is written with the bytes it has on the disk.
+    """
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes so that a reader or a crash never meets half of them."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
-        # A name that the locale cannot decode is written with the bytes it has on the disk.
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -151,7 +151,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path: 
 
 def test_a_name_that_exists_is_refused_before_any_seed_is_made(rlsuite: Any) -> None:
     words = ("train", "ppo", "rlsuite/CartPole-v1", "--steps", "128", "--name", "a", "--eval-episodes", "0")
-    assert rlsuite(*words, "--seeds", "1", "n_steps=32", "--num-envs", "4").code == 0
+    assert rlsuite(*words, "--seeds", "1", "n_steps=32", "batch_size=32", "--num-envs", "4").code == 0
     ran = rlsuite(*words, "--seeds", "0-1")
     assert ran.code == 2 and "seed1 holds a run already" in ran.err
     assert not Path("runs/ppo/rlsuite-CartPole-v1/a/seed0").exists()

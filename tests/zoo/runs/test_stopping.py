@@ -160,9 +160,9 @@ def test_workers_end_with_a_killed_launcher_in_every_phase(tmp_path: Path, phase
 
     wait_for(lambda: len(workers()) == 2, 60)
     if phase == "training":
-        wait_for(lambda: all(f.status().get("state") == "running" for f in folders), 60)
+        wait_for(lambda: all(f.status().get("state") == "running" for f in folders), 240)
     if phase == "evaluation":
-        wait_for(lambda: all(f.last.exists() for f in folders), 60)
+        wait_for(lambda: all(f.last.exists() for f in folders), 240)
         time.sleep(0.5)
     launcher.kill()
     launcher.wait()

@@ -14,16 +14,17 @@ from typing import Any
 from rich.table import Table
 
 import rlsuite_zoo.runs.train as training
-from rlsuite_zoo.errors import Interrupted, UsageError, unknown
+from rlsuite_zoo.errors import Interrupted, NotKept, UsageError, remedy_of, unknown
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.evaluation import evaluation_record, mode_hint, other_mode, read_evaluation
-from rlsuite_zoo.runs.folder import RunFolder, find_runs
+from rlsuite_zoo.runs.folder import RunFolder, RunSpec, find_runs
 from rlsuite_zoo.runs.launch import launch
 from rlsuite_zoo.runs.lease import check_free, lease
 from rlsuite_zoo.runs.models import (
     evaluate_policy,
     load_policy,
+    resumes_exactly,
 )
 from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
 from rlsuite_zoo.runs.spec import check_jobs, make_spec, safe_name
@@ -95,12 +96,22 @@ def resume(path: str, *, steps: str = "", jobs: int | None = None) -> None:
                 continue
         if not folder.finished:
             todo.append(folder)
-        if spec.algo.startswith("sb3:") and folder.last.exists() and not folder.finished:
-            print(f"note: {folder.path}: a Stable-Baselines3 baseline goes on approximately, not bit for bit")
+    for folder in todo:
+        if folder.last.exists() and (note := _inexact(folder.spec())):
+            print(f"note: {folder.path}: {note}")
     if not todo:
         print(f"all {len(folders)} runs in {path} are finished; --steps makes them longer")
         return
     run_and_report(todo, jobs, Path(path))
+
+
+def _inexact(spec: RunSpec) -> str:
+    """Why a resumed run does not go on bit for bit; "" where it does."""
+    if spec.algo.startswith("sb3:"):
+        return "a Stable-Baselines3 baseline goes on approximately, not bit for bit"
+    if not resumes_exactly(spec.env):
+        return f"{spec.env} cannot be put back where it was; the run goes on in fresh episodes, not bit for bit"
+    return ""
 
 
 def run_and_report(folders: list[RunFolder], jobs: int | None, parent: Path) -> None:
@@ -111,8 +122,10 @@ def run_and_report(folders: list[RunFolder], jobs: int | None, parent: Path) -> 
         print(f"stopped; go on with: rlsuite train --resume {parent}", file=sys.stderr)
         raise
     except Exception:
-        if len(folders) == 1 and folders[0].last.exists():  # launch names the checkpoints of several
-            print(f"{folders[0].path} failed; {training.checkpoint_hint(folders[0])}", file=sys.stderr)
+        folder = folders[0]
+        if len(folders) == 1 and folder.log.exists():  # launch names logs and checkpoints of several
+            print(f"{folder.path} failed; the traceback is in {folder.log}", file=sys.stderr)
+            print(training.checkpoint_hint(folder), file=sys.stderr)
         raise
     finally:
         if any(folder.status().get("steps") for folder in folders):
@@ -148,7 +161,7 @@ def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: in
     """Evaluate each run in a folder, print the returns, write evaluation.json, and a video of the first.
 
     Raises:
-        UsageError: no run, no checkpoint, no episodes.
+        UsageError: no run, no checkpoint, no episodes. NotKept: printed, but evaluation.json could not be written.
     """
     if episodes < 1:
         raise UsageError(f"--episodes is {episodes}; it must be at least 1")
@@ -158,7 +171,7 @@ def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: in
         from rlsuite_zoo.episodes.video import check_video
 
         check_video(Path(render))
-    folders = find_runs([run])
+    folders, lost = find_runs([run]), list[str]()
     for folder in folders:
         spec = folder.spec()
         file = folder.last if checkpoint == "last" else folder.best
@@ -169,7 +182,10 @@ def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: in
         record = evaluation_record(result, file, deterministic=mode, seed=seed)
         if other := other_mode(policy, spec, result, folder.status().get("ep_rew_mean"), deterministic=mode, seed=seed):
             record["other_mode"] = other
-        write_json(folder.evaluation, record)
+        try:
+            write_json(folder.evaluation, record)
+        except OSError as error:  # somebody else's run, perhaps: the result is printed all the same
+            lost.append(f"{folder.evaluation}: {error.strerror or error}{remedy_of(error)}")
         interval = result.interval
         print(
             f"{folder.path}: return {interval.estimate:,.2f}, "
@@ -183,3 +199,5 @@ def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: in
 
             line, _ = write_video(policy, spec, Path(render), episodes=episodes, deterministic=mode, seed=seed)
             print(f"{line}: the first of these episodes of {folder.path} ({file.name})")
+    if lost:
+        raise NotKept("the results above could not be kept: " + "\n".join(lost))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,7 +46,8 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.bars is not None:
-            self.bars.stop()
+            with suppress(OSError):
+                self.bars.stop()
 
     def update(self, name: str, status: dict[str, Any]) -> None:
         """Show one run's status."""
@@ -77,4 +79,6 @@ class Display:
         if state != said_state and said_state in ("finished", "failed"):
             return
         self.said[name] = (time.monotonic(), state)
-        self.console.print(f"{name} {state} {text}", highlight=False, soft_wrap=True)
+        # A run goes on when its terminal was closed (`disown`); its progress is in the run folder, too.
+        with suppress(OSError):
+            self.console.print(f"{name} {state} {text}", highlight=False, soft_wrap=True)

@@ -15,11 +15,17 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 
-from rlsuite_zoo.files import write_text
+from rlsuite_zoo.files import write_bytes, write_text
 from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.runs.schema import read_csv_rows
+
+COUNTERS = ("time/iterations", "time/episodes")
+"""Columns that go on counting where a resumed run's last row ended."""
 
 
 class Table:
@@ -62,7 +68,10 @@ class ProgressCSV(KVWriter):
         self.table = Table(folder.progress, up_to_steps)
         self.wall_before = float(self.table.rows[-1]["wall_s"]) if self.table.rows else 0.0
         self.started = time.perf_counter()
-        self.latest: dict[str, float] = {}
+        last = self.table.rows[-1] if self.table.rows else {}
+        self.latest: dict[str, float] = {k: float(v) for k, v in last.items() if v and k not in ("steps", "wall_s")}
+        # A learner counts from 1 whenever it starts.
+        self.counted = {key: self.latest.get(key, 0.0) for key in COUNTERS}
 
     @property
     def wall_s(self) -> float:
@@ -72,7 +81,9 @@ class ProgressCSV(KVWriter):
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Append the scalars of one dump; a second dump at the same step adds nothing."""
         values = {
-            key: float(value) for key, value in sorted(key_values.items()) if isinstance(value, int | float | np.number)
+            key: float(value) + self.counted.get(key, 0.0)
+            for key, value in sorted(key_values.items())
+            if isinstance(value, int | float | np.number)
         }
         self.latest |= values
         if self.table.rows and float(self.table.rows[-1]["steps"]) >= step:
@@ -84,15 +95,37 @@ class ProgressCSV(KVWriter):
 
 
 class ResumableTensorBoard(TensorBoardOutputFormat):
-    """SB3's TensorBoard format, hiding the points after the checkpoint that a resumed run takes again."""
+    """SB3's TensorBoard format, without the points after the checkpoint, which a resumed run takes again."""
 
-    def __init__(self, folder: Path, purge_step: int | None) -> None:
-        self.writer = SummaryWriter(log_dir=str(folder), purge_step=purge_step)
+    def __init__(self, folder: Path, up_to_steps: int) -> None:
+        for path in sorted(folder.glob("events.out.tfevents.*")):
+            _cut_events(path, up_to_steps)
+        self.writer = SummaryWriter(log_dir=str(folder))
         self._is_closed = False
+
+
+def _cut_events(path: Path, up_to_steps: int) -> None:
+    """Keep the points of an event file up to a step, and drop a last one that a kill tore."""
+    if up_to_steps == 0:
+        path.unlink()  # left by a run that was killed before its first checkpoint
+        return
+    found = [Event.FromString(raw) for raw in RawEventFileLoader(str(path)).Load()]
+    kept = io.BytesIO()
+    writer = RecordWriter(kept)
+    for event in found:
+        if event.step <= up_to_steps:
+            writer.write(event.SerializeToString())
+    write_bytes(path, kept.getvalue())
 
 
 def make_logger(folder: RunFolder, up_to_steps: int) -> tuple[Logger, ProgressCSV]:
     """A Stable-Baselines3 logger into a run folder, and its CSV part."""
     table = ProgressCSV(folder, up_to_steps)
-    board = ResumableTensorBoard(folder.path, up_to_steps + 1 if up_to_steps else None)
-    return Logger(str(folder.path), [table, board]), table
+    formats: list[KVWriter] = [table]
+    try:
+        str(folder.path).encode()
+    except UnicodeEncodeError:
+        print("note: no TensorBoard events are written: the run folder's name cannot be spelt in UTF-8")
+    else:
+        formats.append(ResumableTensorBoard(folder.path, up_to_steps))
+    return Logger(str(folder.path), formats), table

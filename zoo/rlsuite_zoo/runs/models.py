@@ -17,6 +17,7 @@ from rlsuite.core.evaluate import Evaluation, evaluate
 from rlsuite.core.two_player import make_one_player
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.make import find_spec, make_vector_env
+from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.imports import import_typed
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
@@ -120,6 +121,14 @@ def check_env(env: str) -> None:
         known = list(gym.registry)
         bare = {name.removeprefix("rlsuite/") for name in known}
         raise unknown("environment", env, {*known, *bare}, "`rlsuite list envs` shows them") from error
+
+
+def resumes_exactly(env: str) -> bool:
+    """Whether training on an environment can go on in the middle of its episodes: the MuJoCo pool's, and kernels."""
+    if env.removeprefix("rlsuite/") in MUJOCO_IDS:
+        return True
+    found = gym.registry.get(env)
+    return env.startswith("rlsuite/") and found is not None and found.vector_entry_point is not None
 
 
 def check_device(device: str) -> None:

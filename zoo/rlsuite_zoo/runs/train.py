@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rlsuite_zoo.errors import Interrupted, UsageError
+from rlsuite_zoo.errors import Interrupted, UsageError, place_of
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.provenance import versions
 from rlsuite_zoo.runs.evaluation import evaluation_record, other_mode
@@ -96,7 +97,9 @@ def _run(
         raise
     except BaseException as error:
         stop.ending = True
-        _report_stop(folder, spec, recorder, "failed", f"{type(error).__name__}: {error}")
+        with folder.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            traceback.print_exception(error, file=log)
+        _report_stop(folder, spec, recorder, "failed", f"{type(error).__name__}: {error}{place_of(error)}")
         raise
 
 

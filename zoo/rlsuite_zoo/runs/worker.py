@@ -5,6 +5,7 @@ With the word "stdin" it stops when its standard input ends, that is with its pa
 
 from __future__ import annotations
 
+import io
 import sys
 
 from rlsuite_zoo.runs.stopping import end_with_stdin
@@ -15,6 +16,8 @@ IN_USE = 3
 
 def main() -> int:
     """Exit code 0 when finished, 130 when stopped, 1 when failed (status.json and log.txt say why), IN_USE."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     if "stdin" in sys.argv[3:]:
         end_with_stdin()  # before torch is imported, which takes seconds
     try:
@@ -33,10 +36,8 @@ def main() -> int:
             return IN_USE
     except (Interrupted, KeyboardInterrupt):
         return 130
-    except Exception:
-        import traceback
-
-        traceback.print_exc()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")  # `run` has written the traceback where the training raised it
         return 1
     return 0
 
