@@ -120,6 +120,6 @@ def test_rows_take_the_best_rule_and_leave_out_what_was_not_run() -> None:
     (row,) = results_hdpo_page.rows_of(group, [LOST, other], runs, optima)
     assert row.classical == "capped_base_stock" and row.gap is not None
     assert row.gap[0] == pytest.approx(100 * (4.05 / 4.041 - 1))
-    text = results_hdpo_page.summary({group: [row]})
+    (text,) = results_hdpo_page.summary({group: [row]})
     assert "1 of 1 within 0.5 %" in text and "better than the best rule in 0 of 1" in text
     assert results_hdpo_page.csv_text({}) == "environment,policy,seed,steps,cost,standard_error,minutes\n"

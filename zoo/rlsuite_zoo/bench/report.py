@@ -28,8 +28,8 @@ def write_report(result: dict[str, Any], table: Table, out: Path | None, name: s
     versions = ", ".join(f"{key} {value}" for key, value in about["versions"].items())
     ratios = "".join(f"- {key}: **{value:.2f}**\n" for key, value in result.get("ratios", {}).items())
     text = (
-        f"# {table.title}\n\n`{about['command']}`, {about['date']}, {about['processor']}, "
+        f"# {table.title}\n\n{ratios}\n`{about['command']}`, {about['date']}, {about['processor']}, "
         f"{about['cores']} cores; {versions}.\n\n"
-        f"{markdown(table)}\n\n{ratios}"
+        f"{markdown(table)}\n"
     )
     (out / f"{name}.md").write_text(text)

@@ -105,8 +105,23 @@ def _write(found: Trained, victims: list[Victim], out: Path, keep: bool) -> None
     draw_shares(victims, attacks, out / "attacks-left.png")
     more += ["![return under each attack, coloured by the share of the natural return](attacks-left.png)"]
     more += ["## Stronger attacks leave less", *_order(victims)]
-    write_page(found, out, more, keep=keep)
+    write_page(found, out, more, keep=keep, findings=_findings(victims))
     write_text(out / "attacks-cells.csv", cells)
+
+
+def _findings(victims: list[Victim]) -> list[str]:
+    """By environment, what the strongest attack leaves of the natural return, most first."""
+    lines = []
+    for env in dict.fromkeys(victim.env for victim in victims):
+        left = {}
+        for victim in victims:
+            natural, least = victim.interval(CLEAN), [value for value, _ in victim.strongest().values()]
+            if victim.env == env and natural is not None and least:
+                left[victim.name] = float(np.mean(least)), natural.estimate
+        order = sorted(left, key=lambda name: -left[name][0])
+        words = [f"{name} {left[name][0]:,.0f} of {left[name][1]:,.0f}" for name in order]
+        lines.append(f"{env}: the strongest attack on observations leaves {', '.join(words)}.")
+    return lines
 
 
 def _kept_lines(path: Path, cells: str) -> list[list[str]]:

@@ -32,6 +32,7 @@ from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.files import write_json, write_text
 from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.suite_page import provenance
+from rlsuite_zoo.report.paged import write_paged
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.evaluation import read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder
@@ -221,7 +222,12 @@ def _write(
             csv.append(f"{id},{row.random.mean():.6g},{row.sampled.mean():.6g},{row.mode.mean():.6g},{row.verdict}")
         parts.append("\n".join(lines))
         parts += [f"{id}:\n\n![an episode of {id}]({pictures[id]})" for id in ids if id in pictures]
-    write_text(out / "envs.md", "\n\n".join(parts) + "\n")
+    others = [id.removeprefix("rlsuite/") for id, row in rows.items() if row.verdict != "better"]
+    findings = [
+        f"PPO with one untuned recipe is better than random play in {better} of {len(rows)} environments.",
+        f"Not shown to be better in: {', '.join(others) or 'none'}.",
+    ]
+    write_paged(out / "envs.md", "\n\n".join(parts), findings)
     write_text(out / "envs.csv", "\n".join(csv) + "\n")
     _draw(families, rows, out / "envs.png")
     out_console().print(f"wrote {out / 'envs.md'}: PPO is better than random play in {better} of {len(rows)}")

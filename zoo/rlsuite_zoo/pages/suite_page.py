@@ -33,7 +33,8 @@ from rlsuite_zoo.pages.rules import RuleReturns, play_rules, rule_rows, tables_b
 from rlsuite_zoo.pages.suite import Entry, Suite, load_suite
 from rlsuite_zoo.provenance import portable
 from rlsuite_zoo.report.curves import plot_runs
-from rlsuite_zoo.report.differences import paired, welch
+from rlsuite_zoo.report.differences import budgets_apart, paired, tally, welch
+from rlsuite_zoo.report.paged import write_paged
 from rlsuite_zoo.runs.evaluation import read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.launch import RunFailed, launch_missing
@@ -166,7 +167,13 @@ def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root:
     }
 
 
-def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: bool = False) -> None:
+DETAIL = ("Beside simple rules", "Under attack", "Returns", "Mass and friction", "Under forces")
+"""Sections that leave a page which is too long, in this order."""
+
+
+def write_page(
+    found: Trained, out: Path, more: Sequence[str] = (), *, keep: bool = False, findings: Sequence[str] = ()
+) -> None:
     """The page and one picture of learning curves; rules play first, their returns are kept with the runs.
 
     Args:
@@ -174,6 +181,7 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
         out: folder of the page.
         more: further parts, which come before the curves.
         keep: let rows of the former table stay whose runs are not among `found`.
+        findings: what stands below the title; without, who is ahead.
     """
     out.mkdir(parents=True, exist_ok=True)
     suite, environments, cells = found.suite, found.environments, found.cells
@@ -198,7 +206,9 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
         }
         parts += ["## Beside simple rules", *tables_beside_rules(suite.rules, by_entry, played, trained)]
     if suite.compare:
-        parts += ["## Who is ahead", *_differences(suite, environments, rows)]
+        text, ahead = _differences(suite, environments, rows)
+        parts += ["## Who is ahead", *text]
+        findings = findings or tally(ahead)[:3]
     parts += more
     picture = out / f"{suite.name}.png"
     paths = [str(folder.path) for folders in cells.values() for folder in folders if has_curve(folder)]
@@ -208,7 +218,7 @@ def write_page(found: Trained, out: Path, more: Sequence[str] = (), *, keep: boo
         parts += ["## Learning curves", f"![learning curves]({picture.name})"]
     write_text(table, csv_of_rows(every))
     page = out / f"{suite.name}.md"
-    write_text(page, "\n\n".join(parts) + "\n")
+    write_paged(page, "\n\n".join(parts), findings, detail=DETAIL)
     print(f"wrote {page} and {picture}")
 
 
@@ -220,13 +230,14 @@ def _of_kept(kept: list[Row]) -> str:
     )
 
 
-def _differences(suite: Suite, environments: list[str], rows: Rows) -> list[str]:
-    """For each pair to compare, the difference of the mean returns over seeds with its 95 % interval."""
+def _differences(suite: Suite, environments: list[str], rows: Rows) -> tuple[list[str], list[tuple[str, str]]]:
+    """For each pair to compare, the difference of the mean returns over seeds with its 95 % interval; and verdicts."""
     how = "Student's 95 % interval over seeds, paired (the same episodes)" if suite.paired else "Welch's 95 % interval"
     note = (
         f"Difference of the mean returns over seeds, trained policy with {how} and the end of training with Welch's; "
-        "ahead or behind only where the interval leaves 0 out."
+        "ahead or behind only where the interval leaves 0 out; runs of unlike numbers of steps are not compared."
     )
+    verdicts = []
     lines = [
         "| | environment | trained policy | verdict | training, last tenth | verdict |",
         "|---|---|---:|---|---:|---|",
@@ -242,8 +253,12 @@ def _differences(suite: Suite, environments: list[str], rows: Rows) -> list[str]
             else:
                 evaluated = welch(*([row.evaluated for row in group] for group in groups))
             training = welch(*([row.training for row in group] for group in groups))
+            if apart := budgets_apart(*([row.steps for row in group] for group in groups)):
+                evaluated, training = (evaluated[0], apart), (training[0], apart)
+            else:
+                verdicts.append((f"{first} minus {second}", evaluated[1]))
             lines.append(f"| {' | '.join([f'{first} minus {second}', env, *evaluated, *training])} |")
-    return [note, "\n".join(lines)]
+    return [note, "\n".join(lines)], verdicts
 
 
 def provenance(folders: list[RunFolder], steps: int) -> str:

@@ -247,12 +247,35 @@ def _panel(axis: Axes, env: str, group: list[Curve], names: list[str]) -> None:
             axis.fill_between(curve.steps, *curve.interval(), color=colour, alpha=0.18, linewidth=0)
         for steps, values in curve.rests:
             axis.plot(steps, values, ":", color=colour, linewidth=0.8)
+    _cut(axis, group)
     axis.set_title(env, fontsize=11, loc="left")
     axis.set_xlabel("environment steps")
     axis.xaxis.set_major_formatter(FuncFormatter(_short))
     axis.grid(True, color="#E5E5E5", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.margins(x=0.01)
+
+
+def _cut(axis: Axes, group: list[Curve]) -> None:
+    """Give the axis to what comes after the first tenth of the steps, where the beginning would take most of it."""
+    late = [
+        (mean[-len(mean) * 9 // 10 :], low, high)
+        for curve in group
+        for mean, (low, high) in [(curve.mean, curve.interval())]
+        if curve.steps[-1] > 0.1 * max(c.steps[-1] for c in group)
+    ]
+    least = min(min(mean.min(), low[-1]) for mean, low, _ in late)
+    most = max(max(mean.max(), high[-1]) for mean, _, high in late)
+    everything = np.concatenate([curve.mean for curve in group])
+    low, high = float(everything.min()), float(everything.max())
+    if not most > least or most - least > 0.4 * (high - low):
+        return
+    room = 0.08 * (most - least)
+    axis.set_ylim(least - room, most + room)
+    beyond = [f"begins at {_short(round(value))}" for value, out in ((low, low < least), (high, high > most)) if out]
+    hidden = [c for c in group if c.mean.max() < least - room or c.mean.min() > most + room]
+    text = "; ".join([*beyond, *(f"{c.label} ends at {_short(round(c.mean[-1]))}" for c in hidden)])
+    axis.text(0.99, 0.02, f"outside: {text}", transform=axis.transAxes, ha="right", fontsize=7, color="#555555")
 
 
 def _short(value: float, _: int | None = None) -> str:

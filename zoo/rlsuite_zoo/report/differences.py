@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import stats
 
-__all__ = ["margin", "paired", "welch"]
+__all__ = ["budgets_apart", "margin", "paired", "tally", "welch"]
 
 
 def margin(values: np.ndarray) -> float:
@@ -36,3 +36,33 @@ def welch(first: Sequence[float], second: Sequence[float]) -> tuple[str, str]:
 def _told(mean: float, low: float, high: float, digits: int) -> tuple[str, str]:
     verdict = "ahead" if low > 0 else "behind" if high < 0 else "no difference shown"
     return f"{mean:+,.{digits}f} [{low:+,.{digits}f}, {high:+,.{digits}f}]", verdict
+
+
+def tally(verdicts: Iterable[tuple[str, str]]) -> list[str]:
+    """One sentence for each pair that was compared: on how many environments the first is ahead, or behind.
+
+    Args:
+        verdicts: pair and verdict of every environment, in the order of the page.
+    """
+    found: dict[str, list[str]] = {}
+    for pair, verdict in verdicts:
+        found.setdefault(pair, []).append(verdict)
+    lines = []
+    for pair, each in found.items():
+        counts = {verdict: each.count(verdict) for verdict in dict.fromkeys(each)}
+        text = ", ".join(f"{verdict} in {count}" for verdict, count in counts.items())
+        lines.append(f"{pair}: {text} of {len(each)} environments.")
+    return lines
+
+
+def budgets_apart(first: Sequence[int], second: Sequence[int]) -> str:
+    """The verdict on runs of unlike budgets, which nobody is ahead in; "" where they are within a tenth.
+
+    Args:
+        first: environment steps of the runs of one side, at least one.
+        second: of the other.
+    """
+    one, other = float(np.median(first)), float(np.median(second))
+    if max(one, other) <= 1.1 * min(one, other):
+        return ""
+    return f"not compared: {one:,.0f} steps against {other:,.0f}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import PercentFormatter
 
 from rlsuite.adversarial.attacks.catalogue import ATTACKS
 from rlsuite.core.statistics import Interval, bootstrap_interval
@@ -230,11 +231,18 @@ def draw_shares(victims: list[Victim], attacks: list[str], path: Path) -> None:
     share = np.where(natural > 0, means / np.where(natural > 0, natural, 1), np.nan)
     picture, axes = figure(1, 1, width=3.5 + 0.75 * means.shape[1], height=1.8 + 0.45 * len(victims))
     ax = axes[0, 0]
-    ax.imshow(share, vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
+    image = ax.imshow(share, vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
     ax.set_xticks(range(means.shape[1]), ["natural", *attacks], rotation=40, ha="right")
     ax.set_yticks(range(len(victims)), [f"{v.name}\n{v.env}" for v in victims], fontsize=8)
     for (i, j), value in np.ndenumerate(means):
         if np.isfinite(value):
             ink = "white" if share[i, j] < 0.12 or share[i, j] > 0.88 else "black"  # on the scale's dark ends
             ax.text(j, i, f"{value:,.0f}", ha="center", va="center", fontsize=7, color=ink)
+    ax.set_title(
+        "Mean return (number), and the share of the natural return that each attack leaves (colour)",
+        loc="left",
+        fontsize=10,
+    )
+    bar = picture.colorbar(image, ax=ax, fraction=0.03, pad=0.01, label="share of the natural return that is left")
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     picture.savefig(path, dpi=140)

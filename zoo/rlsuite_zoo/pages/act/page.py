@@ -14,7 +14,9 @@ from rlsuite.core.statistics import bootstrap_interval
 from rlsuite_envs.drawing import figure
 from rlsuite_zoo.files import write_text
 from rlsuite_zoo.provenance import portable
+from rlsuite_zoo.report.curves import STYLES
 from rlsuite_zoo.report.differences import margin, paired
+from rlsuite_zoo.report.paged import write_paged
 from rlsuite_zoo.runs.display import out_console
 
 if TYPE_CHECKING:
@@ -45,7 +47,13 @@ def write_page(runs: list[ActRun], out: Path) -> None:
         parts += ["## Where victims go", steering_table([records[id(run)] for run in steering])]
     parts += ["## Curves", "![returns of victims while they learn, and fitness over generations](act.png)"]
     _draw(runs, kinds, steering, records, out / "act.png")
-    write_text(out / "act.md", "\n\n".join(parts) + "\n")
+    findings = [
+        f"Victims with {kind} messages return {returns.mean():.1f} while they learn, without any "
+        f"{kinds['none'].mean():.1f}."
+        for kind, returns in kinds.items()
+        if kind not in ("none", "random")
+    ]
+    write_paged(out / "act.md", "\n\n".join(parts), findings)
     write_text(out / "act.csv", csv_text(runs, records))
     out_console().print(f"wrote {out / 'act.md'}, act.csv and act.png")
 
@@ -178,12 +186,12 @@ def _draw(
     learning.set(xlabel="a victim's environment steps", ylabel="return", title="Victims that are new to the words")
     for run in runs:
         if not run.task.config.controls:
-            _line(evolution, run, "act/return_mean")
+            _line(evolution, run, "act/return_mean", runs)
     for kind in ("random", "none"):
         evolution.axhline(kinds[kind].mean(), color=COLOURS[kind], ls="--", lw=1, label=kind)
     evolution.set(xlabel="generation", ylabel="mean return while learning", title="Harm and help: the population")
     for run in steering:
-        _line(axes[0, 2], run, "act/fitness_mean")
+        _line(axes[0, 2], run, "act/fitness_mean", steering)
     if steering:
         alone = np.concatenate([records[id(run)]["left_alone"] for run in steering]).mean()
         axes[0, 2].axhline(alone, color=COLOURS["none"], ls="--", lw=1, label="left alone")
@@ -196,10 +204,16 @@ def _draw(
     drawn.savefig(path, dpi=110)
 
 
-def _line(axis: Any, run: ActRun, name: str) -> None:
-    """A metric of a population over generations, with a moving average: every generation has seeds of its own."""
+def _line(axis: Any, run: ActRun, name: str, runs: Sequence[ActRun]) -> None:
+    """A metric of a population over generations, with a moving average: every generation has seeds of its own.
+
+    A kind has its colour, a seed of it (among `runs`) its line style.
+    """
     values, colour = run.curve(name), COLOURS[run.task.title]
-    axis.plot(np.arange(1, len(values) + 1), values, color=colour, alpha=0.25, lw=1)
+    style = STYLES[sorted(r.seed for r in runs if r.task.title == run.task.title).index(run.seed) % len(STYLES)]
+    axis.plot(np.arange(1, len(values) + 1), values, color=colour, alpha=0.2, lw=1)
     window = max(1, min(10, len(values) // 3))
     smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-    axis.plot(np.arange(window, len(values) + 1), smooth, color=colour, label=f"{run.task.title}, seed {run.seed}")
+    axis.plot(
+        np.arange(window, len(values) + 1), smooth, style, color=colour, label=f"{run.task.title}, seed {run.seed}"
+    )

@@ -14,8 +14,9 @@ from rlsuite_envs.drawing import figure
 from rlsuite_zoo.files import read_csv, write_text
 from rlsuite_zoo.pages.suite_page import Trained, write_page
 from rlsuite_zoo.report.curves import COLOURS, read_curve
-from rlsuite_zoo.report.differences import welch
+from rlsuite_zoo.report.differences import tally, welch
 from rlsuite_zoo.report.numbers import cell_text
+from rlsuite_zoo.report.paged import table_verdicts
 from rlsuite_zoo.robustness.sweep import TAIL, Found, Sweep, draw_maps, nominal
 from rlsuite_zoo.runs.folder import RunFolder
 
@@ -50,7 +51,8 @@ def write_forces(found: Trained, played: Returns, swept: Swept, adversary_steps:
     more = ["## Under forces", _about(played, adversary_steps), *_opponents(found, played)]
     _draw_points(found, played, out / "forces-worst.png")
     more += ["![return where nobody pushes and against the strongest adversary](forces-worst.png)"]
-    more += ["## The claim", *_claims(found, played, swept)]
+    claims = _claims(found, played, swept)
+    more += ["## The claim", *claims]
     if swept:
         more += ["## Mass and friction", *_maps(found, swept, out)]
     if _draw_temperatures(found, out / "forces-temperature.png"):
@@ -60,7 +62,8 @@ def write_forces(found: Trained, played: Returns, swept: Swept, adversary_steps:
             "protagonist's discounted return has reached the recipe's `performance`.",
             "![temperature over training](forces-temperature.png)",
         ]
-    write_page(found, out, more)
+    findings = [f"Against the strongest adversary, {line}" for line in tally(table_verdicts("\n".join(claims), 2))]
+    write_page(found, out, more, findings=findings)
     write_text(out / "forces-trials.csv", _csv(found, played))
 
 

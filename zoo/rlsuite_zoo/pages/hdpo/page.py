@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from rlsuite_envs.registration import KERNELS
 from rlsuite_zoo.files import write_text
 from rlsuite_zoo.pages.suite_page import provenance
 from rlsuite_zoo.report import differences
+from rlsuite_zoo.report.curves import COLOURS
+from rlsuite_zoo.report.paged import write_paged
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.folder import RunFolder
 
@@ -146,10 +148,11 @@ def rows_of(
 def write_page(rows: Rows, folders: list[RunFolder], tested: Mapping[tuple[str, str], Trial], out: Path) -> None:
     """`hdpo.md`, the numbers of every run in `hdpo.csv`, and `hdpo.png`."""
     out.mkdir(parents=True, exist_ok=True)
-    parts = ["# HDPO: learned ordering policies, optima and classical rules", _origin(folders), summary(rows)]
+    parts = ["# HDPO: learned ordering policies, optima and classical rules", _origin(folders)]
     parts += ["![gap to the optimum, and saving over the best rule](hdpo.png)"]
     parts += [group_table(group, found) for group, found in rows.items()]
-    write_text(out / "hdpo.md", "\n\n".join(parts) + "\n")
+    text = "\n\n".join(parts)
+    write_paged(out / "hdpo.md", text, summary(rows), detail=[group.title for group in rows])
     write_text(out / "hdpo.csv", csv_text(tested))
     draw(rows, out / "hdpo.png")
     out_console().print(f"wrote {out / 'hdpo.md'}, hdpo.csv and hdpo.png")
@@ -174,7 +177,7 @@ def _origin(folders: list[RunFolder]) -> str:
     return "\n".join(lines)
 
 
-def summary(rows: Rows) -> str:
+def summary(rows: Rows) -> list[str]:
     """One line per group: how many instances reach the goal, how many beat the best rule."""
     lines = []
     for group, found in rows.items():
@@ -187,8 +190,8 @@ def summary(rows: Rows) -> str:
         if savings:
             better = sum(saving > width for saving, width in savings)
             text.append(f"better than the best rule in {better} of {len(savings)}")
-        lines.append(f"- {group.title}: {'; '.join(text)}")
-    return "\n".join(lines)
+        lines.append(f"{group.title}: {'; '.join(text)}")
+    return lines
 
 
 def group_table(group: Group, rows: list[Row]) -> str:
@@ -228,24 +231,55 @@ def csv_text(tested: Mapping[tuple[str, str], Trial]) -> str:
 
 
 def draw(rows: Rows, path: Path) -> None:
-    """Gaps to the optimum (left, with the goals) and savings over the best rule (right), with their margins."""
-    everything = [(group, row) for group, found in rows.items() for row in found]
-    drawn, axes = figure(1, 2, width=11, height=1.5 + 0.17 * len(everything))
-    for ax, what in zip(axes[0], ("gap", "saving"), strict=True):
-        for i, (group, row) in enumerate(everything):
-            value = getattr(row, what)
-            color = f"C{list(rows).index(group)}"
-            if value is not None:
-                ax.errorbar(value[0], i, xerr=value[1], fmt="o", color=color, markersize=4, capsize=2)
-            if what == "gap" and group.goal is not None:
-                ax.plot([group.goal] * 2, [i - 0.5, i + 0.5], color=color, linewidth=1)
-        ax.axvline(0, color="black", linewidth=0.8)
-        ax.set_ylim(len(everything) - 0.5, -0.5)
-    names = [f"{group.environment} {row.name}" for group, row in everything]
-    axes[0][0].set_yticks(range(len(names)), names, fontsize=6)
-    axes[0][1].set_yticks(range(len(names)), [""] * len(names))
-    axes[0][0].set_xlabel("gap to the optimum or bound, % (lines: goals)")
-    axes[0][1].set_xlabel("saving over the best classical rule, %")
-    handles: list[Any] = [axes[0][1].plot([], [], "o", color=f"C{i}", label=g.name)[0] for i, g in enumerate(rows)]
-    axes[0][1].legend(handles=handles, fontsize=7)
+    """Per group, every instance's gap to the optimum (above, with its goal) and saving over the best rule (below)."""
+    points = {
+        group.title: {
+            what: [value for row in found if (value := getattr(row, what)) is not None] for what in ("gap", "saving")
+        }
+        for group, found in rows.items()
+    }
+    draw_groups(points, {group.title: group.goal for group in rows}, path)
+
+
+def draw_groups(
+    points: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], goals: Mapping[str, float | None], path: Path
+) -> None:
+    """One panel a quantity, one row a group: its instances in ascending order, with their margins.
+
+    Args:
+        points: by group, "gap" and "saving": percent and margin of each instance.
+        goals: largest gap asked for, percent; None without one.
+        path: of the picture.
+    """
+    drawn, axes = figure(1, 2, width=11, height=1.2 + 0.75 * len(points))
+    texts = ("gap to the optimum or bound, % (black line: goal)", "saving over the best classical rule, %")
+    for ax, what, text in zip(axes[0], ("gap", "saving"), texts, strict=True):
+        for i, (title, found) in enumerate(points.items()):
+            values = sorted(found[what])
+            places = i + np.linspace(-0.32, 0.32, len(values)) if len(values) > 1 else [float(i)] * len(values)
+            for place, (value, half) in zip(places, values, strict=True):
+                ax.errorbar(value, place, xerr=half, fmt="o", color=COLOURS[i], markersize=3.5, capsize=1.5, lw=0.8)
+            goal = goals[title]
+            if what == "gap" and goal is not None:
+                ax.plot([goal] * 2, [i - 0.4, i + 0.4], color="black", linewidth=1.5)
+            if not values:
+                ax.text(
+                    0.02,
+                    i,
+                    "not known" if what == "gap" else "no rule beside it",
+                    transform=ax.get_yaxis_transform(),
+                    va="center",
+                    color="#777777",
+                )
+        ax.axvline(0, color="#999999", linewidth=0.8)
+        ax.set_ylim(len(points) - 0.5, -0.5)
+        ax.set_xlabel(text)
+        ax.grid(axis="x", color="#E5E5E5")
+        ax.set_axisbelow(True)
+    labels = []
+    for title, found in points.items():
+        name = textwrap.fill(title.partition(":")[0], 28)
+        labels.append(f"{name}\n({len(found['gap'] or found['saving'])} policies)")
+    axes[0][0].set_yticks(range(len(points)), labels, fontsize=9)
+    axes[0][1].set_yticks(range(len(points)), [""] * len(points))
     drawn.savefig(path, dpi=120)

@@ -23,6 +23,7 @@ from rlsuite_zoo.pages.smoothing.tasks import TASKS, Cell, Sizes, Task, measure,
 from rlsuite_zoo.provenance import command, machine, portable
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.numbers import rounded_down
+from rlsuite_zoo.report.paged import write_paged
 from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.cells import run_cells
 from rlsuite_zoo.runs.display import out_console
@@ -146,18 +147,20 @@ def write_page(cells: list[Cell], sizes: Sizes, out: Path) -> None:
     everything = [line for group in lines.values() for line in group]
     points = sum(len(line.attacked) for line in everything if line.certified is not None)
     wrong = sum(len(line.violations()) for line in everything)
+    findings = [
+        f"Of {points} points with a certificate and an attack, the attacked mean is below the certificate by more than "
+        f"its sampling error (three standard errors; for successes Clopper-Pearson) in {wrong}."
+    ]
     parts = [
         "# Policy smoothing: certified and attacked returns",
         ABOUT,
         _provenance(everything, sizes),
-        f"Of {points} points with a certificate and an attack, the attacked mean is below the certificate by more than "
-        f"its sampling error (three standard errors; for successes Clopper-Pearson) in {wrong}.",
         "![certified and attacked returns](smoothing.png)",
     ]
     for key in tasks:
         parts += [f"## {by_key[key].title}", _table(lines[key])]
     _draw([(by_key[key], lines[key]) for key in tasks], out / "smoothing.png")
-    write_text(out / "smoothing.md", "\n\n".join(parts) + "\n")
+    write_paged(out / "smoothing.md", "\n\n".join(parts), findings)
     write_text(out / "smoothing.csv", _csv(everything))
     out_console().print(f"wrote {out / 'smoothing.md'}")
 

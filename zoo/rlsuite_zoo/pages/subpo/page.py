@@ -24,7 +24,8 @@ from rlsuite_zoo.pages.subpo.tasks import (
 )
 from rlsuite_zoo.pages.suite_page import provenance
 from rlsuite_zoo.report.curves import Curve, curve_of, draw, read_curve
-from rlsuite_zoo.report.differences import paired
+from rlsuite_zoo.report.differences import paired, tally
+from rlsuite_zoo.report.paged import table_verdicts, write_paged
 from rlsuite_zoo.runs.models import load_policy
 from rlsuite_zoo.runs.random_policy import RandomPolicy
 
@@ -70,7 +71,8 @@ def write_page(results: Results, out: Path) -> None:
         "its J is that of the chance which the entropy bonus asks for.",
     ]
     parts += [_table(results, task) for task in results.tasks]
-    parts += ["## Who is ahead", _differences(results)]
+    ahead = _differences(results)
+    parts += ["## Who is ahead", ahead]
     _curves(results, out / "subpo.png")
     parts += ["## Learning curves", "![normalised J while learning](subpo.png)", "## Paths"]
     for task in results.tasks:
@@ -78,7 +80,8 @@ def write_page(results: Results, out: Path) -> None:
         picture = Image.fromarray(_paths(results, task))
         picture.quantize(256).save(out / name, optimize=True)
         parts.append(f"{task.title}:\n\n![a path of each method]({name})")
-    write_text(out / "subpo.md", "\n\n".join(parts) + "\n")
+    findings = tally(table_verdicts(ahead, 3))[:3]
+    write_paged(out / "subpo.md", "\n\n".join(parts), findings, detail=("Value of the paths",))
     write_text(out / "subpo.csv", _csv(results))
     print(f"wrote {out / 'subpo.md'}")
 
