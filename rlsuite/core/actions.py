@@ -6,6 +6,7 @@ Shapes: `...` any leading batch axes, K components, A action dims.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
@@ -50,6 +51,16 @@ class ActionSpec:
         return self.kind != "gaussian"
 
     @property
+    def choices(self) -> tuple[int, ...]:
+        """Choices per component, 2 per bit of MultiBinary; empty for Box."""
+        return (2,) * self.num_params if self.kind == "bernoulli" else self.nvec
+
+    @property
+    def mask_size(self) -> int:
+        """Entries A' of an action mask, one per choice: n, the sum of nvec, or 2 n for MultiBinary; 0 for Box."""
+        return sum(self.choices)
+
+    @property
     def action_shape(self) -> tuple[int, ...]:
         """Shape of one action inside a learner: () for categorical, else (K,) or (A,)."""
         return () if self.kind == "categorical" else (int(np.prod(self.shape)),)
@@ -66,20 +77,26 @@ class ActionSpec:
             action: [..., *action_shape], as sampled.
 
         Returns:
-            [..., *shape]: Box clipped to its bounds in the space's dtype; Discrete and MultiDiscrete int64
-            with `start` added; MultiBinary int8.
+            [..., *shape] in the space's dtype: Box clipped to its bounds, Discrete and MultiDiscrete with `start`
+            added.
         """
+        dtype = self.torch_dtype
         if self.kind == "categorical":
-            return action + int(self.start) if self.start else action
+            return (action + int(self.start) if self.start else action).to(dtype)
         if len(self.shape) != 1:
             action = action.reshape(*action.shape[:-1], *self.shape)
         if self.kind == "bernoulli":
-            return action.to(torch.int8)
+            return action.to(dtype)
         constants = self._constants(action.device)
         if self.kind == "multi_categorical":
-            return action if constants is None else action + constants[0]
-        action = action.to(_TORCH_DTYPES[self.dtype.name])
+            return (action if constants is None else action + constants[0]).to(dtype)
+        action = action.to(dtype)
         return action if constants is None else torch.clamp(action, constants[0], constants[1])
+
+    @cached_property
+    def torch_dtype(self) -> torch.dtype:
+        """Torch's name of the space's dtype."""
+        return torch.from_numpy(np.empty(0, self.dtype)).dtype
 
     def _constants(self, device: torch.device) -> tuple[Tensor, Tensor] | None:
         """Offsets or bounds on `device`, made once per device; None when they would change nothing."""
@@ -119,7 +136,7 @@ def action_spec(space: gym.Space[Any]) -> ActionSpec:
     if isinstance(space, gym.spaces.MultiBinary):
         return ActionSpec("bernoulli", int(np.prod(space.shape)), space.shape, dtype=space.dtype)
     if isinstance(space, gym.spaces.Box) and space.dtype.name in _TORCH_DTYPES:
-        if space.shape == () or np.prod(space.shape) == 0:
+        if np.prod(space.shape) == 0:
             raise ValueError(f"action space {space} has shape {space.shape}; give a Box at least one action dim.")
         if np.any(np.isnan(space.low) | np.isnan(space.high) | (space.low > space.high)):
             raise ValueError(f"action space {space} has NaN or crossed bounds; fix its low and high.")

@@ -45,6 +45,7 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import make_config, whole_number
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.evaluate import Predictor
+from rlsuite.core.guard import check_mask, check_rows, forbidding
 from rlsuite.core.habits import check_arguments, take_habits, take_seed
 from rlsuite.core.memory import check_memory
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
@@ -228,22 +229,39 @@ class Agent(SB3Names):
             state: passed through (no recurrent policies here).
             episode_start: unused, for the interface.
             deterministic: the distribution's mode instead of a sample.
-            action_masks: allowed actions [B, A'] bool.
+            action_masks: allowed actions [B, A'] bool, or [A'] for one observation: n of Discrete, the sum of nvec of
+                MultiDiscrete, 2 n of MultiBinary (may it be 0, may it be 1, per bit).
+
+        Returns:
+            Actions in the action space's shape and dtype, and `state`.
 
         Raises:
-            ValueError: the observation does not fit the space, or is not finite.
+            ValueError: the observation does not fit the space, is not finite or too large for float32; or the mask
+                has another shape or dtype, or allows nothing in a row.
         """
         batch, single = add_batch_axis(self.observation_space, observation)
         rows = flatten_obs(self.observation_space, batch, self.device)
-        if not bool(torch.isfinite(rows).all()):
-            raise ValueError("the observation given to predict has NaN or infinite numbers; look at the environment")
+        check_rows(rows)
         rows = rows.float() if self.obs_norm is None else self.obs_norm.normalize(rows)
         mask = None
         if action_masks is not None:
-            mask = torch.as_tensor(action_masks, device=self.device).bool().reshape(len(rows), -1)
+            mask = self._allowed(action_masks, len(rows))
         with torch.no_grad():
             action = self.spec.to_env(self.brain.act(rows, mask, deterministic)).cpu().numpy()
-        return (action[0] if single else action), state
+        # an entry of a Box stays an array, as its space wants it; a Discrete action is a number
+        return (action[0, ...] if single and not self.spec.discrete else action[0] if single else action), state
+
+    def _allowed(self, action_masks: Any, rows: int) -> torch.Tensor:
+        """The masks given to `predict`, checked, [rows, A'] bool."""
+        given = action_masks if isinstance(action_masks, torch.Tensor) else np.asarray(action_masks)
+        given = given[None] if given.ndim == 1 else given
+        mask = check_mask(given, self.spec, rows, self.device, "action_masks given to predict")
+        if bool((bad := forbidding(mask, self.spec)).any()):
+            raise ValueError(
+                f"action_masks given to predict allow no action, or none for a component of it, in row "
+                f"{int(bad.nonzero()[0])}; each needs at least one True"
+            )
+        return mask
 
     @property
     def n_envs(self) -> int:

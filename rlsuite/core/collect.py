@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from rlsuite.core import guard
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.types import Rollout, Step
 from rlsuite.core.vector import Stepper
@@ -85,6 +86,10 @@ class Runner:
     enter: Callable[[np.ndarray, np.ndarray], None] | None = None
     """Enters rewards [B] and done [B] of a step into the statistics; None is `stats.add`."""
 
+    def __post_init__(self) -> None:
+        if self.return_norm is not None:
+            self.stepper.largest_reward = guard.LARGEST_NORMALIZED
+
     @classmethod
     def start(
         cls, stepper: Stepper, seed: int | None, obs_norm: RunningNorm | None, return_norm: ReturnNorm | None
@@ -150,7 +155,9 @@ def collect(
         The rollout [T, B, ...], or None when `on_step` stopped it.
 
     Raises:
-        FloatingPointError: NaN or infinite observations or rewards; the message names step and environment.
+        FloatingPointError: NaN, infinite or too large numbers, ValueError: masks that allow nothing; both name the
+            environment and the step. Before anybody acts on them; with environments on an accelerator, before the
+            rollout is used.
     """
     stepper, on_cpu = runner.stepper, runner.obs.device.type == "cpu"
     enter = runner.enter or runner.stats.add
@@ -184,8 +191,7 @@ def collect(
     if not on_cpu:  # one transfer for the whole rollout: the loop above never waits for the device
         for row, done_row in zip(raw_reward.cpu().numpy(), (terminated | truncated).cpu().numpy(), strict=True):
             enter(row, done_row)
-    check_finite("observation", obs)
-    check_finite("reward", raw_reward)
+    stepper.settle()
     action = torch.stack(actions)
     mask = None if masks[0] is None else torch.stack([m for m in masks if m is not None])
     log_prob, value = _judge(actor, obs, action, mask)
@@ -224,19 +230,3 @@ def _next_value(
         if final is not None:
             next_value[t] = torch.where(truncated[t], actor.values(runner.show(final)), next_value[t])
     return next_value
-
-
-def check_finite(what: str, values: torch.Tensor) -> None:
-    """Raise if any of values [T, B, ...] is NaN or infinite.
-
-    Raises:
-        FloatingPointError: names `what`, the value, the step and the environment.
-    """
-    if bool(torch.isfinite(values).all()):
-        return
-    t, b, *rest = (~torch.isfinite(values)).nonzero()[0].tolist()
-    place = f" (number {rest[0]})" if rest else ""
-    raise FloatingPointError(
-        f"{what} is {values[(t, b, *rest)].item()} at step {t} of the rollout in environment {b}{place}; "
-        "look at that environment's dynamics, or bound its rewards and observations"
-    )

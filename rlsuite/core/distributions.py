@@ -188,23 +188,26 @@ class MultiCategorical:
 
 
 class Bernoulli:
-    """A independent bits, bit i set with probability sigmoid(logits_i); a bit with mask False is always 0."""
+    """A independent bits, bit i set with probability sigmoid(logits_i), as far as the mask leaves it both values."""
 
     __slots__ = ("logits",)
 
     def __init__(self, logits: Tensor, mask: Tensor | None = None, *, validate: bool = False) -> None:
-        """Build from `logits` [..., A] and an optional `mask` [..., A] bool, True = the bit may be set.
-
-        A row of False is legal here (the all-zero action remains).
+        """Build from `logits` [..., A] and an optional `mask` [..., 2 A] bool: may bit i be 0, may it be 1, for each i.
 
         Raises:
-            ValueError: Only with `validate`: NaN logits or a mask of another shape.
+            ValueError: Only with `validate`: NaN logits, a mask of another shape, or a bit without an allowed value.
         """
+        pairs = None if mask is None else mask.unflatten(-1, (-1, 2))
         if validate:
             check_params("logits", logits)
-            if mask is not None:
-                _check_mask(mask, logits.shape)
-        self.logits = logits if mask is None else _forbid(logits, mask)
+            if mask is not None and pairs is not None:
+                _check_mask(mask, torch.Size((*logits.shape[:-1], 2 * logits.shape[-1])))
+                _check_some_allowed(pairs, "bit")
+        if pairs is not None:
+            limit = _forbidden(logits.dtype)
+            logits = logits.masked_fill(~pairs[..., 0], -limit).masked_fill(~pairs[..., 1], limit)
+        self.logits = logits
 
     def sample(self, generator: Generator | None = None) -> Tensor:
         """Draw [..., A] int64 of 0 and 1."""
@@ -251,7 +254,7 @@ def distribution(
         spec: From `action_spec`.
         params: [..., num_params] logits, or means.
         log_std: Gaussian only: [A] or [..., A].
-        mask: Discrete kinds only: [..., num_params] bool, True = allowed.
+        mask: Discrete kinds only: [..., spec.mask_size] bool, True = allowed.
         validate: Check values, at the cost of a host sync (see the module docstring).
 
     Raises:

@@ -18,12 +18,15 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from rlsuite.core.actions import action_spec
+from rlsuite.core.guard import check_mask, check_tree, forbidding
 from rlsuite.core.rng import EPISODES, EVALUATION, env_seed, own_seed
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite.core.vec_env import SAME_STEP_ENV, env_action
 from rlsuite.core.vector import check_one_reward
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument", "own_draws"]
+DURING = " of the evaluation"
 
 
 class Predictor(Protocol):
@@ -145,7 +148,22 @@ def mask_argument(policy: Predictor, info: dict[str, Any]) -> dict[str, np.ndarr
     mask = info.get("action_mask")
     if mask is None or "action_masks" not in inspect.signature(policy.predict).parameters:
         return {}
-    return {"action_masks": np.asarray(_numpy(mask), dtype=bool)}
+    array = np.asarray(_numpy(mask))
+    return {"action_masks": array.astype(bool) if array.dtype.kind in "iu" else array}
+
+
+def _check_mask(venv: VectorEnv[Any, Any, Any], info: dict[str, Any], step: int) -> None:
+    """Raise if the environments' mask does not fit their actions, or allows none in an environment."""
+    if info.get("action_mask") is None:
+        return
+    spec = action_spec(venv.single_action_space)
+    where = f"the environments' action mask at step {step}{DURING}"
+    empty = forbidding(check_mask(_numpy(info["action_mask"]), spec, venv.num_envs, "cpu", where), spec)
+    if bool(empty.any()):
+        raise ValueError(
+            f"the action mask of environment {int(empty.nonzero()[0])} at step {step}{DURING} allows no action, or "
+            "none for a component of it; let the episode terminate there, or allow a no-op"
+        )
 
 
 def _numpy(value: Any) -> Any:
@@ -154,21 +172,6 @@ def _numpy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _numpy(part) for key, part in value.items()}
     return value
-
-
-def _check_finite(what: str, value: Any, step: int) -> None:
-    """Look at float arrays with a leading environment axis, through dicts."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            _check_finite(f"{what} {key!r}", part, step)
-        return
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or np.isfinite(value).all():
-        return
-    b, *place = np.argwhere(~np.isfinite(value))[0].tolist()
-    raise FloatingPointError(
-        f"{what} is {value[(b, *place)]} at step {step} of the evaluation in environment {b}"
-        f"{f' (index {place})' if place else ''}; look at that environment, or at the policy's weights."
-    )
 
 
 def _play(
@@ -188,17 +191,18 @@ def _play(
     obs, info = venv.reset(seed=env_seed(seed, EPISODES))
     obs = _numpy(obs)
     state, start, step = None, np.ones(count, bool), 0
-    _check_finite("observation", obs, step)
+    check_tree("observation", obs, step, DURING)
     while len(returns) < episodes:
+        _check_mask(venv, info, step)
         action, state = policy.predict(
             obs, state=state, episode_start=start, deterministic=deterministic, **mask_argument(policy, info)
         )
-        _check_finite("action", action, step)
+        check_tree("action", action, step + 1, DURING)
         obs, reward, terminated, truncated, info = venv.step(env_action(venv, action))
         obs, reward, start = _numpy(obs), _numpy(reward), _numpy(terminated) | _numpy(truncated)
         step += 1
-        _check_finite("reward", reward, step)
-        _check_finite("observation", obs, step)
+        check_tree("reward", reward, step, DURING)
+        check_tree("observation", obs, step, DURING)
         total += reward
         length += 1
         if not start.any():

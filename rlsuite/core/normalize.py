@@ -86,7 +86,7 @@ class RunningNorm:
         var, mean = torch.var_mean(batch.double(), dim=0, correction=0)
         if batch.device.type == "cpu" and not math.isfinite(var.sum().item()):
             bad = torch.isfinite(batch).logical_not().nonzero()
-            place = f"first at [sample, *dims] {bad[0].tolist()}" if len(bad) else "the variance overflows"
+            place = f"first at [environment, *entries] {bad[0].tolist()}" if len(bad) else "the variance overflows"
             raise FloatingPointError(
                 f"observations are NaN, infinite or too large to normalise ({place}); check the environment."
             )
@@ -229,9 +229,12 @@ class ReturnNorm:
             deviation = returns - mean
             m2 = float(deviation @ deviation)
             if not math.isfinite(m2):
-                b = int(np.argmax(~np.isfinite(reward)))
+                # the sum of all is not finite: the first to blame, else whoever is largest
+                size = np.nan_to_num(np.abs(returns), nan=np.inf, posinf=np.inf)
+                b = int(np.argmax(size))
                 raise FloatingPointError(
-                    f"reward of environment {b} is {reward[b]}, or the returns overflow; check it."
+                    f"reward of environment {b} is {reward[b]}: its discounted return, {returns[b]}, is not finite or "
+                    "too large to normalise; look at that environment's rewards"
                 )
             total = self._count + n
             delta = mean - self._mean

@@ -34,6 +34,7 @@ class FlatAdam:
         self.flat, self.eps, self.betas, self.numpy = flat, eps, betas, numpy
         self.mean = torch.zeros_like(flat.data)
         self.square = torch.zeros_like(flat.data)
+        self._norms = torch.zeros((), device=flat.data.device)  # sum of all norms: stays NaN once one was
         self.steps = torch.zeros((), dtype=torch.float32, device=flat.data.device)  # torch's fused Adam wants float32
         # numpy's views of the tensors, and two vectors of scratch; made once, since making a view costs a call
         self._views: tuple[np.ndarray, ...] | None = None
@@ -48,14 +49,33 @@ class FlatAdam:
         self.adam.state[vector] = {"step": self.steps, "exp_avg": self.mean, "exp_avg_sq": self.square}
 
     def step(self, learning_rate: float, max_grad_norm: float | None) -> float | torch.Tensor:
-        """Clip the gradient to `max_grad_norm` (global L2), apply it, return its norm before clipping."""
+        """Clip the gradient to `max_grad_norm` (global L2), apply it, return its norm before clipping.
+
+        A gradient that is not finite is not applied: parameters and moments stay as they are. On an accelerator, where
+        looking would wait for the device, its entries that are not finite are left out; the norm that comes back, and
+        `healthy`, tell.
+
+        Raises:
+            FloatingPointError: on a CPU, the gradient's norm is NaN or infinite.
+        """
         if self._views is not None:
             return self._step_numpy(self._views, learning_rate, max_grad_norm)
         norm = torch.linalg.vector_norm(self.flat.grad)
+        if norm.device.type == "cpu":
+            _check_norm(norm.item())
+        else:
+            self._norms.add_(norm)
+            self.flat.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
         if max_grad_norm is not None:
-            self.flat.grad.mul_(torch.clamp(max_grad_norm / (norm + 1e-6), max=1.0))
+            scale = torch.clamp(max_grad_norm / (norm + 1e-6), max=1.0)
+            self.flat.grad.mul_(scale.nan_to_num(nan=0.0))
         self._step_torch(learning_rate)
         return norm
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all gradients so far were finite; waits for the device."""
+        return math.isfinite(float(self._norms))
 
     def _step_torch(self, learning_rate: float) -> None:
         self.adam.param_groups[0]["lr"] = learning_rate
@@ -63,7 +83,9 @@ class FlatAdam:
 
     def _step_numpy(self, views: tuple[np.ndarray, ...], learning_rate: float, max_grad_norm: float | None) -> float:
         data, grad, mean, square, steps, first, second = views
-        norm = math.sqrt(np.dot(grad, grad))
+        with np.errstate(over="ignore", invalid="ignore"):  # said below, in words
+            norm = math.sqrt(np.dot(grad, grad))
+        _check_norm(norm)
         if max_grad_norm is not None and norm > max_grad_norm:
             grad *= max_grad_norm / (norm + 1e-6)
         b1, b2 = self.betas
@@ -109,6 +131,14 @@ def check_update(metrics: Mapping[str, Any], *weights: FlatParameters) -> None:
         bad["weights"] = math.nan
     if bad:
         raise FloatingPointError(
-            f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; the last "
-            "checkpoint is still good. Lower learning_rate, or normalise (normalize_obs, normalize_reward)"
+            f"training diverged: {', '.join(f'{name} is {value}' for name, value in bad.items())}; "
+            "earlier checkpoints are still good. Lower learning_rate, or normalise (normalize_obs, normalize_reward)"
+        )
+
+
+def _check_norm(norm: float) -> None:
+    if not math.isfinite(norm):
+        raise FloatingPointError(
+            f"training diverged: the gradient's norm is {norm}; it was not applied, the weights are finite still. "
+            "Lower learning_rate, or normalise (normalize_obs, normalize_reward)"
         )

@@ -54,9 +54,10 @@ def picture_pixels(space: gym.Space[Any]) -> int:
 
 
 def flatten_obs(space: gym.Space[Any], obs: Any, device: torch.device) -> torch.Tensor:
-    """A batch of observations [B, ...] as rows [B, O]; floats keep their precision until they are normalised.
+    """A batch of observations [B, ...] as rows [B, O], as exact as they came until they are normalised.
 
-    Pixels of pictures (see `is_picture`) are divided by 255; pictures given as floats count as divided already.
+    Rows are float64 where a part is float64 or an integer wider than 16 bits, else float32 (or float16). Pixels of
+    pictures (see `is_picture`) are divided by 255; pictures given as floats count as divided already.
     """
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         rows = torch.as_tensor(obs, device=device)
@@ -64,7 +65,9 @@ def flatten_obs(space: gym.Space[Any], obs: Any, device: torch.device) -> torch.
             rows = rows.flatten(1) if rows.dim() > 2 else rows[:, None]
         if rows.is_floating_point():
             return rows
-        return rows.float() / 255.0 if is_picture(space) else rows.float()
+        if is_picture(space):
+            return rows.float() / 255.0
+        return rows.float() if rows.element_size() <= 2 else rows.double()
     if isinstance(space, spaces.Discrete):
         index = torch.as_tensor(obs, device=device).long().reshape(-1) - int(space.start)
         return torch.nn.functional.one_hot(index, int(space.n)).float()
@@ -77,10 +80,10 @@ def flatten_obs(space: gym.Space[Any], obs: Any, device: torch.device) -> torch.
         return torch.cat(hot, dim=1).float()
     if isinstance(space, spaces.Dict):
         parts = [flatten_obs(part, obs[key], device) for key, part in space.spaces.items()]
-        return torch.cat([part.float() for part in parts], dim=1)
+        return torch.cat(parts, dim=1)  # in the widest of their dtypes
     if isinstance(space, spaces.Tuple):
         parts = [flatten_obs(part, value, device) for part, value in zip(space.spaces, obs, strict=True)]
-        return torch.cat([part.float() for part in parts], dim=1)
+        return torch.cat(parts, dim=1)  # in the widest of their dtypes
     raise ValueError(f"observation space {space} is not supported (see rlsuite.core.spaces.obs_size)")
 
 
@@ -119,12 +122,13 @@ def space_to_json(space: gym.Space[Any]) -> Json:
             "dtype": str(space.dtype),
         }
     if isinstance(space, spaces.Discrete):
-        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": str(space.dtype)}
     if isinstance(space, spaces.MultiDiscrete):
         return {
             "type": "MultiDiscrete",
             "nvec": space.nvec.tolist(),
             "start": np.asarray(space.start).tolist(),
+            "dtype": str(space.dtype),
         }
     if isinstance(space, spaces.MultiBinary):
         return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.shape)}
@@ -134,6 +138,11 @@ def space_to_json(space: gym.Space[Any]) -> Json:
     if isinstance(space, spaces.Tuple):
         return {"type": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
     raise ValueError(f"space {space} cannot be written to a checkpoint; {SUPPORTED}")
+
+
+def _integer(data: Json) -> Any:
+    """The dtype of a Discrete or MultiDiscrete; checkpoints of version 0.1 do not name it."""
+    return np.dtype(data.get("dtype", "int64")).type
 
 
 def space_from_json(data: Json) -> gym.Space[Any]:
@@ -151,9 +160,9 @@ def space_from_json(data: Json) -> gym.Space[Any]:
         )
         return spaces.Box(low, high, dtype=dtype.type)
     if kind == "Discrete":
-        return spaces.Discrete(data["n"], start=data["start"])
+        return spaces.Discrete(data["n"], start=data["start"], dtype=_integer(data))
     if kind == "MultiDiscrete":
-        return spaces.MultiDiscrete(np.array(data["nvec"]), start=np.array(data["start"]))
+        return spaces.MultiDiscrete(np.array(data["nvec"]), start=np.array(data["start"]), dtype=_integer(data))
     if kind == "MultiBinary":
         return spaces.MultiBinary(data["n"])
     if kind == "Dict":

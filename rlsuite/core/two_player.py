@@ -23,6 +23,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
+from rlsuite.core import guard
+from rlsuite.core.actions import action_spec
 from rlsuite.core.opponents import Opponent, Zero, box_bounds
 
 __all__ = ["ADVERSARY", "AGENT", "Match", "Versus", "make_one_player"]
@@ -56,6 +58,7 @@ class Match:
         self.obs = torch.zeros(game.num_envs, *seen.shape, device=self.device)
         self.started = torch.ones(game.num_envs, dtype=torch.bool, device=self.device)
         self.limit: Tensor | None = None
+        self.steps = 0  # of each environment so far, for messages
 
     def see(self, obs: Any, started: Any) -> None:
         """Remember what is now to be acted on."""
@@ -104,7 +107,11 @@ class Versus(VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.output, self.device = "torch" if self.match.torch else "numpy", self.match.device
         box = sides[ADVERSARY]
-        self._bounds = box_bounds(box, self.device) if isinstance(box, spaces.Box) else None
+        self._theirs = action_spec(self.opponent_space)
+        self._bounds: tuple[Tensor, ...] | None = None
+        if isinstance(box, spaces.Box):
+            box_bounds(box)  # raises where it is unbounded
+            self._bounds = tuple(torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
         self.opponent: Opponent = Zero(self.opponent_space) if opponent is None else opponent
 
     def other_side(self, opponent: Opponent) -> Versus:
@@ -122,7 +129,7 @@ class Versus(VectorEnv[Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """One step with this player's actions [B, ...]; the reward [B] is this player's."""
         match = self.match
-        theirs = self.opponent(match.obs, match.started)
+        theirs = self._shaped(self.opponent(match.obs, match.started))
         pair: list[Any] = [actions, theirs] if self.player == AGENT else [theirs, actions]
         pair[ADVERSARY] = self._within(pair[ADVERSARY])
         if not match.torch:
@@ -131,15 +138,27 @@ class Versus(VectorEnv[Any, Any, Any]):
         match.see(obs, terminated | truncated)
         return obs, reward if self.player == AGENT else -reward, terminated, truncated, info
 
+    def _shaped(self, action: Any) -> Tensor:
+        """The opponent's action [B, D] or [B, *shape] in the shape and dtype of its space; on a CPU it is looked at."""
+        rows = torch.as_tensor(action, device=self.device).reshape(self.num_envs, *self._theirs.shape)
+        self.match.steps += 1
+        if not self._theirs.discrete and self.device.type == "cpu":
+            player = "adversary" if self.player == AGENT else "agent"
+            guard.check_numbers(f"the {player}'s action", rows, self.match.steps, guard.FINITE)
+        return rows.to(self._theirs.torch_dtype)
+
     def _within(self, action: Any) -> Any:
         """The adversary's action within its box and its limit."""
         if self._bounds is None:
             return action
         rows = torch.as_tensor(action, device=self.device)
-        low, high = (bound.reshape(rows.shape[1:]).to(rows.dtype) for bound in self._bounds)
+        low, high = (bound.to(rows.dtype) for bound in self._bounds)
         rows = rows.clamp(low, high)
         limit = self.match.limit
-        return rows if limit is None else rows.clamp(-limit, limit)
+        if limit is None:
+            return rows
+        limit = limit.reshape(-1, *(1,) * (rows.dim() - 1)).to(rows.dtype)
+        return rows.clamp(-limit, limit)
 
     @property
     def state_dict(self) -> Callable[[], dict[str, np.ndarray]] | None:

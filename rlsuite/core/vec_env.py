@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+
+from rlsuite.core.actions import action_spec
+from rlsuite.core.guard import FINITE, check_tree
 
 SAME_STEP_ENV = (
     "gym.make_vec(id, num_envs, vectorization_mode='sync', "
@@ -61,6 +64,7 @@ class VectorEnvAdapter(DummyVecEnv):
         self._return = np.zeros(vector_env.num_envs)
         self._length = np.zeros(vector_env.num_envs, dtype=np.int64)
         self._started = time.time()
+        self._steps = 0  # of each environment so far, for messages
         # Not DummyVecEnv.__init__, which would build single environments.
         VecEnv.__init__(self, vector_env.num_envs, vector_env.single_observation_space, vector_env.single_action_space)
 
@@ -76,6 +80,7 @@ class VectorEnvAdapter(DummyVecEnv):
         self._return[:], self._length[:] = 0.0, 0
         self._reset_seeds()
         self._reset_options()
+        check_tree("observation", obs, self._steps)
         return self.copy(obs)
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -83,10 +88,18 @@ class VectorEnvAdapter(DummyVecEnv):
         self.actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Observations, rewards [B] float32, dones [B] bool, and one info dict per environment."""
+        """Observations, rewards [B] float32, dones [B] bool, and one info dict per environment.
+
+        Raises:
+            FloatingPointError: an action, reward or observation is NaN or infinite; names environment and step.
+        """
+        self._steps += 1
+        check_tree("action", self.actions, self._steps)
         action = env_action(self.vector_env, np.asarray(self.actions))
         obs, reward, terminated, truncated, info = self.vector_env.step(action)
         reward, terminated, truncated = (to_numpy(x) for x in (reward, terminated, truncated))
+        check_tree("reward", reward, self._steps, largest=FINITE)
+        check_tree("observation", obs, self._steps)
         infos = self.infos(reward, terminated, truncated, info)
         return self.copy(obs), reward.astype(np.float32), terminated | truncated, infos
 
@@ -113,11 +126,13 @@ class VectorEnvAdapter(DummyVecEnv):
         final_info = self._split(info["final_info"], index) if "final_info" in info else [{} for _ in infos]
         elapsed = time.time() - self._started
         for i in index.tolist():
+            last = _row(info["final_obs"], i)
+            check_tree("last observation", last, self._steps, env=i)
             self.reset_infos[i] = infos[i]  # after SAME_STEP autoreset the info at hand is the new episode's
             infos[i] = {
                 "episode": {"r": float(self._return[i]), "l": int(self._length[i]), "t": round(elapsed, 6)},
                 **final_info[i],
-                "terminal_observation": _row(info["final_obs"], i),
+                "terminal_observation": last,
                 "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
             }
         self._return[index], self._length[index] = 0.0, 0
@@ -181,12 +196,24 @@ class VectorEnvAdapter(DummyVecEnv):
         setattr(self.vector_env, attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Call a method of each environment, or of the engine (its answer is repeated)."""
+        """Call a method of each environment, or of the engine.
+
+        Of an engine's answer each environment gets its row where there is one per environment (arrays, tensors, dicts
+        and tuples of these [B, ...]), else the whole. `action_masks`, which sb3-contrib's MaskablePPO calls, answers
+        all True where every action is allowed.
+        """
         index = list(self._get_indices(indices))
         envs = getattr(self.vector_env, "envs", None)
         if envs is not None:
-            return [envs[i].get_wrapper_attr(method_name)(*method_args, **method_kwargs) for i in index]
-        return [getattr(self.vector_env, method_name)(*method_args, **method_kwargs)] * len(index)
+            answers = [envs[i].get_wrapper_attr(method_name)(*method_args, **method_kwargs) for i in index]
+        else:
+            answer = getattr(self.vector_env, method_name)(*method_args, **method_kwargs)
+            batched = _batched(answer, self.num_envs)
+            answers = [_row(answer, i) if batched else answer for i in index]
+        if method_name == "action_masks":
+            size = action_spec(self.action_space).mask_size
+            answers = [np.ones(size, bool) if mask is None else np.asarray(mask, bool) for mask in answers]
+        return answers
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         """True for `Monitor` (this adapter does its work), else what the single environments say."""
@@ -198,12 +225,25 @@ def env_action(venv: VectorEnv[Any, Any, Any], action: Any) -> Any:
     """Actions [B, ...] as `venv.step` takes them: a tensor on the environment's device, or an array."""
     if getattr(venv, "output", "numpy") == "torch":
         return torch.as_tensor(action, device=getattr(venv, "device", None))
-    return to_numpy(action)
+    array = to_numpy(action)
+    if array.ndim == 1 and array.dtype.kind == "f" and isinstance(venv, SyncVectorEnv | AsyncVectorEnv):
+        # Gymnasium hands out the entries of a batch of Box(shape=()) as scalars, which its Box takes with a warning
+        return [array[i, ...] for i in range(len(array))]
+    return array
 
 
 def to_numpy(value: Any) -> np.ndarray:
     """An array of a tensor on any device, or of anything numpy understands."""
     return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def _batched(value: Any, num_envs: int) -> bool:
+    """Whether there is an entry per environment: arrays, tensors, dicts and tuples of these with B rows."""
+    if isinstance(value, dict):
+        return bool(value) and all(_batched(part, num_envs) for key, part in value.items())
+    if isinstance(value, tuple):
+        return bool(value) and all(_batched(part, num_envs) for part in value)
+    return isinstance(value, torch.Tensor | np.ndarray) and tuple(value.shape[:1]) == (num_envs,)
 
 
 def _row(value: Any, i: int) -> Any:

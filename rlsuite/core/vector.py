@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from rlsuite.core import guard
 from rlsuite.core.distributions import ActionSpec, action_spec
 from rlsuite.core.spaces import flatten_obs, obs_size
 from rlsuite.core.types import Step
-from rlsuite.core.vec_env import SAME_STEP_ENV
+from rlsuite.core.vec_env import SAME_STEP_ENV, env_action
 
 
 def make_env(
@@ -78,6 +79,14 @@ class Stepper:
     Numpy and torch environments both go through without a copy on the CPU. Only SAME_STEP automatic reset is
     accepted: the others would put reset transitions into the rollout.
 
+    Every number and mask that passes is looked at (`rlsuite.core.guard`) at once, before anybody acts on it. Only where
+    environments and learner both live on an accelerator, so that looking would wait for it at every step, this is left
+    to `settle`.
+
+    Attributes:
+        steps: of each environment so far, for messages.
+        largest_reward: allowed absolute reward.
+
     Raises:
         ValueError: another autoreset mode, several objectives, or unsupported spaces.
     """
@@ -94,40 +103,102 @@ class Stepper:
         self.observation_space = venv.single_observation_space
         self.obs_size = obs_size(self.observation_space)
         self.spec: ActionSpec = action_spec(venv.single_action_space)
-        self.torch_env = getattr(venv, "output", "numpy") == "torch"
+        self.steps, self.largest_reward = 0, guard.LARGEST
+        self._at_once = device.type == "cpu" or getattr(venv, "output", "numpy") != "torch"
+        self._later: list[tuple[str, int, torch.Tensor, torch.Tensor | None, float]] = []
+        self._masked: bool | None = None
 
     def reset(self, seed: int | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """First observations [B, O] and action masks [B, A'] or None."""
         obs, info = self.venv.reset(seed=seed)
-        return self._rows(obs), self._mask(info)
+        rows = self._rows(obs)
+        self._look("observation", rows, guard.LARGEST)
+        self._masked = info.get("action_mask") is not None
+        return rows, self._mask(info)
 
     def step(self, action: torch.Tensor) -> Step:
-        """Step every environment with sampled actions [B, ...]; only the environment sees them clipped to the box."""
-        env_action: Any = self.spec.to_env(action)
-        if not self.torch_env:
-            env_action = env_action.cpu().numpy()
-        obs, reward, terminated, truncated, info = self.venv.step(env_action)
-        rows = self._rows(obs)
-        final = info.get("final_obs")
+        """Step every environment with sampled actions [B, ...]; only the environment sees them clipped to the box.
+
+        Raises:
+            FloatingPointError: an action, reward or observation is not finite or too large (`rlsuite.core.guard`).
+            ValueError: an action mask that allows nothing, has a wrong shape or dtype, appears or vanishes.
+        """
+        self.steps += 1
+        if not self.spec.discrete:
+            self._look("action", action, guard.FINITE)
+        given = env_action(self.venv, self.spec.to_env(action))
+        obs, reward, terminated, truncated, info = self.venv.step(given)
+        rows, rewards = self._rows(obs), torch.as_tensor(reward, device=self.device)
+        final = None if "final_obs" not in info else self._final(info["final_obs"], info["_final_obs"], rows)
+        self._look("reward", rewards, self.largest_reward)
+        if final is not None:
+            self._look("last observation", final, guard.LARGEST)
+        self._look("observation", rows, guard.LARGEST)
         return Step(
             rows,
-            torch.as_tensor(reward, device=self.device),
+            rewards,
             torch.as_tensor(terminated, device=self.device),
             torch.as_tensor(truncated, device=self.device),
-            None if final is None else self._final(final, info["_final_obs"], rows),
+            final,
             self._mask(info),
             info,
             action,
-            env_action,
+            given,
             obs,
         )
+
+    def settle(self) -> None:
+        """Raise what `step` found but did not wait for; nothing is left where it looks at once."""
+        pending, self._later = self._later, []
+        if not pending or not bool(torch.stack([bad.any() for _, _, bad, _, _ in pending]).any()):
+            return
+        for what, step, bad, peaks, largest in pending:
+            if peaks is not None:
+                guard.check_peaks(what, peaks, step, largest)
+            elif bool(bad.any()):
+                raise self._forbidden(int(bad.nonzero()[0]), step)
+
+    def _look(self, what: str, values: torch.Tensor, largest: float) -> None:
+        if self._at_once:
+            guard.check_numbers(what, values, self.steps, largest)
+        else:
+            peaks = guard.peak(values)
+            self._later.append((what, self.steps, ~(peaks <= largest), peaks, largest))
 
     def _rows(self, obs: Any) -> torch.Tensor:
         return flatten_obs(self.observation_space, obs, self.device)
 
     def _mask(self, info: dict[str, Any]) -> torch.Tensor | None:
-        mask = info.get("action_mask")
-        return None if mask is None else torch.as_tensor(mask, device=self.device).bool().reshape(self.num_envs, -1)
+        given = info.get("action_mask")
+        if self._masked is None:  # no reset came before: the episodes are another's, or a checkpoint's
+            self._masked = given is not None
+        if (given is not None) != self._masked:
+            raise ValueError(
+                f"the environments {'no longer give an' if self._masked else 'give an'} action mask at step "
+                f"{self.steps}, unlike before; put info['action_mask'] into every info, or into none"
+            )
+        if given is None:
+            return None
+        present = info.get("_action_mask")
+        if isinstance(present, np.ndarray) and not present.all():
+            raise ValueError(
+                f"environment {int(present.argmin())} gives no action mask at step {self.steps}, while others do; put "
+                "info['action_mask'] into every info, or into none"
+            )
+        where = f"the environments' action mask at step {self.steps}"
+        mask = guard.check_mask(given, self.spec, self.num_envs, self.device, where)
+        bad = guard.forbidding(mask, self.spec)
+        if not self._at_once:
+            self._later.append(("action mask", self.steps, bad, None, 0.0))
+        elif bool(bad.any()):
+            raise self._forbidden(int(bad.nonzero()[0]), self.steps)
+        return mask
+
+    def _forbidden(self, b: int, step: int) -> ValueError:
+        return ValueError(
+            f"the action mask of environment {b} at step {step} allows no action, or none for a component of it; let "
+            "the episode terminate there, or allow a no-op"
+        )
 
     def _final(self, final: Any, ended: Any, rows: torch.Tensor) -> torch.Tensor:
         """True last observations in the rows of ended environments, current ones elsewhere; [B, O]."""

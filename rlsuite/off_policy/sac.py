@@ -20,6 +20,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box
 
@@ -28,7 +29,6 @@ from rlsuite.core.brain import Brain
 from rlsuite.core.buffers import ReplayBuffer, load_buffer, save_buffer
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_range, check_schedule, check_types
-from rlsuite.core.optim import check_update
 from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import Rates
 from rlsuite.core.session import Session
@@ -97,7 +97,9 @@ class SACConfig:
 class SAC(Agent):
     """Soft actor-critic; see `rlsuite.core.agent.Agent` for the arguments and `SACConfig` for the fields.
 
-    Box actions only. Inside, actions live in (-1, 1)^A and are scaled to the box for the environment.
+    Box actions only. Inside, actions live in (-1, 1)^A and are scaled to the box for the environment. There is no
+    normaliser: networks and replay buffer see observations as float32, so give large offsets (a clock, say) relative
+    to something near.
     """
 
     config_class = SACConfig
@@ -114,8 +116,9 @@ class SAC(Agent):
                 f"SAC needs a bounded Box action space, not {self.action_space}; use PPO or rescale the actions"
             )
         size = self.spec.num_params
+        dtype = np.float64 if space.dtype == np.float64 else np.float32
         self.low, self.high = (
-            torch.as_tensor(x, device=self.device).float().reshape(-1) for x in (space.low, space.high)
+            torch.as_tensor(x.astype(dtype), device=self.device).reshape(-1) for x in (space.low, space.high)
         )
         self.actor = Actor(self.obs_size, size, config).to(self.device)
         critics = (TwinCritic(self.obs_size, size, config).to(self.device) for _ in range(2))
@@ -168,9 +171,8 @@ class SAC(Agent):
         load_buffer(path, self.buffer)
 
     def to_box(self, action: torch.Tensor) -> torch.Tensor:
-        """Actions of (-1, 1)^A [B, A] scaled to the box [B, *shape]."""
-        scaled = self.low + 0.5 * (action + 1) * (self.high - self.low)
-        return scaled.reshape(-1, *self.spec.shape)
+        """Actions of (-1, 1)^A [B, A] scaled to the box, flat [B, A]: `spec.to_env` gives them the box's shape."""
+        return self.low + 0.5 * (action + 1) * (self.high - self.low)
 
     def train(self, run: Session) -> None:
         """One update is about 1000 environment steps."""
@@ -192,7 +194,7 @@ class SAC(Agent):
                     metrics = self._gradient_step(**now)
                 self.n_updates += count
             run.rollout_end()
-            check_update(metrics, *self.learner.flat.values())
+            self.learner.check(metrics)
             named = {f"train/{name}": float(value) for name, value in metrics.items()}
             run.update_end(named | {"train/n_updates": self.n_updates}, runner.stats)
 
@@ -207,8 +209,8 @@ class SAC(Agent):
                     action = self.actor(runner.obs).sample(self.generator)
             seen = runner.obs.clone()  # the environment may reuse its memory
             step = runner.stepper.step(self.to_box(action))
+            runner.stepper.settle()
             obs = step.obs.float()
-            self.learner.check_step(action, obs, step.reward)
             final = obs if step.final_obs is None else step.final_obs.float()
             self.buffer.add(seen, final, action, step.reward, step.terminated, step.truncated)
             runner.stats.add(step.reward.cpu().numpy(), (step.terminated | step.truncated).cpu().numpy())

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from rlsuite.core.buffers import ReplayBatch
-from rlsuite.core.collect import check_finite
 from rlsuite.core.networks import FlatParameters
 from rlsuite.core.optim import check_update
 from rlsuite.core.persistence import Stateful
@@ -103,18 +103,14 @@ class SoftLearner:
         parts["alpha"] = self.temperature
         return parts | {f"{name}_optimizer": adam for name, adam in self.adam.items()}
 
-    def check_step(self, action: torch.Tensor, obs: torch.Tensor, reward: torch.Tensor) -> None:
-        """Raise if a step gave obs [B, O] or reward [B] that is not finite.
+    def check(self, metrics: Mapping[str, Any]) -> None:
+        """Raise if a last loss, a weight, or a gradient of any step so far is not finite.
 
         Raises:
-            FloatingPointError: names what it is; diverged networks rather than the environment, if these acted.
+            FloatingPointError: names them.
         """
-        try:
-            check_finite("observation", obs[None])
-            check_finite("reward", reward[None])
-        except FloatingPointError:
-            check_update({"action": action.sum()}, *self.flat.values())
-            raise
+        sick = {f"gradient of the {name}": math.nan for name, adam in self.adam.items() if not adam.healthy}
+        check_update({**metrics, **sick}, *self.flat.values())
 
     def gradient_step(
         self,

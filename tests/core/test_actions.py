@@ -107,4 +107,4 @@ def test_unsupported(space):
 
 def test_empty_box():
     with pytest.raises(ValueError, match="at least one action dim"):
-        action_spec(spaces.Box(-1, 1, ()))
+        action_spec(spaces.Box(-1, 1, (2, 0)))

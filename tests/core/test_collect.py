@@ -9,7 +9,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from rlsuite.core.collect import EpisodeStats, Runner, check_finite, collect
+from rlsuite.core.collect import EpisodeStats, Runner, collect
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.vector import Stepper
 
@@ -100,12 +100,8 @@ def test_rewards_are_scaled_not_shifted():
 
 
 def test_bad_reward_is_named():
-    with pytest.raises(FloatingPointError, match=r"reward is nan at step 1 of the rollout in environment 1"):
+    with pytest.raises(FloatingPointError, match=r"^reward is nan at step 2 in environment 1"):
         collect(Identity(), runner(lambda: Counter(9), lambda: Counter(9, bad=2)), 4, torch.Generator())
-    values = torch.zeros(2, 3, 4)
-    values[1, 2, 3] = torch.inf
-    with pytest.raises(FloatingPointError, match=r"observation is inf at step 1 .* environment 2 \(number 3\)"):
-        check_finite("observation", values)
 
 
 def test_stopping_callback_ends_collection():

@@ -172,14 +172,18 @@ def test_kl_of_multi_categorical_by_enumeration():
 
 def test_masked_bernoulli_by_enumeration():
     logits = randn(3)
-    ours = Bernoulli(logits, torch.tensor([True, False, True]), validate=True)
+    free, zero, one = [True, True], [True, False], [False, True]
+    ours = Bernoulli(logits, torch.tensor(free + zero + one), validate=True)
     joint = torch.tensor(list(itertools.product((0, 1), repeat=3)))
     p = ours.log_prob(joint).exp()
     close(p.sum(), torch.ones(()))
-    assert float(p[joint[:, 1] == 1].max()) == 0
+    assert float(p[(joint[:, 1] == 1) | (joint[:, 2] == 0)].max()) == 0
     close(ours.entropy(), -(p[p > 0] * p[p > 0].log()).sum())
-    nothing = Bernoulli(logits, torch.zeros(3, dtype=torch.bool), validate=True)
-    assert nothing.sample(rng()).tolist() == [0, 0, 0] and float(nothing.log_prob(torch.zeros(3))) == 0
+    fixed = Bernoulli(logits, torch.tensor(zero + one + zero), validate=True)
+    assert fixed.sample(rng()).tolist() == [0, 1, 0] == fixed.mode().tolist()
+    assert float(fixed.log_prob(torch.tensor([0.0, 1.0, 0.0]))) == 0 == float(fixed.entropy())
+    other = Bernoulli(-logits, torch.tensor(free + zero + one))
+    close(ours.kl_divergence(other), Bernoulli(logits[:1]).kl_divergence(Bernoulli(-logits[:1])))
 
 
 # Samples ------------------------------------------------------------------------------------------------
@@ -259,7 +263,7 @@ def test_many_forbidden_choices_at_once():
     ours = MultiCategorical(torch.randn(2, 100, generator=rng()), (2,) * 50, mask)
     log_prob = ours.log_prob(torch.ones(2, 50).long())
     assert torch.isfinite(log_prob).all() and bool((log_prob.exp() == 0).all())
-    bits = Bernoulli(torch.zeros(2, 50), torch.zeros(2, 50, dtype=torch.bool)).log_prob(torch.ones(2, 50))
+    bits = Bernoulli(torch.zeros(2, 50), mask).log_prob(torch.ones(2, 50))
     assert torch.isfinite(bits).all() and bool((bits.exp() == 0).all())
 
 
@@ -290,8 +294,10 @@ def test_validate_names_the_fault():
         MultiCategorical(logits, (2, 1), mask, validate=True)
     with pytest.raises(ValueError, match="must be bool"):
         Categorical(logits, torch.ones(2, 3), validate=True)
-    with pytest.raises(ValueError, match=r"shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"shape \(2, 6\)"):
         Bernoulli(logits, none[:, :2], validate=True)
+    with pytest.raises(ValueError, match=r"every choice of bit \[0, 0\]"):
+        Bernoulli(logits, torch.zeros(2, 6, dtype=torch.bool), validate=True)
     bad = logits.clone()
     bad[1, 2] = float("nan")
     for make in (Categorical, Bernoulli, lambda x, **kw: DiagGaussian(x, torch.zeros(3), **kw)):

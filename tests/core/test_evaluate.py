@@ -165,7 +165,7 @@ def test_bad_numbers_are_located():
         evaluate(Constant(), vector(3, 3, bad_reward=2), episodes=2)
     with pytest.raises(FloatingPointError, match=r"observation is nan at step 1 .*environment 0 \(index \[1\]\)"):
         evaluate(Constant(), vector(3, 3, bad_obs=1), episodes=2)
-    with pytest.raises(FloatingPointError, match="action is nan at step 0"):
+    with pytest.raises(FloatingPointError, match="action is nan at step 1 of the evaluation in environment 0"):
         evaluate(Constant(np.nan), vector(3), episodes=1)
 
 

@@ -48,7 +48,6 @@ from rlsuite.core.brain import Brain
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_types
 from rlsuite.core.opponents import Opponent, Uniform, Zero
-from rlsuite.core.optim import check_update
 from rlsuite.core.persistence import Stateful
 from rlsuite.core.rng import OPPONENT, TEACHER, own_seed
 from rlsuite.core.session import Session
@@ -335,7 +334,7 @@ class QARL(Agent):
         while over is None or not bool(over.all()):
             action = player.act(rows)
             step = stepper.step(player.to_box(action))
-            player.learner.check_step(action, step.obs, step.reward)
+            stepper.settle()
             last = step.obs if step.final_obs is None else step.final_obs
             player.buffer.add(
                 rows, self.extend(last, self._scalars), action, step.reward, step.terminated, step.truncated
@@ -354,5 +353,5 @@ class QARL(Agent):
                 improved = player.improve()
                 metrics, self.n_updates = improved or metrics, self.n_updates + bool(improved)
         run.rollout_end()
-        check_update(metrics, *player.learner.flat.values())
+        player.learner.check(metrics)
         return returns.cpu().numpy(), {name: float(value) for name, value in metrics.items()}

@@ -70,7 +70,7 @@ class Player:
         device = generator.device
         self.config, self.tempered, self.generator = config, tempered, generator
         self.low, self.high = box_bounds(space, device)
-        self.shape, size = space.shape or (), len(self.low)
+        size = len(self.low)
         self.actor = SplitActor(rows, size, config).to(device)
         critics = [TwinCritic(rows, size, config).to(device) for _ in range(2)]
         for network in (self.actor, *critics):
@@ -95,8 +95,8 @@ class Player:
             return policy.mode() if deterministic else policy.sample(generator or self.generator)
 
     def to_box(self, action: torch.Tensor) -> torch.Tensor:
-        """Actions of (-1, 1)^D [B, D] in the units of the box, [B, *shape]."""
-        return (self.low + 0.5 * (action + 1) * (self.high - self.low)).reshape(-1, *self.shape)
+        """Actions of (-1, 1)^D [B, D] in the units of the box, flat [B, D]."""
+        return self.low + 0.5 * (action + 1) * (self.high - self.low)
 
     def improve(self) -> dict[str, torch.Tensor]:
         """One gradient step, as far as there is enough data; its metrics."""

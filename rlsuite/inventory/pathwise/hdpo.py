@@ -38,6 +38,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from rlsuite.core import guard
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.brain import Brain
 from rlsuite.core.collect import EpisodeStats
@@ -195,6 +196,7 @@ class HDPO(Agent):
             if not self._show(run, cost.detach()):
                 break
             run.rollout_end(cost.numel())
+            guard.check_numbers("cost", cost.detach().T, self.n_updates, of="demand path")
             loss = cost.mean()
             learner.flat.zero_grad()
             loss.backward()

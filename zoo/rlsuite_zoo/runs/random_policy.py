@@ -10,6 +10,8 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from rlsuite.core.actions import action_spec
+
 __all__ = ["RandomPolicy"]
 
 
@@ -36,18 +38,22 @@ class RandomPolicy:
         deterministic: bool = False,
         action_masks: np.ndarray | None = None,
     ) -> tuple[Any, None]:
-        """Actions [B, ...] (or one, for a single environment), whatever is observed; the mask is [B, A'] or [A']."""
-        if action_masks is None or not isinstance(self._one, spaces.Discrete | spaces.MultiDiscrete):
+        """Actions [B, ...] (or one, for a single environment), whatever is observed.
+
+        The mask is [B, A'] or [A'] bool, as `Kernel.action_mask` has it.
+        """
+        if action_masks is None or not isinstance(
+            self._one, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary
+        ):
             return self._space.sample(), None
         mask = np.asarray(action_masks, dtype=bool)
         actions = self._allowed(mask if self._vector else mask[None])
         return (actions if self._vector else actions[0]), None
 
-    def _allowed(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """One allowed action [B] or [B, M] of each row of the mask [B, A']."""
+    def _allowed(self, mask: NDArray[np.bool_]) -> NDArray[Any]:
+        """One allowed action [B, ...] of each row of the mask [B, A'], in the space's shape and dtype."""
+        spec = action_spec(self._one)
         scores = np.where(mask, self._rng.random(mask.shape), -1.0)
-        if isinstance(self._one, spaces.Discrete):
-            return scores.argmax(1) + int(self._one.start)
-        assert isinstance(self._one, spaces.MultiDiscrete)
-        parts = np.split(scores, np.cumsum(self._one.nvec)[:-1], axis=1)
-        return np.stack([part.argmax(1) for part in parts], axis=1) + self._one.start
+        parts = np.split(scores, np.cumsum(spec.choices)[:-1], axis=1)
+        chosen = np.stack([part.argmax(1) for part in parts], axis=1)
+        return (chosen.reshape(-1, *spec.shape) + spec.start).astype(spec.dtype)
