@@ -10,6 +10,8 @@ __all__ = ["beside", "episode"]
 
 _BAR = 18  # pixels per message entry
 _SHOWN = 8  # lines that can still be told apart
+_STEPS = 100
+"""Of observations and messages: those of balancing swing faster than a longer panel could show."""
 
 
 def beside(frame: np.ndarray, message: np.ndarray, scale: float) -> np.ndarray:
@@ -29,16 +31,21 @@ def beside(frame: np.ndarray, message: np.ndarray, scale: float) -> np.ndarray:
 def episode(observations: np.ndarray, messages: np.ndarray, rewards: np.ndarray, scale: float) -> np.ndarray:
     """Observations [T + 1, O], messages [T + 1, M] and rewards [T] over time, as a picture [H, W, 3] uint8."""
     drawn, axes = figure(3, width=8.0, height=7.0)
+    shown = min(len(rewards), _STEPS)
     panels = ((observations, "observation", 0), (messages, "message", 1))
     for values, name, row in panels:
         ax = axes[row, 0]
         for i in range(min(values.shape[1], _SHOWN)):
-            ax.plot(values[:, i], lw=1.2, label=f"{name} {i}")
+            ax.plot(values[: shown + 1, i], lw=1.2, label=f"{name} {i}")
         if values.shape[1]:
             ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
         more = values.shape[1] - _SHOWN
         ax.set(ylabel=name + (f" (first {_SHOWN} of {values.shape[1]})" if more > 0 else ""))
-    axes[1, 0].set_ylim(-1.05 * scale, 1.05 * scale)
+        ax.set_xlabel(f"step (first {shown} of {len(rewards)})" if shown < len(rewards) else "")
+    low, high = (f(messages[: shown + 1], initial=0.0) for f in (np.min, np.max))
+    room = 0.1 * max(high - low, 0.1)  # the box is ten times what most functions say
+    axes[1, 0].set_ylim(low - room, high + room)
+    axes[1, 0].set_title(f"messages lie in [-{scale:g}, {scale:g}]", loc="right", fontsize=8)
     axes[2, 0].plot(np.arange(1, len(rewards) + 1), np.cumsum(rewards, axis=0))
     axes[2, 0].set(xlabel="step", ylabel="return so far")
     axes[0, 0].set_title(f"{len(rewards)} steps, return {float(np.sum(rewards)):.1f}")

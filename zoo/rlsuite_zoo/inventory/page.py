@@ -188,7 +188,7 @@ def _page(cells: Cells, scenarios: list[str], names: list[str], lines: list[Line
 
 def _findings(lines: list[Line]) -> list[str]:
     """The three that earn most, the oracle aside."""
-    found = []
+    found: list[str] = []
     for line in [line for line in lines if line.name != ORACLE][:3]:
         share = f", {line.share:.1%} of perfect information" if np.isfinite(line.share) else ""
         gap = f"; {line.to_best} to the best" if found else "; the most"

@@ -250,7 +250,7 @@ def _pictures(folders: list[RunFolder], out: Path) -> dict[str, str]:
         image.thumbnail((PICTURE_WIDTH, PICTURE_WIDTH))
         path = out / "envs" / f"{safe_name(id.removeprefix('rlsuite/'))}.png"
         path.parent.mkdir(exist_ok=True)
-        image.quantize(64).save(path, optimize=True)  # a few tens of kB each
+        image.quantize(256).save(path, optimize=True)  # fewer colours would make two lines of one
         pictures[id] = f"envs/{path.name}"
     return pictures
 

@@ -56,7 +56,7 @@ class Suite:
     compare: list[list[str]] = field(default_factory=list)
     """Pairs of entries whose difference the page states."""
     rules: list[str] = field(default_factory=list)
-    """Names of `results_rules.RULES` that play the evaluation episodes, too."""
+    """Names of `rlsuite_zoo.pages.rules.RULES` that play the evaluation episodes, too."""
     eval_episodes: int = 20
     paired: bool = False
     """Whether chance in an evaluation is the same for all entries of a seed, so that differences are paired."""

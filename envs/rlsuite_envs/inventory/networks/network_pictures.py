@@ -163,11 +163,16 @@ def draw_episode(
         panel.plot(stock[:, number], label=f"node {node.id}", color=CURVES[number % len(CURVES)])
     _finish(panel, "Stock on hand", "units", columns=2)
     panel = axes[0, 1]
-    for number, link in enumerate(graph.order_links):
-        color, label = CURVES[number % len(CURVES)], f"{link.source} to {link.target}"
-        panel.step(periods, orders[:, number], where="mid", label=label, color=color, lw=1.2)
-    legend_rows = 1 + (len(graph.order_links) - 1) // 6
-    _finish(panel, "Orders", "units per period", columns=6, room=0.12 * legend_rows)
+    names = [f"{link.source} to {link.target}" for link in graph.order_links]
+    if len(names) <= 6:
+        for number, name in enumerate(names):
+            panel.step(periods, orders[:, number], where="mid", label=name, color=CURVES[number], lw=1.2)
+        _finish(panel, "Orders", "units per period", columns=6, room=0.12 * (1 + (len(names) - 1) // 6))
+    else:  # nobody could follow one of so many lines
+        image = panel.imshow(orders.T, aspect="auto", cmap="Blues", extent=(0.5, len(periods) + 0.5, len(names), 0))
+        panel.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=7)
+        panel.set(title="Orders", xlabel="period", ylabel="supplier to customer")
+        drawn.colorbar(image, ax=panel, label="units per period")
     panel = axes[1, 0]
     panel.bar(periods, sold, color="#9fc5e8", label="sold")
     panel.plot(periods, demand, "k.-", lw=1, label="demand")

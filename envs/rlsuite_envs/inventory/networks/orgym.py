@@ -280,5 +280,5 @@ class SerialInventory(Kernel[SerialInventoryState, StagesSupplied, Tensor]):
             unmet=states.unmet[1:].numpy(force=True),
             profit=states.profit.diff().numpy(force=True),
             backlog=self.params.backlog,
-            headline=f"Profit {float(states.profit[-1]):.0f}, fill rate {fill:.1%}",
+            headline=f"Profit {float(states.profit[-1]):.0f}, sold of demand {fill:.1%}",
         )

@@ -297,7 +297,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
             profit=states.totals.profit.diff().numpy(force=True),
             backlog=self.params.backlog,
             headline=(
-                f"Profit {figures['profit']:.0f}, fill rate {figures['fill_rate']:.1%}, service level "
+                f"Profit {figures['profit']:.0f}, sold of demand {figures['fill_rate']:.1%}, periods without shortage "
                 f"{figures['service_level']:.1%}, average stock {figures['average_inventory']:.0f}, "
                 f"bullwhip {figures['bullwhip']:.3g}"
             ),
