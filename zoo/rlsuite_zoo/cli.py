@@ -181,8 +181,8 @@ def show(
 ) -> None:
     """Draw one episode of an environment: a picture of the whole (.png) or a film (.mp4); or print its text.
 
-    Films need the extra `video` (pip install "rlsuite[video]"). Gymnasium's RecordVideo wrapper, which films in your own
-    code, needs another package: pip install moviepy.
+    Films need the extra `video` (pip install "rlsuite[video]"). Gymnasium's RecordVideo wrapper, which films in your
+    own code, needs another package: pip install moviepy.
 
     Args:
         env: Gymnasium id, such as rlsuite/HardMaze-v0 (`rlsuite list envs`; default: the one that --policy was
