@@ -149,7 +149,7 @@ def test_a_worker_that_hangs_without_a_parent_is_ended(monkeypatch: Any) -> None
 @pytest.mark.parametrize("phase", ["start", "training", "evaluation"])
 def test_workers_end_with_a_killed_launcher_in_every_phase(tmp_path: Path, phase: str) -> None:
     steps, episodes = {"training": ("4e6", "0"), "evaluation": ("512", "100000")}.get(phase, ("4e6", "0"))
-    words = ["train", "ppo", "CartPole-v1", "n_steps=32", "--num-envs", "4", "--steps", steps, "--seeds", "0-1"]
+    words = ["train", "ppo", "CartPole-v1", "n_steps=64", "--num-envs", "4", "--steps", steps, "--seeds", "0-1"]
     words += ["--eval-episodes", episodes, "--out", str(tmp_path), "--name", "a", "--jobs", "2"]
     launcher = subprocess.Popen([sys.executable, "-m", "rlsuite_zoo", *words], stderr=subprocess.DEVNULL)
     folders = [RunFolder(tmp_path / "ppo" / "CartPole-v1" / "a" / f"seed{seed}") for seed in (0, 1)]

@@ -128,7 +128,7 @@ def test_evaluate_prints_an_interval_and_is_repeatable(rlsuite: Any, reference: 
     rlsuite(*words, "--stochastic")
     sampled = json.loads(reference.evaluation.read_text())
     assert sampled["deterministic"] is False and sampled["returns"] != record["returns"]
-    training._final_evaluation(reference, reference.spec(), library.load(reference.last, device="cpu"))
+    training._final_evaluation(reference, reference.spec(), library.load(reference.last, device="cpu"), None)
 
 
 def test_resume_after_a_stop_is_exact(tmp_path: Path, reference: RunFolder, monkeypatch: Any) -> None:
