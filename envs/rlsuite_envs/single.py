@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -61,9 +62,7 @@ class TensorEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space = self.kernel.observation_space
         self.action_space = self.kernel.action_space
-        self._read = action_reader(
-            self.action_space, 1, device=self.kernel.device, dtype=self.kernel.dtype, validate=True
-        )
+        self._read = self._reader()
         self._rng = torch.Generator(device=self.kernel.device)
         self._seeded = False
         self._state: Any = None
@@ -72,6 +71,17 @@ class TensorEnv(gym.Env[Any, Any]):
         # follow a changed one.
         self._horizon = self.kernel.horizon
         self._window: Any = None
+
+    def _reader(self) -> Callable[[Any], Any]:
+        kernel = self.kernel
+        return action_reader(self.action_space, 1, device=kernel.device, dtype=kernel.dtype, validate=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_read": None}  # a closure, which pickle refuses
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._read = self._reader()
 
     @torch.no_grad()
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

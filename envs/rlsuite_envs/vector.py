@@ -14,6 +14,7 @@ One generator serves all environments, instead of Gymnasium's one per environmen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -99,17 +100,23 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         # The masked path never reads a value back; private so that its equal behaviour can be tested on a
         # CPU.
         self._masked = self.device.type != "cpu"
-        self._read = action_reader(
-            self.single_action_space,
-            self.num_envs,
-            device=self.device,
-            dtype=self.kernel.dtype,
-            validate=self.device.type == "cpu" if validate is None else validate,
-        )
+        self._validate = self.device.type == "cpu" if validate is None else validate
+        self._read = self._reader()
         self._stepper = Stepper(self.kernel, self.num_envs, self.max_episode_steps, compile=compile)
         self._rng = torch.Generator(device=self.device)
         self._seeded = False
         self._carry: Carry | None = None
+
+    def _reader(self) -> Callable[[Any], Any]:
+        space, kernel = self.single_action_space, self.kernel
+        return action_reader(space, self.num_envs, device=self.device, dtype=kernel.dtype, validate=self._validate)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_read": None}  # a closure, which pickle refuses
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._read = self._reader()
 
     def functional_step(self, carry: Carry, action: Any) -> tuple[Carry, Outcome]:
         """One step from a carry, leaving the environment's own alone; see `Stepper.step`.

@@ -43,6 +43,7 @@ from rlsuite.core.brain import Brain, Insides
 from rlsuite.core.checkpoint import load_checkpoint
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import make_config, whole_number
+from rlsuite.core.copying import parts_of, rebuild
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.evaluate import Predictor
 from rlsuite.core.guard import check_mask, check_rows, forbidding
@@ -469,6 +470,22 @@ class Agent(SB3Names):
         """
         agent: Self = restore.read(cls, load_checkpoint(path, verify=verify), env, pick_device(device), **kwargs)
         return agent
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `copy.deepcopy` and `pickle`; see `rlsuite.core.copying`.
+
+        Raises:
+            TypeError: the environment is an object that this algorithm plays in through wrappers of its own.
+        """
+        env: Any = self.env_id
+        if env is None and self.stepper is not None:
+            if type(self)._make_env is not Agent._make_env:
+                raise TypeError(
+                    f"a {type(self).__name__} in an environment object cannot be copied; make it with an environment's "
+                    f"id, or use save(path) and {type(self).__name__}.load(path, env=...)"
+                )
+            env = self.stepper.venv
+        return rebuild, parts_of(self, env)
 
 
 def _bare(env_id: str) -> str:

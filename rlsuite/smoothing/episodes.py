@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rlsuite.core.agent import Agent
 from rlsuite.core.evaluate import Predictor, mask_argument, own_draws
+from rlsuite.core.rng import EPISODES, env_seed
 from rlsuite.core.two_player import AGENT, Versus
 from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.smoothing.smoothed import Attack, SmoothedPolicy
@@ -135,7 +136,7 @@ def _episodes(
     end = slot + share
     total, length, spent = np.zeros(count), np.zeros(count, np.int64), np.zeros(count)
     result = SmoothedReturns(np.zeros(episodes), np.zeros(episodes, np.int64), np.zeros(episodes), smoothed.sigma)
-    obs, info = venv.reset(seed=seed)
+    obs, info = venv.reset(seed=env_seed(seed, EPISODES))
     state: Any = None
     playing, start = share > 0, np.ones(count, bool)
     step = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import zipfile
 
 import gymnasium as gym
@@ -20,6 +22,7 @@ import rlsuite
 from rlsuite import BPO, PPO, SAC
 from rlsuite.core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from rlsuite.sb3 import as_vec_env
+from rlsuite_envs.mujoco.two_player import ForcedPool
 
 QUICK = {
     PPO: {"n_steps": 32, "n_epochs": 2, "num_envs": 2},
@@ -290,3 +293,26 @@ def test_a_model_from_a_gpu_loads_on_a_cpu(algorithm, tmp_path):
     same = save_checkpoint(tmp_path / "torn", meta=saved.meta, tensors=tensors)  # claims to be from this device
     with pytest.raises(CheckpointError, match="random state"):
         algorithm.load(same, device="cpu")
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("algorithm, env", [(PPO, "rlsuite/CartPole-v1"), (SAC, "rlsuite/Pendulum-v1")])
+def test_a_copied_model_learns_alike_and_alone(algorithm, env, way):
+    def weights(model):
+        return torch.cat([x.flatten().clone() for x in model.policy.state_dict().values()])
+
+    model = make(algorithm, env).learn(64)
+    twin, before = way(model), weights(model)
+    twin.learn(64, reset_num_timesteps=False)
+    assert torch.equal(weights(model), before) and not torch.equal(weights(twin), before)
+    model.learn(64, reset_num_timesteps=False)
+    assert torch.equal(weights(model), weights(twin))
+
+
+def test_a_copied_model_has_a_copy_of_its_environment():
+    model = PPO(rlsuite.core.vector.make_env("rlsuite/CartPole-v1", 2, torch.device("cpu")), n_steps=32, batch_size=32)
+    twin = copy.deepcopy(model.learn(64))
+    assert twin.venv is not model.venv and twin.learn(64, reset_num_timesteps=False).num_timesteps == 128
+    game = rlsuite.RARL(ForcedPool("InvertedPendulum-v5", 2), n_steps=32, batch_size=32)
+    with pytest.raises(TypeError, match="a RARL in an environment object cannot be copied; make it with an"):
+        copy.deepcopy(game)

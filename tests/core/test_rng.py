@@ -92,7 +92,7 @@ def test_nobody_draws_what_another_draws():
     for mine, theirs in (
         (qarl.players[0].generator, qarl.players[1].generator),
         (rarl.generator, rarl.adversary_generator),
-        (atla.generator, atla.adversary_generator),
+        (atla.generator, atla.ground.generator),
     ):
         assert len(set(draws_of(mine, theirs))) == 2
     ppo = PPO("rlsuite/CartPole-v1", **SMALL)

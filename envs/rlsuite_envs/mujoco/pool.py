@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from rlsuite_envs.mujoco.model import load_model
 from rlsuite_envs.mujoco.perturbation import Perturbation
 from rlsuite_envs.mujoco.rendering import RENDER_ARGUMENTS, PoolRenderer
-from rlsuite_envs.mujoco.snapshot import pack_generators, unpack_generators
+from rlsuite_envs.mujoco.snapshot import pack_generators, remade, unpack_generators
 from rlsuite_envs.mujoco.task import ALL, Array, Bound
 from rlsuite_envs.mujoco.tasks import build_task
 from rlsuite_envs.mujoco.validate import (
@@ -59,6 +59,18 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         TypeError: an argument the task does not have.
         OSError: the XML file does not exist.
     """
+
+    _made_by: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> MujocoPool:
+        """Remember the arguments, with which a copy is made."""
+        pool = super().__new__(cls)
+        pool._made_by = args, kwargs
+        return pool
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are made anew, as MuJoCo's threads cannot be copied, and put into this one's state."""
+        return remade, (type(self), *self._made_by, self.state_dict() if self._ready else None)
 
     def __init__(
         self,

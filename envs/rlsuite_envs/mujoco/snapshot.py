@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["pack_generators", "unpack_generators"]
+__all__ = ["pack_generators", "remade", "unpack_generators"]
 
 _LOW = (1 << 64) - 1
 
@@ -37,3 +38,11 @@ def unpack_generators(rows: NDArray[np.uint64]) -> list[np.random.Generator]:
         }
         generators.append(np.random.Generator(bits))
     return generators
+
+
+def remade(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any], state: Mapping[str, Any] | None) -> Any:
+    """A pool made with the same arguments, in the given state; None where there was no reset yet."""
+    pool = cls(*args, **kwargs)
+    if state is not None:
+        pool.load_state_dict(state)
+    return pool

@@ -203,7 +203,7 @@ def _imitate(
     start = int(space.start) if isinstance(space, spaces.Discrete) else 0
     target = (action.squeeze(1) - start).long() if discrete else action.float()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(own_seed(seed, ATTACK, 1))
         net = mlp(rows.shape[1], (128, 128), size, "tanh", out_gain=0.1)
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(epochs):

@@ -41,6 +41,7 @@ from rlsuite.adversarial.attacks.budget import Budget, project, steepest
 from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.brain import PolicyOutput
 from rlsuite.core.evaluate import Predictor
+from rlsuite.core.rng import ATTACK, env_seed, own_seed
 from rlsuite.core.session import OnUpdate
 from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
@@ -231,8 +232,8 @@ def ends_early(env: str, *, seed: int = 0, env_kwargs: dict[str, Any] | None = N
     """Whether any of 16 environments terminates within 200 steps of random play."""
     venv = make_one_player(env, NUM_ENVS, env_kwargs)
     try:
-        venv.reset(seed=seed)
-        venv.action_space.seed(seed)
+        venv.reset(seed=env_seed(seed, ATTACK))
+        venv.action_space.seed(own_seed(seed, ATTACK, 2))
         for _ in range(WATCHED):
             action = venv.action_space.sample()
             if bool(to_numpy(venv.step(env_action(venv, action))[2]).any()):
@@ -277,7 +278,7 @@ def train_attack(
     venv = make_one_player(env, NUM_ENVS, env_kwargs)
     world = AdversaryVectorEnv(venv, victim, kind, budget, seed=seed)
     try:
-        attacker = PPO(world, seed=seed, device="cpu", **{**SETTINGS, **settings})
+        attacker = PPO(world, seed=own_seed(seed, ATTACK, 1), device="cpu", **{**SETTINGS, **settings})
         attacker.learn(steps, log_interval=None, on_update=on_update)
     finally:
         world.close()

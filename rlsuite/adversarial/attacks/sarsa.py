@@ -28,7 +28,7 @@ from rlsuite.adversarial.attacks.gradient import ascend, in_box, policy_divergen
 from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.config import check_range, check_types
 from rlsuite.core.networks import mlp
-from rlsuite.core.rng import ATTACK, own_seed
+from rlsuite.core.rng import ATTACK, env_seed, own_seed
 from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 
@@ -129,7 +129,7 @@ class RobustSarsaAttack:
         generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         actions = int(np.prod(victim.action_space.shape or (1,)))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(own_seed(seed, ATTACK, 1))
             net = mlp(victim.obs_size + actions, config.net_arch, 1, "tanh")
         adam = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
         length = max(2, config.n_steps // num_envs)
@@ -137,7 +137,7 @@ class RobustSarsaAttack:
         centre: Tensor | None = None
         scale = 1.0
         try:
-            obs, _ = venv.reset(seed=seed)
+            obs, _ = venv.reset(seed=env_seed(seed, ATTACK))
             for k in range(config.rounds):
                 obs, batch = _collect(venv, victim, obs, length)
                 if centre is None:

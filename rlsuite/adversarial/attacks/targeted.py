@@ -38,7 +38,7 @@ from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.config import check_range, check_types
 from rlsuite.core.evaluate import own_draws
 from rlsuite.core.networks import mlp
-from rlsuite.core.rng import ATTACK, OPPONENT, own_seed
+from rlsuite.core.rng import ATTACK, OPPONENT, env_seed, own_seed
 from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 
@@ -226,7 +226,7 @@ class _Learner:
         self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         size = victim.obs_size
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(own_seed(seed, ATTACK, 1))
             net = mlp(size, config.net_arch, size, "relu", out_gain=0.1)
             self.weight = mlp(size, (64, 64), 1, "tanh", out_gain=0.01)
         self.attack = RATAttack(net, torch.zeros(size, dtype=torch.float64))
@@ -237,7 +237,7 @@ class _Learner:
     def watch(self, venv: Any, seed: int) -> None:
         """Collect states by the mixture and learn from them."""
         config, count = self.config, venv.num_envs
-        obs, _ = venv.reset(seed=seed)
+        obs, _ = venv.reset(seed=env_seed(seed, ATTACK))
         switch, age = self._switches(count), torch.zeros(count, dtype=torch.long)
         inner = outer = 0
         for taken in range(count, config.steps + count, count):

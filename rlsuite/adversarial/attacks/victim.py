@@ -31,6 +31,7 @@ from torch import Tensor
 
 from rlsuite.core.brain import Brain, PolicyOutput
 from rlsuite.core.evaluate import Predictor, mask_argument
+from rlsuite.core.rng import ATTACK, env_seed
 from rlsuite.core.two_player import make_one_player
 from rlsuite.core.vec_env import env_action, to_numpy
 from rlsuite.sb3 import SB3Policy, as_policy
@@ -187,7 +188,7 @@ def watch(
     venv = make_one_player(env, num_envs, env_kwargs)
     rows = []
     try:
-        obs, info = venv.reset(seed=seed)
+        obs, info = venv.reset(seed=env_seed(seed, ATTACK))
         for _ in range(steps):
             array = to_numpy(obs)
             rows.append(torch.from_numpy(np.asarray(array, np.float64).reshape(num_envs, -1).copy()))

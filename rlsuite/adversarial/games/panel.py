@@ -49,8 +49,8 @@ def panel(
     opponents: dict[str, Opponent] = {
         "none": Zero(space),
         "random": Uniform(space, own_seed(seed, OPPONENT), device),
-        "steps": StepForce(space, game.num_envs, random_size=False, seed=seed + 1, **pulses),
-        "random steps": StepForce(space, game.num_envs, seed=seed + 2, **pulses),
+        "steps": StepForce(space, game.num_envs, random_size=False, seed=own_seed(seed, OPPONENT, 1), **pulses),
+        "random steps": StepForce(space, game.num_envs, seed=own_seed(seed, OPPONENT, 2), **pulses),
     }
     return opponents if known is None else opponents | {"known": known}
 

@@ -19,6 +19,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from rlsuite.core.rng import NOISE, own_seed
 from rlsuite_envs.inventory.networks.supply_network import SupplyNetwork, SupplyNetworkState
 
 __all__ = ["Actor", "Played", "Predicted", "draw_noise", "play"]
@@ -141,7 +142,7 @@ def draw_noise(kernel: Any, episodes: int, seed: int, periods: int | None = None
     if isinstance(kernel, SupplyNetwork):
         quantiles = np.random.default_rng(seed).random((length, episodes, kernel.net.num_markets))
         return lambda state, t: demand_at(kernel, state, quantiles[t])
-    rng = torch.Generator(kernel.device).manual_seed(seed)
+    rng = torch.Generator(kernel.device).manual_seed(own_seed(seed, NOISE))  # not the start states'
     state = kernel.initial_state(episodes, torch.Generator(kernel.device).manual_seed(seed))
     drawn = [kernel.sample_exogenous(state, rng) for _ in range(length)]
     return lambda state, t: drawn[t]

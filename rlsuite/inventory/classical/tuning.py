@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
+from rlsuite.core.rng import EVALUATION, own_seed
 from rlsuite.inventory.classical.play import Noise, draw_noise, play
 from rlsuite.inventory.classical.policy import TunablePolicy
 from rlsuite.inventory.classical.sites import kernel_of
@@ -94,7 +95,7 @@ def tune(
         numbers, costs = _try_grid(simulation, policy, grid)
     best = int(np.argmin(costs))
     found = policy.with_numbers(numbers[best])
-    fresh = _Simulation(kernel, policy, episodes, seed + 1, length, warm_up)
+    fresh = _Simulation(kernel, policy, episodes, own_seed(seed, EVALUATION), length, warm_up)
     return Tuned(found, float(costs[best]), float(fresh.costs(numbers[best][None])[0]), float(costs[0]), len(costs))
 
 

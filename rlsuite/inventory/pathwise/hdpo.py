@@ -45,6 +45,7 @@ from rlsuite.core.collect import EpisodeStats
 from rlsuite.core.config import check_range, check_schedule, check_types
 from rlsuite.core.optim import check_update
 from rlsuite.core.persistence import GeneratorState, Stateful
+from rlsuite.core.rng import EVALUATION, RESETS, own_seed
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
 from rlsuite.core.types import Step
@@ -52,9 +53,6 @@ from rlsuite.inventory.pathwise.layout import describe
 from rlsuite.inventory.pathwise.learner import Learner
 from rlsuite.inventory.pathwise.simulation import check_kernel, long_run_cost, simulate
 from rlsuite_envs.kernel import tree_items, tree_map
-
-DEV_SEED = 1_000_003
-"""Added to the model's seed for the development set."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +145,11 @@ class HDPO(Agent):
             self._set_kernel()
         return Brain(self.learner.deployed, self._act, self._state)
 
+    def forget_episodes(self) -> None:
+        """Start the next `learn` from fresh states."""
+        super().forget_episodes()
+        self.learner.carried = {}
+
     def _set_kernel(self) -> None:
         """Look at the environment's kernel; another problem than before makes the old best meaningless."""
         self.kernel = check_kernel(self.venv)
@@ -220,7 +223,7 @@ class HDPO(Agent):
         rng = self.generator
         if config.scenarios:
             block = self.n_updates % (config.scenarios // self.num_envs)
-            rng = torch.Generator(self.device).manual_seed(self.seed + 7919 * (block + 1))
+            rng = torch.Generator(self.device).manual_seed(own_seed(self.seed, RESETS, 1 + block))
         now, costs = self._start(rng), []
         for after, cost in simulate(self.kernel, learner.trained, now, config.n_steps, rng):
             now = after
@@ -257,7 +260,7 @@ class HDPO(Agent):
             scenarios=config.dev_scenarios,
             periods=config.dev_periods - config.dev_warm_up,
             warm_up=config.dev_warm_up,
-            seed=self.seed + DEV_SEED,
+            seed=own_seed(self.seed, EVALUATION),
         )
         self.learner.judge(result.mean)
         return self.n_updates

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlsuite.core.rng import NOISE, own_seed
 from rlsuite.inventory.classical.forecasts import Informed, Memory, MovingAverage
 from rlsuite.inventory.classical.network_sites import NetworkSites
 from rlsuite.inventory.classical.play import Noise, Played, play, quantile_demand
@@ -136,7 +137,7 @@ class StochasticProgramme(RollingProgramme):
         self.paths, self.random_periods, self.seed = paths, random_periods, seed
 
     def _demand(self, mean: np.ndarray, period: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, period])
+        rng = np.random.default_rng(own_seed(self.seed, NOISE, 1 + period))
         shape = (self.paths, *mean.shape)
         slices = rng.permuted(np.broadcast_to(np.arange(self.paths)[:, None, None], shape), axis=0)
         quantiles = (slices + rng.random(shape)) / self.paths

@@ -33,6 +33,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from rlsuite.core.config import nearest
 from rlsuite.core.networks import ACTIVATIONS
+from rlsuite.core.rng import RESETS, env_seed
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.sb3 import SB3Policy, as_policy, load_parameters
 from rlsuite_zoo.errors import UsageError
@@ -84,6 +85,7 @@ class BaselineModel:
         try:
             arguments = _arguments(settings, env)
             self.model = cls(env=env, seed=spec.seed, device=spec.device, verbose=0, **arguments)
+            env.seed(env_seed(spec.seed, RESETS))  # the model gave it the run's own, counted up: see env_seed
         except (TypeError, ValueError, AssertionError) as error:
             raise UsageError(f"{spec.algo} on {spec.env}: {error}") from error
         if checkpoint is not None:

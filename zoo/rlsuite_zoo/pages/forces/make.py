@@ -116,7 +116,7 @@ def play_trial(trial: Trial) -> None:
             **ADVERSARY,
             "gamma": gamma,
             "log_std_init": float(np.log(FIRST_STD * box.high.max())),
-            "seed": own_seed(trial.seed + number, OPPONENT),
+            "seed": own_seed(trial.seed, OPPONENT, 1 + number),
         }
         opponents[f"{NEW} {number}"] = worst_case_adversary(policy, training, PPO, trial.adversary_steps, **settings)
         training.close()
