@@ -11,6 +11,8 @@ import torch
 
 from rlsuite.core.rng import EPISODES, env_seed
 from rlsuite_envs.make import make_vector_env
+from rlsuite_zoo.commands import results
+from rlsuite_zoo.options import PAGES
 from rlsuite_zoo.pages import suite_page
 from rlsuite_zoo.pages.rows import HEADER, Row, kept_rows
 from rlsuite_zoo.pages.suite import Entry, Suite, load_suite
@@ -45,6 +47,8 @@ def tiny(monkeypatch: Any) -> None:
         published={"CartPole-v1": [{"what": "solved", "value": "475", "source": "Gymnasium"}]},
         compare=[["One", "Two"]],
     )
+    monkeypatch.setitem(PAGES, "tiny", "two baselines")
+    monkeypatch.setattr(results, "KEEPING", (*results.KEEPING, "tiny"))
     monkeypatch.setattr(suite_page, "load_suite", lambda name: suite)
 
 
@@ -105,6 +109,23 @@ def test_rows_of_other_budgets_go_and_those_of_other_environments_stay(tmp_path:
     }
 
 
+def test_an_evaluation_of_another_kind_is_not_averaged(rlsuite: Any, tiny: None) -> None:
+    command = ("results", "tiny", "--steps", "512", "--jobs", "2")
+    assert rlsuite(*command).code == 0
+    (folder,) = find_runs(["runs/results/tiny/512-steps/CartPole-v1/ppo-default"])
+    own = folder.evaluation.read_text()
+    for words, named in (
+        ("--episodes 3", "episodes is 3, not 20"),
+        ("--stochastic", "deterministic is False, not True"),
+    ):
+        assert rlsuite("evaluate", str(folder.path), *words.split()).code == 0
+        ran = rlsuite(*command, "--report-only")
+        assert ran.code == 2 and named in ran.err and "rlsuite evaluate" in ran.err
+    assert rlsuite("evaluate", str(folder.path), "--episodes", "20").code == 0
+    assert rlsuite(*command, "--report-only").code == 0
+    assert json.loads(own)["returns"] == json.loads(folder.evaluation.read_text())["returns"]
+
+
 def test_a_run_of_other_settings_is_not_taken_for_this_one(rlsuite: Any, tiny: None) -> None:
     command = ("results", "tiny", "--steps", "512", "--jobs", "2")
     assert rlsuite(*command).code == 0
@@ -138,6 +159,7 @@ def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> Non
         eval_episodes=20,
         paired=True,
     )
+    monkeypatch.setitem(PAGES, "plants", "a learner and two rules")
     monkeypatch.setattr(suite_page, "load_suite", lambda name: suite)
     ran = rlsuite("results", "plants", "--jobs", "2")
     assert ran.code == 0, ran.err

@@ -34,7 +34,7 @@ from rlsuite_zoo.options import PageOptions
 from rlsuite_zoo.pages.suite_page import provenance
 from rlsuite_zoo.report.paged import write_paged
 from rlsuite_zoo.runs.display import out_console
-from rlsuite_zoo.runs.evaluation import read_evaluation
+from rlsuite_zoo.runs.evaluation import own_evaluation
 from rlsuite_zoo.runs.folder import RunFolder
 from rlsuite_zoo.runs.launch import RunFailed, launch_missing
 from rlsuite_zoo.runs.models import load_policy
@@ -161,7 +161,7 @@ def _prepare(folders: dict[str, list[RunFolder]], seeds: list[int], steps: int) 
 
 
 def _row(id: str, folders: list[RunFolder], root: Path) -> Row:
-    modes = [record["returns"] for folder in folders if (record := read_evaluation(folder))]
+    modes = [record["returns"] for folder in folders if (record := own_evaluation(folder))]
     sampled = [_returns(id, folder.path / "sampled.json", partial(_trained_policy, folder)) for folder in folders]
     random = _returns(id, root / safe_name(id) / "random.json", _random_policy)
     return Row(id, random, np.concatenate(sampled), np.concatenate(modes))

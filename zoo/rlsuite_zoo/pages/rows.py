@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rlsuite_zoo.files import read_csv
 from rlsuite_zoo.report.curves import read_curve
-from rlsuite_zoo.runs.evaluation import read_evaluation
+from rlsuite_zoo.runs.evaluation import own_evaluation
 from rlsuite_zoo.runs.folder import RunFolder
 
 __all__ = ["Cells", "Row", "Rows", "commit_of", "csv_of_rows", "has_curve", "kept_rows", "rows_of", "trained"]
@@ -73,7 +73,7 @@ def csv_of_rows(rows: Mapping[tuple[str, str], list[Row]]) -> str:
 
 
 def _row(folder: RunFolder) -> Row:
-    record = read_evaluation(folder)
+    record = own_evaluation(folder)
     return Row(
         seed=folder.spec().seed,
         steps=int(folder.status()["steps"]),

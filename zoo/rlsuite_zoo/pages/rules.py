@@ -19,7 +19,7 @@ from rlsuite.inventory.plants import plant_rules
 from rlsuite.inventory.plants.plant_plan import PlannedPlant
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.report.differences import margin, paired
-from rlsuite_zoo.runs.evaluation import read_evaluation
+from rlsuite_zoo.runs.evaluation import own_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.models import evaluate_policy
 from rlsuite_zoo.runs.spec import safe_name
@@ -121,7 +121,7 @@ def beside_rules(
     """
     rows = []
     for entry, group in folders.items():
-        mine = {f.spec().seed: np.array(record["returns"]) for f in group if (record := read_evaluation(f))}
+        mine = {f.spec().seed: np.array(record["returns"]) for f in group if (record := own_evaluation(f))}
         evaluated, sampled = [entry], [f"{entry}, in training"]
         for name in names:
             theirs = {seed: played[env, name, seed] for seed in mine if (env, name, seed) in played}

@@ -35,7 +35,7 @@ from rlsuite_zoo.provenance import portable
 from rlsuite_zoo.report.curves import plot_runs
 from rlsuite_zoo.report.differences import budgets_apart, paired, tally, welch
 from rlsuite_zoo.report.paged import write_paged
-from rlsuite_zoo.runs.evaluation import read_evaluation
+from rlsuite_zoo.runs.evaluation import own_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.launch import RunFailed, launch_missing
 from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
@@ -269,7 +269,7 @@ def provenance(folders: list[RunFolder], steps: int) -> str:
     found = [", ".join(f"{k} {v}" for k, v in versions.items() if k != "platform") for versions in where]
     commits = {commit for f in folders if (commit := commit_of(f))}
     budgets = " or ".join(f"{n:,}" for n in sorted({f.spec().steps for f in folders} or {steps}, reverse=True))
-    dates = {record["date"][:10] for f in folders if (record := read_evaluation(f))}
+    dates = {record["date"][:10] for f in folders if (record := own_evaluation(f))}
     lines = [
         f"- Command: {' ; '.join(f'`{command}`' for command in commands)}",
         f"- {budgets} environment steps per run; seeds {', '.join(map(str, seeds))}; {len(folders)} runs",
@@ -283,7 +283,7 @@ def provenance(folders: list[RunFolder], steps: int) -> str:
 
 
 def _note_evaluated(suite: Suite, cells: Cells) -> str:
-    records = [r for group in cells.values() for f in group if (r := read_evaluation(f))]
+    records = [r for group in cells.values() for f in group if (r := own_evaluation(f))]
     episodes = max((record["episodes"] for record in records), default=0)
     training = "the mean return of training episodes, actions sampled, in the last tenth of the steps"
     plain = "simple rules, with intervals over episodes, and published numbers" if suite.rules else "published numbers"

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from rlsuite.core.evaluate import Evaluation
+from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.provenance import versions
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 from rlsuite_zoo.runs.models import evaluate_policy
 from rlsuite_zoo.runs.schema import EVALUATION, check_fields, read_json
 
-__all__ = ["evaluation_record", "mode_hint", "other_mode", "read_evaluation"]
+__all__ = ["evaluation_record", "mode_hint", "other_mode", "own_evaluation", "read_evaluation"]
 
 OTHER_EPISODES = 10
 """Of the other way to act, where that is looked at."""
@@ -57,6 +58,30 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     check_fields(folder.evaluation, record, EVALUATION, needed=("episodes", "mean", "low", "high"))
+    return record
+
+
+def own_evaluation(folder: RunFolder) -> dict[str, Any] | None:
+    """evaluation.json as the run itself writes it at its end, which alone may be averaged with other seeds'.
+
+    Raises:
+        UsageError: `rlsuite evaluate` has replaced it by one of another checkpoint, seed, mode or number of episodes.
+    """
+    record, spec = read_evaluation(folder), folder.spec()
+    if record is None:
+        return None
+    wanted = {
+        "checkpoint": folder.last.name,
+        "seed": None,
+        "deterministic": not spec.eval_stochastic,
+        "episodes": spec.eval_episodes,
+    }
+    for name, value in wanted.items():
+        if record.get(name, value) != value:
+            raise UsageError(
+                f"{folder.evaluation} is not the run's own evaluation: {name} is {record[name]!r}, not {value!r}; "
+                f"write it again with: rlsuite evaluate {folder.path} --episodes {spec.eval_episodes}"
+            )
     return record
 
 
