@@ -16,7 +16,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import rlsuite_envs  # registers the environments
-from rlsuite._faces import face
+from rlsuite.core.faces import face
 
 if TYPE_CHECKING:
     from rlsuite.adversarial.attacks.attacked import AttackedEnv

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rlsuite._faces import face
+from rlsuite.core.faces import face
 
 if TYPE_CHECKING:
     from rlsuite.adversarial.attacks.attacked import AttackedEnv, AttackedPolicy, AttackedVectorEnv

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rlsuite._faces import face
+from rlsuite.core.faces import face
 
 if TYPE_CHECKING:
     from rlsuite.core.actions import action_spec

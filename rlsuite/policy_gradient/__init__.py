@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rlsuite._faces import face
+from rlsuite.core.faces import face
 
 if TYPE_CHECKING:
     from rlsuite.policy_gradient.bounded_ratio import (

@@ -6,14 +6,14 @@ From noise to learned attackers; `attacks_for` lists those that a victim can suf
 >>> from rlsuite import PPO
 >>> from rlsuite.adversarial.attacks import AttackedPolicy, Budget, GradientAttack, as_victim
 >>> victim = as_victim(PPO("CartPole-v1"))
->>> policy = AttackedPolicy(GradientAttack(), victim, Budget(0.1))
+>>> policy = AttackedPolicy(victim, GradientAttack(), Budget(0.1))
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rlsuite._faces import face
+from rlsuite.core.faces import face
 
 if TYPE_CHECKING:
     from rlsuite.adversarial.attacks.actions import ActionAttack, MixedAction
