@@ -3,8 +3,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DEMO_ENV ?= HalfCheetah-v5
-DEMO_STEPS ?= 1e6
-DEMO := runs/demo/bpo/$(DEMO_ENV)/demo
 TEST_JOBS ?= 2
 
 .PHONY: help demo test test-slow lint wheel-test clean
@@ -30,16 +28,7 @@ help:
 	@touch $@ .venv/installed
 
 demo: .venv/installed
-	@rm -rf runs/demo
-	@echo "training BPO on $(DEMO_ENV), two seeds at a time: about two minutes on two cores"
-	@$(BIN)/python -m rlsuite_zoo train bpo $(DEMO_ENV) --steps $(DEMO_STEPS) --seeds 0-1 --out runs/demo --name demo
-	@echo
-	@$(BIN)/python -m rlsuite_zoo evaluate $(DEMO) --episodes 20
-	@$(BIN)/python -m rlsuite_zoo plot $(DEMO) --out $(DEMO)/learning_curve.png --title "BPO, make demo"
-	@echo
-	@echo "everything is in $(DEMO):"
-	@echo "  learning_curve.png, seed0/progress.csv (numbers), seed0/checkpoints/last.zip (model), seed0/config.yaml"
-	@echo "go on:  $(BIN)/rlsuite train --resume $(DEMO) --steps 2e6    $(BIN)/tensorboard --logdir runs/demo"
+	@$(BIN)/python -m rlsuite_zoo.demo $(DEMO_ENV) runs/demo
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -q -n $(TEST_JOBS)
