@@ -20,202 +20,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import tyro
-from tyro.conf import Positional
 
 from rlsuite_zoo.errors import Interrupted, UsageError, place_of, remedy_of, unknown
 from rlsuite_zoo.imports import importing, split_imports
 from rlsuite_zoo.options import (
     AttackOptions,
     CertifyOptions,
+    EvaluateOptions,
     InventoryOptions,
+    ListOptions,
     PageOptions,
+    PlotOptions,
+    ShowOptions,
     SweepOptions,
+    TrainOptions,
     VictimsOptions,
 )
 from rlsuite_zoo.provenance import running
 
 SETTING = re.compile(r"[A-Za-z_][\w.]*=")
-
-
-def list_(what: Positional[str] = "all") -> None:
-    """List algorithms, environments and recipes.
-
-    Args:
-        what: all, algorithms, envs or recipes.
-    """
-    from rlsuite_zoo.commands.listing import show
-
-    show(what)
-
-
-def train(
-    algo: Positional[str] = "",
-    env: Positional[str] = "",
-    settings: Positional[tuple[str, ...]] = (),
-    *,
-    steps: str = "",
-    seeds: str = "0",
-    num_envs: str = "",
-    device: str = "auto",
-    recipe: str = "",
-    jobs: int | None = None,
-    out: str = "runs",
-    name: str = "",
-    checkpoint_every: str = "",
-    eval_every: str = "",
-    eval_episodes: int = 20,
-    eval_stochastic: bool = False,
-    resume: str = "",
-) -> None:
-    """Train one or several seeds, each in a run folder of its own; `train ALGO ENV --help` lists hyper-parameters.
-
-    Args:
-        algo: algorithm, such as bpo, ppo, sac or sb3:ppo (`rlsuite list algorithms`).
-        env: Gymnasium id, such as Hopper-v5 or rlsuite/CartPole-v1 (`rlsuite list envs`).
-        settings: hyper-parameters as key=value or config.key=value; env.key=value for the environment.
-        steps: environment steps, such as 1e6 (default: the recipe's).
-        seeds: such as 0, 0-4 or 0,3,7.
-        num_envs: copies of the environment (default: the recipe's).
-        device: auto, cpu or cuda.
-        recipe: named variant of the recipe (`rlsuite list recipes`), or a file of your own (.yaml).
-        jobs: runs at a time (default: one per core).
-        out: folder of all runs.
-        name: folder of this training below OUT/ALGO/ENV (default: the time).
-        checkpoint_every: steps between checkpoints (default: a twentieth of the steps).
-        eval_every: steps between evaluations during training (default: none).
-        eval_episodes: episodes of an evaluation; 0 for none at the end.
-        eval_stochastic: evaluations sample the actions (some recipes say so themselves).
-        resume: run folder (or a folder of several) to go on with; takes --steps and --jobs, nothing else.
-    """
-    from rlsuite_zoo.commands import train as commands
-
-    if resume:
-        if algo or env or settings:
-            raise UsageError("--resume goes on with the run as it is; leave algorithm, environment and settings out")
-        commands.resume(resume, steps=steps, jobs=jobs)
-        return
-    if not algo or not env:
-        raise UsageError("give an algorithm and an environment: rlsuite train bpo Hopper-v5 (or --resume RUN)")
-    commands.train(
-        algo,
-        env,
-        settings,
-        steps=steps,
-        seeds=seeds,
-        num_envs=num_envs,
-        device=device,
-        recipe=recipe,
-        jobs=jobs,
-        out=out,
-        name=name,
-        checkpoint_every=checkpoint_every,
-        eval_every=eval_every,
-        eval_episodes=eval_episodes,
-        eval_stochastic=eval_stochastic,
-    )
-
-
-def evaluate(
-    run: Positional[str],
-    *,
-    episodes: int = 20,
-    render: str = "",
-    stochastic: bool = False,
-    seed: int | None = None,
-    checkpoint: str = "last",
-) -> None:
-    """Evaluate trained runs: mean return with its 95 % interval; writes evaluation.json.
-
-    Args:
-        run: run folder, or a folder of several.
-        episodes: how many.
-        render: also write a video of one episode to this .mp4 file.
-        stochastic: sample the actions instead of taking the distribution's mode (default: as the run says).
-        seed: of the episodes (default: derived from the run's).
-        checkpoint: last or best.
-    """
-    from rlsuite_zoo.commands import train as commands
-
-    commands.evaluate(run, episodes=episodes, render=render, stochastic=stochastic, seed=seed, checkpoint=checkpoint)
-
-
-def plot(
-    runs: Positional[tuple[str, ...]],
-    *,
-    out: str = "learning_curves.png",
-    metric: str = "rollout/ep_rew_mean",
-    smooth: float = 0.02,
-    title: str = "",
-) -> None:
-    """Draw learning curves: mean and 95 % interval over seeds, one panel per environment.
-
-    Args:
-        runs: run folders, or folders of several.
-        out: picture to write (.png, .pdf or .svg).
-        metric: column of progress.csv.
-        smooth: width of the moving average, as a share of the curve; 0 for none.
-        title: above the picture.
-    """
-    from rlsuite_zoo.report.curves import plot_runs
-
-    if not runs:
-        raise UsageError("give at least one run folder: rlsuite plot runs/bpo/Hopper-v5/NAME")
-    plot_runs(list(runs), Path(out), metric=metric, smooth=smooth, title=title)
-
-
-def show(
-    env: Positional[str] = "",
-    settings: Positional[tuple[str, ...]] = (),
-    *,
-    policy: str = "random",
-    out: str = "",
-    seed: int = 0,
-    steps: int = 0,
-    stochastic: bool = False,
-    checkpoint: str = "last",
-    text: bool = False,
-) -> None:
-    """Draw one episode of an environment: a picture of the whole (.png) or a film (.mp4); or print its text.
-
-    Films need the extra `video` (pip install "rlsuite[video]"). Gymnasium's RecordVideo wrapper, which films in your
-    own code, needs another package: pip install moviepy.
-
-    Args:
-        env: Gymnasium id, such as rlsuite/HardMaze-v0 (`rlsuite list envs`; default: the one that --policy was
-            trained in, with its constants).
-        settings: the environment's constants as key=value.
-        policy: random, a run folder, or a checkpoint.
-        out: file to write (default: a .png named after the environment).
-        seed: of the episode.
-        steps: stop after so many steps; 0 for the whole episode.
-        stochastic: sample the trained policy's actions instead of taking the distribution's mode (default: as its
-            run says).
-        checkpoint: of a run folder, last or best.
-        text: draw nothing; print what the environment is: observations, actions, reward, constants.
-    """
-    from rlsuite_zoo.episodes import show as showing
-
-    if text:
-        if not env:
-            raise UsageError("--text prints an environment's text; give the environment")
-        print(showing.describe(env))
-        return
-    if SETTING.match(env):  # no environment given: the first setting stands in its place
-        env, settings = "", (env, *settings)
-    showing.show(
-        env,
-        settings,
-        policy=policy,
-        out=out,
-        seed=seed,
-        steps=steps,
-        stochastic=stochastic,
-        checkpoint=checkpoint,
-    )
 
 
 @dataclass(frozen=True)
@@ -228,13 +54,13 @@ class Command:
     """ "module:function", imported when it is called with the options."""
 
 
-COMMANDS: dict[str, Callable[..., None] | Command] = {
-    "list": list_,
-    "train": train,
-    "evaluate": evaluate,
-    "plot": plot,
+COMMANDS: dict[str, Command] = {
+    "list": Command(ListOptions, "rlsuite_zoo.commands.listing:list_all"),
+    "train": Command(TrainOptions, "rlsuite_zoo.commands.train:train"),
+    "evaluate": Command(EvaluateOptions, "rlsuite_zoo.commands.train:evaluate"),
+    "plot": Command(PlotOptions, "rlsuite_zoo.commands.pictures:plot"),
     "results": Command(PageOptions, "rlsuite_zoo.commands.results:results"),
-    "show": show,
+    "show": Command(ShowOptions, "rlsuite_zoo.commands.pictures:show"),
     "benchmark inventory": Command(InventoryOptions, "rlsuite_zoo.inventory.benchmark:make_benchmark"),
     "benchmark robustness": Command(VictimsOptions, "rlsuite_zoo.robustness.benchmark:make_benchmark"),
     "attack": Command(AttackOptions, "rlsuite_zoo.robustness.attack:make_attack"),
@@ -248,8 +74,7 @@ def usage() -> str:
     """All commands, one line each."""
     lines = ["usage: rlsuite COMMAND [...]   (rlsuite COMMAND --help tells more)", ""]
     for name, command in COMMANDS.items():
-        words = command.options if isinstance(command, Command) else command
-        lines.append(f"  {name:<22}{(inspect.getdoc(words) or '').splitlines()[0]}")
+        lines.append(f"  {name:<22}{(inspect.getdoc(command.options) or '').splitlines()[0]}")
     lines.append(f"  {'':<22}(--import MODULE, with every command: import it first; for runs of your own environments)")
     lines.append(f"  {'bench':<22}Measure speed beside other libraries: {', '.join(BENCHES)}.")
     return "\n".join(lines)

@@ -14,9 +14,14 @@ from tyro.conf import Positional
 __all__ = [
     "AttackOptions",
     "CertifyOptions",
+    "EvaluateOptions",
     "InventoryOptions",
+    "ListOptions",
     "PageOptions",
+    "PlotOptions",
+    "ShowOptions",
     "SweepOptions",
+    "TrainOptions",
     "VictimsOptions",
 ]
 
@@ -33,6 +38,115 @@ PAGES = {
     "envs": "PPO beside random play everywhere",
 }
 """Results pages, a line each."""
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """List algorithms, environments and recipes."""
+
+    what: Positional[str] = "all"
+    """all, algorithms, envs or recipes."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train one or several seeds, each in a run folder of its own; `train ALGO ENV --help` lists hyper-parameters."""
+
+    algo: Positional[str] = ""
+    """Algorithm, such as bpo, ppo, sac or sb3:ppo (`rlsuite list algorithms`)."""
+    env: Positional[str] = ""
+    """Gymnasium id, such as Hopper-v5 or rlsuite/CartPole-v1 (`rlsuite list envs`)."""
+    settings: Positional[tuple[str, ...]] = ()
+    """Hyper-parameters as key=value or config.key=value; env.key=value for the environment."""
+    steps: str = ""
+    """Environment steps, such as 1e6 (default: the recipe's)."""
+    seeds: str = "0"
+    """Such as 0, 0-4 or 0,3,7."""
+    num_envs: str = ""
+    """Copies of the environment (default: the recipe's)."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    recipe: str = ""
+    """Named variant of the recipe (`rlsuite list recipes`), or a file of your own (.yaml)."""
+    jobs: int | None = None
+    """Runs at a time (default: one per core)."""
+    out: str = "runs"
+    """Folder of all runs."""
+    name: str = ""
+    """Folder of this training below OUT/ALGO/ENV (default: the time)."""
+    checkpoint_every: str = ""
+    """Steps between checkpoints (default: a twentieth of the steps)."""
+    eval_every: str = ""
+    """Steps between evaluations during training (default: none)."""
+    eval_episodes: int = 20
+    """Episodes of an evaluation; 0 for none at the end."""
+    eval_stochastic: bool = False
+    """Evaluations sample the actions (some recipes say so themselves)."""
+    resume: str = ""
+    """Run folder (or a folder of several) to go on with; takes --steps and --jobs, nothing else."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Evaluate trained runs: mean return with its 95 % interval; writes evaluation.json."""
+
+    run: Positional[str]
+    """Run folder, or a folder of several."""
+    episodes: int = 20
+    """How many."""
+    render: str = ""
+    """Also write a video of one episode to this .mp4 file."""
+    stochastic: bool = False
+    """Sample the actions instead of taking the distribution's mode (default: as the run says)."""
+    seed: int | None = None
+    """Of the episodes (default: derived from the run's)."""
+    checkpoint: str = "last"
+    """last or best."""
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """Draw learning curves: mean and 95 % interval over seeds, one panel per environment."""
+
+    runs: Positional[tuple[str, ...]]
+    """Run folders, or folders of several."""
+    out: str = "learning_curves.png"
+    """Picture to write (.png, .pdf or .svg)."""
+    metric: str = "rollout/ep_rew_mean"
+    """Column of progress.csv."""
+    smooth: float = 0.02
+    """Width of the moving average, as a share of the curve; 0 for none."""
+    title: str = ""
+    """Above the picture."""
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """Draw one episode of an environment: a picture of the whole (.png) or a film (.mp4); or print its text.
+
+    Films need the extra `video` (pip install "rlsuite[video]"). Gymnasium's RecordVideo wrapper, which films in your
+    own code, needs another package: pip install moviepy.
+    """
+
+    env: Positional[str] = ""
+    """Gymnasium id, such as rlsuite/HardMaze-v0 (`rlsuite list envs`; default: the one that --policy was trained in,
+    with its constants)."""
+    settings: Positional[tuple[str, ...]] = ()
+    """The environment's constants as key=value."""
+    policy: str = "random"
+    """random, a run folder, or a checkpoint."""
+    out: str = ""
+    """File to write (default: a .png named after the environment)."""
+    seed: int = 0
+    """Of the episode."""
+    steps: int = 0
+    """Stop after so many steps; 0 for the whole episode."""
+    stochastic: bool = False
+    """Sample the trained policy's actions instead of taking the distribution's mode (default: as its run says)."""
+    checkpoint: str = "last"
+    """Of a run folder, last or best."""
+    text: bool = False
+    """Draw nothing; print what the environment is: observations, actions, reward, constants."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rich.table import Table
 import rlsuite
 from rlsuite_envs import list_envs
 from rlsuite_zoo.errors import unknown
+from rlsuite_zoo.options import ListOptions
 from rlsuite_zoo.runs import recipe
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.models import check_algorithm
@@ -23,12 +24,13 @@ from rlsuite_zoo.runs.models import check_algorithm
 WHAT = ("all", "algorithms", "envs", "recipes")
 
 
-def show(what: str) -> None:
+def list_all(options: ListOptions) -> None:
     """Print the tables asked for.
 
     Raises:
         UsageError: nothing of that name to list.
     """
+    what = options.what
     if what not in WHAT:
         raise unknown("thing to list", what, WHAT)
     console = out_console()

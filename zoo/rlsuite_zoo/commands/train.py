@@ -6,16 +6,15 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 import rlsuite_zoo.runs.train as training
 from rlsuite_zoo.errors import Interrupted, NotKept, UsageError, remedy_of, unknown
 from rlsuite_zoo.files import write_json
+from rlsuite_zoo.options import EvaluateOptions, TrainOptions
 from rlsuite_zoo.runs.display import out_console
 from rlsuite_zoo.runs.evaluation import evaluation_record, mode_hint, other_mode, read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec, find_runs
@@ -30,33 +29,43 @@ from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
 from rlsuite_zoo.runs.spec import check_jobs, make_spec, safe_name
 
 
-def train(
-    algo: str,
-    env: str,
-    settings: Sequence[str],
-    *,
-    seeds: str,
-    jobs: int | None,
-    out: str,
-    name: str,
-    **options: Any,
-) -> None:
-    """Make the run folders and run them.
+def train(options: TrainOptions) -> None:
+    """Make the run folders and run them, or go on with some.
 
     Raises:
         UsageError: bad input. RunFailed, Interrupted: see `launch`.
     """
-    numbers = parse_seeds(seeds)
-    check_jobs(jobs)
-    spec = make_spec(algo, env, settings, **options)
+    algo, env = options.algo, options.env
+    if options.resume:
+        if algo or env or options.settings:
+            raise UsageError("--resume goes on with the run as it is; leave algorithm, environment and settings out")
+        resume(options.resume, steps=options.steps, jobs=options.jobs)
+        return
+    if not algo or not env:
+        raise UsageError("give an algorithm and an environment: rlsuite train bpo Hopper-v5 (or --resume RUN)")
+    spec = make_spec(
+        algo,
+        env,
+        options.settings,
+        steps=options.steps,
+        num_envs=options.num_envs,
+        device=options.device,
+        recipe=options.recipe,
+        checkpoint_every=options.checkpoint_every,
+        eval_every=options.eval_every,
+        eval_episodes=options.eval_episodes,
+        eval_stochastic=options.eval_stochastic,
+    )
+    numbers, name = parse_seeds(options.seeds), options.name
+    check_jobs(options.jobs)
     if name and not re.fullmatch(r"[\w.+=-]+", name):
         raise UsageError(f"--name is {name!r}; use letters, digits and . _ + = -")
-    above = Path(out) / safe_name(algo) / safe_name(env)
+    above = Path(options.out) / safe_name(algo) / safe_name(env)
     parent = above / name if name else _new_folder(above)
     for seed in numbers:
         RunFolder(parent / f"seed{seed}").check_new()
     folders = [RunFolder.create(parent / f"seed{seed}", replace(spec, seed=seed)) for seed in numbers]
-    run_and_report(folders, jobs, parent)
+    run_and_report(folders, options.jobs, parent)
 
 
 def _new_folder(above: Path) -> Path:
@@ -157,30 +166,32 @@ def show_runs(folders: list[RunFolder]) -> None:
             print(f"note: {folder.path.relative_to(top)}: {hint}")
 
 
-def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: int | None, checkpoint: str) -> None:
+def evaluate(options: EvaluateOptions) -> None:
     """Evaluate each run in a folder, print the returns, write evaluation.json, and a video of the first.
 
     Raises:
         UsageError: no run, no checkpoint, no episodes. NotKept: printed, but evaluation.json could not be written.
     """
-    if episodes < 1:
-        raise UsageError(f"--episodes is {episodes}; it must be at least 1")
-    if checkpoint not in ("last", "best"):
-        raise unknown("checkpoint", checkpoint, ["last", "best"])
-    if render:
+    if options.episodes < 1:
+        raise UsageError(f"--episodes is {options.episodes}; it must be at least 1")
+    if options.checkpoint not in ("last", "best"):
+        raise unknown("checkpoint", options.checkpoint, ["last", "best"])
+    if options.render:
         from rlsuite_zoo.episodes.video import check_video
 
-        check_video(Path(render))
-    folders, lost = find_runs([run]), list[str]()
+        check_video(Path(options.render))
+    folders, lost = find_runs([options.run]), list[str]()
     for folder in folders:
         spec = folder.spec()
-        file = folder.last if checkpoint == "last" else folder.best
+        file = folder.last if options.checkpoint == "last" else folder.best
         policy = load_policy(folder, file)
-        mode = not (stochastic or spec.eval_stochastic)
-        options = {"deterministic": mode} | ({} if seed is None else {"seed": seed})
-        result = evaluate_policy(policy, spec, episodes, **options)
-        record = evaluation_record(result, file, deterministic=mode, seed=seed)
-        if other := other_mode(policy, spec, result, folder.status().get("ep_rew_mean"), deterministic=mode, seed=seed):
+        mode = not (options.stochastic or spec.eval_stochastic)
+        seeded = {} if options.seed is None else {"seed": options.seed}
+        result = evaluate_policy(policy, spec, options.episodes, deterministic=mode, **seeded)
+        record = evaluation_record(result, file, deterministic=mode, seed=options.seed)
+        if other := other_mode(
+            policy, spec, result, folder.status().get("ep_rew_mean"), deterministic=mode, seed=options.seed
+        ):
             record["other_mode"] = other
         try:
             write_json(folder.evaluation, record)
@@ -194,10 +205,12 @@ def evaluate(run: str, *, episodes: int, render: str, stochastic: bool, seed: in
         )
         if hint := mode_hint(record):
             print(f"note: {folder.path}: {hint}")
-        if render and folder is folders[0]:
+        if options.render and folder is folders[0]:
             from rlsuite_zoo.episodes.video import write_video
 
-            line, _ = write_video(policy, spec, Path(render), episodes=episodes, deterministic=mode, seed=seed)
+            line, _ = write_video(
+                policy, spec, Path(options.render), episodes=options.episodes, deterministic=mode, seed=options.seed
+            )
             print(f"{line}: the first of these episodes of {folder.path} ({file.name})")
     if lost:
         raise NotKept("the results above could not be kept: " + "\n".join(lost))
