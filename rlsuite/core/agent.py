@@ -50,10 +50,10 @@ from rlsuite.core.guard import check_mask, check_rows, forbidding
 from rlsuite.core.habits import check_arguments, take_habits, take_seed
 from rlsuite.core.memory import check_memory
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.persistence import Cuttable
 from rlsuite.core.rng import ACTIONS, RESETS, env_seed, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
 from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size, picture_pixels
+from rlsuite.core.stateful import Cuttable
 from rlsuite.core.surface import SB3Names
 from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env
 from rlsuite.core.vector import Stepper, make_env

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rlsuite.core.distributions import Distribution
     from rlsuite.core.evaluate import Predictor
     from rlsuite.core.networks import ActorCritic
-    from rlsuite.core.persistence import Stateful
+    from rlsuite.core.stateful import Stateful
 
 __all__ = ["Brain", "Insides", "PolicyOutput", "actor_critic_insides", "sample_or_mode"]
 

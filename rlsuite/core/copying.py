@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rlsuite.core.agent import Agent
+from typing import Any
 
 __all__ = ["parts_of", "rebuild"]
 
 NAME = "model.zip"
 
 
-def parts_of(agent: Agent, env: Any) -> tuple[Any, ...]:
+def parts_of(agent: Any, env: Any) -> tuple[Any, ...]:
     """What `rebuild` makes an equal agent from.
 
     Args:
@@ -32,7 +29,7 @@ def parts_of(agent: Agent, env: Any) -> tuple[Any, ...]:
     return type(agent), data, env, str(agent.device), options
 
 
-def rebuild(cls: type[Agent], data: bytes, env: Any, device: str, options: dict[str, Any]) -> Agent:
+def rebuild(cls: Any, data: bytes, env: Any, device: str, options: dict[str, Any]) -> Any:
     """The agent of these parts; its callbacks and a logger that it was given are not among them."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, NAME).write_bytes(data)

@@ -8,16 +8,14 @@ SB3's callbacks read the local variables of its `collect_rollouts`: `infos` with
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback, ProgressBarCallback
 
+from rlsuite.core.learner import Learner
 from rlsuite.core.types import Step
 from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env, to_numpy
-
-if TYPE_CHECKING:
-    from rlsuite.core.agent import Agent
 
 SB3Callback = BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool] | None
 
@@ -72,7 +70,7 @@ def _parts(callback: Any) -> list[BaseCallback]:
 class Shown:
     """What callbacks see of each step, counted from the running episodes of the model's environments."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Learner) -> None:
         self.agent = agent
         self.adapter: VectorEnvAdapter = as_vec_env(agent.venv)
         if agent.runner is not None:  # goes on in the middle of episodes

@@ -18,8 +18,8 @@ from rlsuite.core.config import check_rollout
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.optim import FlatAdam, check_update
-from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.returns import gae
+from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.core.types import PolicyBatch, Rollout
 
 

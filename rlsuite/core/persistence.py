@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import gymnasium as gym
 import torch
@@ -12,42 +12,8 @@ import torch
 from rlsuite.core.brain import Brain
 from rlsuite.core.checkpoint import save_checkpoint
 from rlsuite.core.collect import Runner
-from rlsuite.core.rng import pack_rng, unpack_rng
 from rlsuite.core.spaces import space_to_json
 from rlsuite.core.vector import Stepper
-
-
-class Stateful(Protocol):
-    """Anything whose tensors a checkpoint holds."""
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Named tensors."""
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> Any:
-        """Restore them."""
-
-
-@runtime_checkable
-class Cuttable(Protocol):
-    """A part that carries something from step to step, such as a running return or an n-step window."""
-
-    def cut(self) -> None:
-        """End it here: the next step belongs to new episodes, though no flag says that the old ones are over."""
-
-
-class GeneratorState:
-    """A torch generator as a `Stateful`."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The generator's state, uint8."""
-        return {"state": pack_rng(self.generator)}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Set the generator's state."""
-        unpack_rng(self.generator, state["state"])
 
 
 class Saveable(Protocol):

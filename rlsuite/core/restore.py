@@ -19,9 +19,10 @@ import torch
 from rlsuite.core.checkpoint import Checkpoint, CheckpointError
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import config_from_json, make_config
-from rlsuite.core.persistence import GeneratorState, Saveable
+from rlsuite.core.persistence import Saveable
 from rlsuite.core.rng import MOVED, own_seed
 from rlsuite.core.spaces import obs_size, picture_pixels, space_from_json
+from rlsuite.core.stateful import GeneratorState
 
 MOST_ENVS = 10**7
 _COUNTS = (0, 2**63 - 1)

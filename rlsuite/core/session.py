@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from stable_baselines3.common.utils import configure_logger
@@ -15,12 +15,10 @@ from threadpoolctl import threadpool_limits
 from rlsuite.core.collect import Actor, EpisodeStats, Runner, collect
 from rlsuite.core.config import whole_number
 from rlsuite.core.hooks import Hooks, SB3Callback, Shown, make_hooks
+from rlsuite.core.learner import Learner
 from rlsuite.core.types import Rollout, Step
 
-if TYPE_CHECKING:
-    from rlsuite.core.agent import Agent
-
-OnUpdate = Callable[["Agent"], None]
+OnUpdate = Callable[[Any], None]
 OnStep = Callable[[Step], bool]
 
 
@@ -32,7 +30,7 @@ class Session:
 
     def __init__(
         self,
-        agent: Agent,
+        agent: Learner,
         total_timesteps: int,
         callback: Hooks | None,
         log_interval: int | None,
@@ -121,7 +119,7 @@ class Session:
             self.on_update(agent)
 
 
-def dump_logs(agent: Agent, stats: EpisodeStats | None, iteration: int = 0) -> None:
+def dump_logs(agent: Learner, stats: EpisodeStats | None, iteration: int = 0) -> None:
     """Write the log line of now: recent episodes, speed, steps, and what was recorded since the last one."""
     logger = agent.logger
     if stats is not None and stats.recent_returns:
@@ -140,7 +138,7 @@ def dump_logs(agent: Agent, stats: EpisodeStats | None, iteration: int = 0) -> N
 
 @contextlib.contextmanager
 def session(
-    agent: Agent,
+    agent: Learner,
     total_timesteps: int,
     callback: SB3Callback = None,
     log_interval: int | None = 1,

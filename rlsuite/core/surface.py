@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from rlsuite.core.learner import Learner
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import dump_logs
 
 if TYPE_CHECKING:
-    from rlsuite.core.agent import Agent
     from rlsuite.core.collect import EpisodeStats
 
 WINDOW = 100
@@ -77,18 +77,18 @@ class SB3Names:
         """The learning rate as a function of the remaining progress."""
         return parse_schedule(self.config.learning_rate)
 
-    def dump_logs(self: Agent, iteration: int = 0) -> None:  # type: ignore[misc]
+    def dump_logs(self, iteration: int = 0) -> None:
         """Write the log line of now: recent episodes, speed, steps, and what was recorded since the last one."""
-        dump_logs(self, self._episode_stats(), iteration)
+        dump_logs(cast(Learner, self), self._episode_stats(), iteration)  # an Agent, by its subclass
 
 
 def _config_property(name: str) -> property:
     """A field of the configuration as an attribute that can be read, not set."""
 
-    def get(self: Agent) -> Any:
+    def get(self: SB3Names) -> Any:
         return vars(self).get(name, getattr(self.config, name))
 
-    def refuse(self: Agent, value: Any) -> None:
+    def refuse(self: SB3Names, value: Any) -> None:
         if name in vars(self) or not self._built:
             vars(self)[name] = value  # a part of the algorithm that is called like one of its fields
             return

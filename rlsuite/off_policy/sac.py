@@ -29,9 +29,9 @@ from rlsuite.core.brain import Brain
 from rlsuite.core.buffers import ReplayBuffer, load_buffer, save_buffer
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_range, check_schedule, check_types
-from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.schedules import Rates
 from rlsuite.core.session import Session
+from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.off_policy.networks import Actor, TwinCritic, soft_insides
 from rlsuite.off_policy.soft_learner import SoftLearner, StepSizes, first_alpha
 

@@ -15,7 +15,7 @@ from torch import nn
 from rlsuite.core.buffers import ReplayBatch
 from rlsuite.core.networks import FlatParameters
 from rlsuite.core.optim import check_update
-from rlsuite.core.persistence import Stateful
+from rlsuite.core.stateful import Stateful
 from rlsuite.off_policy.networks import TwinCritic
 from rlsuite.off_policy.soft_kernel import SoftKernel, StepSizes, make_adam, supports
 

@@ -42,10 +42,10 @@ from rlsuite.core.networks import FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.on_policy import explained_variance
 from rlsuite.core.optim import FlatAdam, check_update
-from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.returns import gae, reverse_scan
 from rlsuite.core.schedules import Rates
 from rlsuite.core.session import Session
+from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.core.types import Rollout
 from rlsuite.policy_gradient.post_decision import (
     DualCriticPolicy,

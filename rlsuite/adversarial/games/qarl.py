@@ -48,9 +48,9 @@ from rlsuite.core.brain import Brain
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_types
 from rlsuite.core.opponents import Opponent, Uniform, Zero
-from rlsuite.core.persistence import Stateful
 from rlsuite.core.rng import OPPONENT, TEACHER, own_seed
 from rlsuite.core.session import Session
+from rlsuite.core.stateful import Stateful
 from rlsuite.core.two_player import ADVERSARY, AGENT, Versus
 from rlsuite.core.vector import Stepper
 from rlsuite.off_policy.networks import soft_insides

@@ -51,10 +51,10 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.opponents import Opponent, Uniform, Zero
-from rlsuite.core.persistence import Stateful
 from rlsuite.core.rng import OPPONENT, own_seed
 from rlsuite.core.session import Session
 from rlsuite.core.spaces import flatten_obs
+from rlsuite.core.stateful import Stateful
 from rlsuite.core.two_player import AGENT, Versus
 from rlsuite.core.vector import Stepper
 from rlsuite.policy_gradient.ppo import PPOConfig

@@ -9,7 +9,7 @@ from gymnasium import Space
 
 from rlsuite.core.buffers import ReplayBuffer
 from rlsuite.core.opponents import box_bounds
-from rlsuite.core.persistence import GeneratorState, Stateful
+from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.off_policy.networks import SplitActor, TwinCritic, xavier_uniform_
 from rlsuite.off_policy.soft_learner import SoftLearner, StepSizes
 

@@ -51,9 +51,9 @@ from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_range
 from rlsuite.core.networks import ActorCritic
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
-from rlsuite.core.persistence import Stateful
 from rlsuite.core.schedules import Rates
 from rlsuite.core.session import Session
+from rlsuite.core.stateful import Stateful
 from rlsuite.core.types import PolicyBatch
 from rlsuite.core.vector import Stepper
 

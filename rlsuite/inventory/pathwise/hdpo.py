@@ -44,10 +44,10 @@ from rlsuite.core.brain import Brain
 from rlsuite.core.collect import EpisodeStats
 from rlsuite.core.config import check_range, check_schedule, check_types
 from rlsuite.core.optim import check_update
-from rlsuite.core.persistence import GeneratorState, Stateful
 from rlsuite.core.rng import EVALUATION, RESETS, own_seed
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
+from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.core.types import Step
 from rlsuite.inventory.pathwise.layout import describe
 from rlsuite.inventory.pathwise.learner import Learner

@@ -38,14 +38,10 @@ from rlsuite.core.schedules import parse_schedule
 from rlsuite.sb3 import SB3Policy, as_policy, load_parameters
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.runs.folder import RunSpec
+from rlsuite_zoo.runs.schema import BASELINE_NAMES
 
 BASELINES: dict[str, type[BaseAlgorithm]] = {
-    "sb3:ppo": stable_baselines3.PPO,
-    "sb3:a2c": stable_baselines3.A2C,
-    "sb3:sac": stable_baselines3.SAC,
-    "sb3:td3": stable_baselines3.TD3,
-    "sb3:ddpg": stable_baselines3.DDPG,
-    "sb3:dqn": stable_baselines3.DQN,
+    name: getattr(stable_baselines3, name.removeprefix("sb3:").upper()) for name in BASELINE_NAMES
 }
 OURS = ("normalize", "noise_std")
 FIXED = ("env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "self")

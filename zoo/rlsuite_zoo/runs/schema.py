@@ -96,14 +96,14 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
+BASELINE_NAMES = ("sb3:ppo", "sb3:a2c", "sb3:sac", "sb3:td3", "sb3:ddpg", "sb3:dqn")
+"""Stable-Baselines3's algorithms."""
+
+
 def _known_algorithm(name: Any) -> bool:
     import rlsuite
 
-    if not isinstance(name, str) or not name.startswith("sb3:"):
-        return isinstance(name, str) and name in rlsuite.ALGORITHMS
-    from rlsuite_zoo.runs.baselines import BASELINES  # imports Stable-Baselines3
-
-    return name in BASELINES
+    return isinstance(name, str) and (name in rlsuite.ALGORITHMS or name in BASELINE_NAMES)
 
 
 ALGORITHM: Rule = (_known_algorithm, "an algorithm of `rlsuite list algorithms`")

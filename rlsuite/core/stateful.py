@@ -1,0 +1,44 @@
+"""Parts of an agent as a checkpoint sees them: named tensors, and what is carried from step to step."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from rlsuite.core.rng import pack_rng, unpack_rng
+
+__all__ = ["Cuttable", "GeneratorState", "Stateful"]
+
+
+class Stateful(Protocol):
+    """Anything whose tensors a checkpoint holds."""
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Named tensors."""
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> Any:
+        """Restore them."""
+
+
+@runtime_checkable
+class Cuttable(Protocol):
+    """A part that carries something from step to step, such as a running return or an n-step window."""
+
+    def cut(self) -> None:
+        """End it here: the next step belongs to new episodes, though no flag says that the old ones are over."""
+
+
+class GeneratorState:
+    """A torch generator as a `Stateful`."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The generator's state, uint8."""
+        return {"state": pack_rng(self.generator)}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Set the generator's state."""
+        unpack_rng(self.generator, state["state"])
