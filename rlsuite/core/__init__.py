@@ -14,6 +14,7 @@ from rlsuite.core.faces import face
 if TYPE_CHECKING:
     from rlsuite.core.actions import action_spec
     from rlsuite.core.agent import Agent
+    from rlsuite.core.brain import Brain, PolicyOutput
     from rlsuite.core.buffers import ReplayBatch, ReplayBuffer
     from rlsuite.core.checkpoint import CheckpointError, CheckpointNotFoundError, load_checkpoint, save_checkpoint
     from rlsuite.core.collect import EpisodeStats, Runner
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActorCritic",
     "Agent",
+    "Brain",
     "CheckpointError",
     "CheckpointNotFoundError",
     "EpisodeStats",
@@ -42,6 +44,7 @@ __all__ = [
     "FlatAdam",
     "FlatParameters",
     "Interval",
+    "PolicyOutput",
     "Predictor",
     "ReplayBatch",
     "ReplayBuffer",
@@ -70,6 +73,7 @@ __getattr__, __dir__, _MODULES = face(
     {
         "actions": "action_spec",
         "agent": "Agent",
+        "brain": "Brain PolicyOutput",
         "buffers": "ReplayBatch ReplayBuffer",
         "checkpoint": "CheckpointError CheckpointNotFoundError load_checkpoint save_checkpoint",
         "collect": "EpisodeStats Runner",

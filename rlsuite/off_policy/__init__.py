@@ -14,15 +14,16 @@ from rlsuite.core.faces import face
 
 if TYPE_CHECKING:
     from rlsuite.off_policy.networks import Actor, TwinCritic
-    from rlsuite.off_policy.sac import SAC, Rates, SACConfig
-from rlsuite.off_policy.soft_learner import SoftLearner, actor_loss, alpha_loss, critic_loss, td_target
+    from rlsuite.off_policy.sac import SAC, SACConfig
+    from rlsuite.off_policy.soft_kernel import StepSizes
+    from rlsuite.off_policy.soft_learner import SoftLearner, actor_loss, alpha_loss, critic_loss, td_target
 
 __all__ = [
     "SAC",
     "Actor",
-    "Rates",
     "SACConfig",
     "SoftLearner",
+    "StepSizes",
     "TwinCritic",
     "actor_loss",
     "alpha_loss",
@@ -34,6 +35,8 @@ __getattr__, __dir__, _MODULES = face(
     __name__,
     {
         "networks": "Actor TwinCritic",
-        "sac": "Rates SAC SACConfig SoftLearner actor_loss alpha_loss critic_loss td_target",
+        "sac": "SAC SACConfig",
+        "soft_kernel": "StepSizes",
+        "soft_learner": "SoftLearner actor_loss alpha_loss critic_loss td_target",
     },
 )
