@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-__all__ = ["action_reader", "to_numpy", "to_row"]
+__all__ = ["action_reader", "mask_size", "to_numpy", "to_row"]
 
 
 def action_reader(
@@ -75,6 +75,15 @@ def action_reader(
         return tensor
 
     return read
+
+
+def mask_size(space: spaces.Space[Any]) -> int | None:
+    """Entries of an action mask (see `Kernel.action_mask`); None for spaces whose actions cannot be masked."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return int(space.nvec.sum())
+    return 2 * int(np.prod(space.shape)) if isinstance(space, spaces.MultiBinary) else None
 
 
 def _check_finite(action: Tensor) -> None:

@@ -152,7 +152,8 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
         """Allowed actions [B, A] bool, True = allowed; None (the default) where all always are.
 
         A is n for Discrete, the sum of nvec for MultiDiscrete (components one after the other), 2 n for
-        MultiBinary.
+        MultiBinary (may it be 0, may it be 1, bit after bit), as sb3-contrib's MaskablePPO has it. Every component
+        needs an allowed choice in every state.
         """
         return None
 

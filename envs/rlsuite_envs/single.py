@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from rlsuite_envs.actions import action_reader, to_row
+from rlsuite_envs.actions import action_reader, mask_size, to_row
 from rlsuite_envs.kernel import Kernel, make_kernel, tree_map
 
 __all__ = ["TensorEnv"]
@@ -145,9 +145,12 @@ class TensorEnv(gym.Env[Any, Any]):
         return info
 
     def action_masks(self) -> np.ndarray | None:
-        """Allowed actions [A] bool of the current state (sb3-contrib's name); None where all always are."""
+        """Allowed actions [A] bool of the current state (sb3-contrib's name), all True without masks; None for a Box."""
         mask = self.kernel.action_mask(self._state)
-        return None if mask is None else to_row(mask)
+        if mask is not None:
+            return np.asarray(to_row(mask))
+        size = mask_size(self.action_space)
+        return None if size is None else np.ones(size, bool)
 
     @property
     def state(self) -> Any:

@@ -24,7 +24,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from rlsuite_envs.actions import action_reader, to_numpy
+from rlsuite_envs.actions import action_reader, mask_size, to_numpy
 from rlsuite_envs.kernel import Kernel, make_kernel, tree_items, tree_map
 from rlsuite_envs.stepping import Carry, Outcome, Stepper
 
@@ -213,8 +213,11 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         return info
 
     def action_masks(self) -> Any:
-        """Allowed actions [B, A] bool now (sb3-contrib's name); None where all always are."""
+        """Allowed actions [B, A] bool now (sb3-contrib's name), all True without masks; None for a Box."""
         mask = self.kernel.action_mask(self._current("action_masks").state)
+        size = mask_size(self.single_action_space)
+        if mask is None and size is not None:
+            mask = torch.ones((self.num_envs, size), dtype=torch.bool, device=self.device)
         return None if mask is None else self._out(mask)
 
     @property

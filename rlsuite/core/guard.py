@@ -35,7 +35,7 @@ LARGEST_NORMALIZED = 1e150
 FINITE = float(np.finfo(np.float32).max)
 """For numbers that need only fit into float32."""
 
-_REMEDY = {"action": "the policy has diverged: lower learning_rate, or normalise (normalize_obs, normalize_reward)"}
+_DIVERGED = "the policy has diverged: lower learning_rate, or normalise (normalize_obs, normalize_reward)"
 
 
 def check_numbers(what: str, values: Tensor, step: int, largest: float = LARGEST, *, of: str = "environment") -> None:
@@ -72,7 +72,7 @@ def _bad(
             f"{what} of {of} {b} at step {step} is {value}{entry}: too large for float32 arithmetic; "
             f"scale it to at most {largest:g} in absolute value"
         )
-    remedy = _REMEDY.get(what, f"look at that {of}'s dynamics")
+    remedy = _DIVERGED if what.endswith("action") else f"look at that {of}'s dynamics"
     return FloatingPointError(f"{what} is {value} at step {step} in {of} {b}{entry}; {remedy}")
 
 

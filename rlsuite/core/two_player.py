@@ -223,4 +223,4 @@ def _shrink(space: Space[Any], fraction: float) -> Space[Any]:
         return space
     if not isinstance(space, spaces.Box):
         raise ValueError(f"adv_fraction={fraction} needs a Box for the adversary, not {space}; use 1")
-    return spaces.Box(space.low * fraction, space.high * fraction, dtype=space.dtype.type)
+    return spaces.Box(space.low * fraction, space.high * fraction, space.shape, space.dtype.type)

@@ -83,15 +83,19 @@ class Stepper:
     environments and learner both live on an accelerator, so that looking would wait for it at every step, this is left
     to `settle`.
 
+    Args:
+        venv: the environments.
+        device: of the tensors.
+        shares: the other player's stepper where both step the same episodes: they count their steps together.
+
     Attributes:
-        steps: of each environment so far, for messages.
         largest_reward: allowed absolute reward.
 
     Raises:
         ValueError: another autoreset mode, several objectives, or unsupported spaces.
     """
 
-    def __init__(self, venv: VectorEnv[Any, Any, Any], device: torch.device) -> None:
+    def __init__(self, venv: VectorEnv[Any, Any, Any], device: torch.device, *, shares: Stepper | None = None) -> None:
         mode = venv.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
             raise ValueError(
@@ -103,7 +107,8 @@ class Stepper:
         self.observation_space = venv.single_observation_space
         self.obs_size = obs_size(self.observation_space)
         self.spec: ActionSpec = action_spec(venv.single_action_space)
-        self.steps, self.largest_reward = 0, guard.LARGEST
+        self.largest_reward = guard.LARGEST
+        self._count: list[int] = [0] if shares is None else shares._count
         self._at_once = device.type == "cpu" or getattr(venv, "output", "numpy") != "torch"
         self._later: list[tuple[str, int, torch.Tensor, torch.Tensor | None, float]] = []
         self._masked: bool | None = None
@@ -123,7 +128,7 @@ class Stepper:
             FloatingPointError: an action, reward or observation is not finite or too large (`rlsuite.core.guard`).
             ValueError: an action mask that allows nothing, has a wrong shape or dtype, appears or vanishes.
         """
-        self.steps += 1
+        self._count[0] += 1
         if not self.spec.discrete:
             self._look("action", action, guard.FINITE)
         given = env_action(self.venv, self.spec.to_env(action))
@@ -146,6 +151,11 @@ class Stepper:
             given,
             obs,
         )
+
+    @property
+    def steps(self) -> int:
+        """Steps of each environment so far, for messages."""
+        return self._count[0]
 
     def settle(self) -> None:
         """Raise what `step` found but did not wait for; nothing is left where it looks at once."""

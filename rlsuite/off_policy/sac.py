@@ -142,7 +142,7 @@ class SAC(Agent):
             n_step=config.n_step,
             gamma=config.gamma,
         )
-        insides = soft_insides(self.actor, self.learner.critic, (self.low, self.high))
+        insides = soft_insides(self.actor, self.learner.critic, (self.low.float(), self.high.float()))
         return Brain(self.actor, self._act, self._state, insides=insides)
 
     def _state(self) -> dict[str, Stateful]:

@@ -10,7 +10,8 @@ wrappers: environment, (image preprocessing), noise, stack, time limit.
     PPO(venv).learn(100_000)
 
 Observations are declared float32 with infinite bounds: the released scripts leave uint8 there, and a replay buffer of
-that type then truncates the noise. Images of uint8 are scaled to [0, 1], and sigma is in these units.
+that type then truncates the noise. Images of uint8 are scaled to [0, 1], and sigma is in these units. Entries whose
+size is beyond 1e7 times sigma (a clock, say) are better given relative to something near: float32 rounds them.
 
 Source: arXiv 2106.11420. Shapes: B environments, *F one frame, k frames in a stack.
 """

@@ -27,6 +27,7 @@ from rlsuite.adversarial.attacks.budget import project
 from rlsuite.adversarial.attacks.gradient import ascend, in_box, policy_divergence
 from rlsuite.adversarial.attacks.victim import Victim
 from rlsuite.core.config import check_range, check_types
+from rlsuite.core.guard import check_tree
 from rlsuite.core.networks import mlp
 from rlsuite.core.rng import ATTACK, env_seed, own_seed
 from rlsuite.core.two_player import make_one_player
@@ -211,16 +212,19 @@ def _collect(venv: Any, victim: Victim, obs: Any, length: int) -> tuple[Any, dic
     """Transitions (s, a, r, s', a') of `length` steps of every environment; the true successors."""
     num_envs = venv.num_envs
     parts: dict[str, list[Tensor]] = {name: [] for name in ("obs", "action", "reward", "next_obs", "alive")}
-    for _ in range(length):
+    for t in range(length):
         array = to_numpy(obs)
+        check_tree("observation", array, t)
         action, _ = victim.model.predict(array, deterministic=True)
         obs, reward, terminated, truncated, info = venv.step(env_action(venv, action))
+        check_tree("reward", reward, t + 1)
         final = to_numpy(obs).reshape(num_envs, -1).astype(np.float64).copy()
         done = to_numpy(terminated) | to_numpy(truncated)
         if done.any():
             last = info["final_obs"]
             for i in np.flatnonzero(done):
                 final[i] = to_numpy(last[i]).reshape(-1)
+        check_tree("last observation", final, t + 1)
         parts["obs"].append(torch.from_numpy(array.reshape(num_envs, -1).astype(np.float64)))
         parts["action"].append(torch.as_tensor(action).reshape(num_envs, -1).double())
         parts["reward"].append(torch.as_tensor(to_numpy(reward)).double())

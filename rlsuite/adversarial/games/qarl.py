@@ -268,7 +268,10 @@ class QARL(Agent):
         """One update is one iteration: an episode per environment and phase."""
         runner = self.start_runner()
         assert isinstance(self.venv, Versus)  # made by _make_env
-        steppers = [runner.stepper, Stepper(self.venv.other_side(self.act_protagonist), self.device)]
+        steppers = [
+            runner.stepper,
+            Stepper(self.venv.other_side(self.act_protagonist), self.device, shares=runner.stepper),
+        ]
         learning = [AGENT] if self.config.adversary in ("none", "random") else [ADVERSARY, AGENT]
         try:
             while not run.done:

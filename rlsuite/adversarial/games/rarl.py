@@ -191,7 +191,7 @@ class RARL(Agent):
         runner = self.start_runner()
         versus = runner.stepper.venv
         assert isinstance(versus, Versus)  # made by _make_env
-        stepper = Stepper(versus.other_side(self.act_protagonist), self.device)
+        stepper = Stepper(versus.other_side(self.act_protagonist), self.device, shares=runner.stepper)
         norms = self.adversary.obs_norm, self.adversary.return_norm
         other = Runner(stepper, runner.obs, None, *norms, runner.stats, Mirrored(runner.stats))
         mine = Player(self.config, self.parts, runner, self.generator)

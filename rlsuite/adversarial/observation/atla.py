@@ -248,7 +248,14 @@ class ATLA(Agent):
         config, ground, runner = self.config, self.ground, self.start_runner()
         world = ground.facing(ground.victim)
         norms = self.adversary.obs_norm, self.adversary.return_norm
-        other = Runner(Stepper(world, self.device), runner.obs, None, *norms, runner.stats, Mirrored(runner.stats))
+        other = Runner(
+            Stepper(world, self.device, shares=runner.stepper),
+            runner.obs,
+            None,
+            *norms,
+            runner.stats,
+            Mirrored(runner.stats),
+        )
         mine = Player(config, self.parts, runner, self.generator)
         theirs = Player(ground.adv_config, self.adversary, other, ground.generator)
 

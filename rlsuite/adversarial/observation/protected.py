@@ -249,7 +249,7 @@ class PROTECTED(Agent):
             norm.frozen = paid < 0  # the newcomer's rewards set the unit
         enter = Mirrored(mine.stats, paid)
         norms = self.adversary.obs_norm, norm
-        runner = Runner(Stepper(world, self.device), mine.obs, None, *norms, mine.stats, enter)
+        runner = Runner(Stepper(world, self.device, shares=mine.stepper), mine.obs, None, *norms, mine.stats, enter)
         runner.obs = runner.see(self.ground.rows(world.obs))
         actor = _Split(self.attacker[0], self.attacker[critic])
         on_step = run.on_step if paid > 0 else mirrored(run.on_step)
