@@ -16,6 +16,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
+from rlsuite import evaluate
 from rlsuite.sb3 import as_model, as_policy, as_vec_env, load_parameters
 
 torch.set_num_threads(1)
@@ -205,3 +206,67 @@ def test_malicious_and_broken_zips_are_refused_without_side_effects(tmp_path: An
         with pytest.raises(ValueError, match=name.replace(".", r"\.")):
             load_parameters(tmp_path / name, model)
     assert not evidence.exists()
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_action_masks_for_sb3_contrib(device: str | None) -> None:
+    env = as_vec_env(gym.make_vec("rlsuite/ProbeMask-v0", num_envs=3, device=device))
+    env.reset()
+    masks = np.stack(env.env_method("action_masks"))
+    assert masks.shape == (3, 4) and masks.dtype == bool and masks.sum() == 6
+    np.testing.assert_array_equal(env.env_method("action_masks", indices=[2]), masks[2:])
+    free = as_vec_env(gym.make_vec("rlsuite/CartPole-v1", num_envs=1, device=device))
+    free.reset()
+    np.testing.assert_array_equal(free.env_method("action_masks"), [[True, True]])
+
+
+@pytest.mark.parametrize("env_id", ["rlsuite/ProbeMask-v0", "rlsuite/CartPole-v1"])
+def test_maskable_ppo_trains(env_id: str) -> None:
+    maskable = pytest.importorskip("sb3_contrib").MaskablePPO
+    settings = {"n_steps": 16, "batch_size": 16, "n_epochs": 1, "device": "cpu"}
+    vector = as_vec_env(gym.make_vec(env_id, num_envs=3))
+    copies = as_vec_env(make_vector(env_id, 2))  # Gymnasium's own vector of single environments
+    for env in (vector, copies, gym.make(env_id)):
+        model = maskable("MlpPolicy", env, **settings).learn(64)
+        assert model.num_timesteps >= 64
+    if "Mask" in env_id:  # forbidden actions cost 10
+        assert evaluate(model, env_id, episodes=20, deterministic=False).returns.min() >= 0
+
+
+def test_only_answers_with_a_row_per_environment_are_split() -> None:
+    env = as_vec_env(gym.make_vec("rlsuite/CartPole-v1", num_envs=3))
+    answers = {"rows": np.arange(6).reshape(3, 2), "word": "x", "other": np.ones(2)}
+    env.vector_env.answer = answers.__getitem__
+    assert [row.tolist() for row in env.env_method("answer", "rows", indices=[0, 2])] == [[0, 1], [4, 5]]
+    assert env.env_method("answer", "word") == ["x"] * 3
+    assert [row.tolist() for row in env.env_method("answer", "other")] == [[1.0, 1.0]] * 3
+
+
+class Broken(gym.Env[Any, Any]):
+    """Ten steps; the third gives the `bad` part."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,))
+    action_space = gym.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, bad: str) -> None:
+        self.bad, self.t = bad, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.t += 1
+        now = self.t == 3
+        obs = np.array([0.0, np.nan if now and "observation" in self.bad else 0.0], np.float32)
+        return obs, np.inf if now and self.bad == "reward" else 1.0, False, now and self.bad == "last observation", {}
+
+
+@pytest.mark.parametrize("bad", ["observation", "last observation", "reward"])
+def test_the_first_bad_number_is_named(bad: str) -> None:
+    value = "inf" if bad == "reward" else "nan"
+    makers = [lambda: Broken("nothing"), lambda: Broken(bad)]
+    env = as_vec_env(gym.vector.SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
+    with pytest.raises(FloatingPointError, match=f"^{bad} is {value} at step 3 in environment 1"):
+        PPO("MlpPolicy", env, n_steps=16, batch_size=16, device="cpu").learn(64)

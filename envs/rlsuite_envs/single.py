@@ -145,7 +145,7 @@ class TensorEnv(gym.Env[Any, Any]):
         return info
 
     def action_masks(self) -> np.ndarray | None:
-        """Allowed actions [A] bool of the current state (sb3-contrib's name), all True without masks; None for a Box."""
+        """Allowed actions [A] bool now (sb3-contrib's name), all True without masks; None for a Box."""
         mask = self.kernel.action_mask(self._state)
         if mask is not None:
             return np.asarray(to_row(mask))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
 from stable_baselines3 import PPO as SB3PPO
 
-from rlsuite import PPO
+from rlsuite import PPO, QARL, RARL
 from rlsuite.core.evaluate import evaluate
 from rlsuite.core.opponents import Learned, StepForce, Uniform, Zero, box_bounds
 from rlsuite.core.two_player import ADVERSARY, AGENT, Match, Versus
@@ -179,3 +183,75 @@ def test_bad_games_and_players_are_refused():
         Uniform(spaces.Discrete(3), 0)
     with pytest.raises(ValueError, match="hold >= 1"):
         StepForce(BOX, 1, length=3, hold=0)
+
+
+class Game(VectorEnv):
+    """Ten steps; asserts both players' actions; gives NaN to environment 1 at step `bad`."""
+
+    metadata: ClassVar = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    render_mode = spec = None
+
+    def __init__(self, agent, adversary, bad=None):
+        self.num_envs, self.steps, self.t, self.bad = 2, 0, 0, bad
+        self.single_observation_space = spaces.Box(-np.inf, np.inf, (3,))
+        self.single_action_space = spaces.Tuple((agent, adversary))
+        self.observation_space = batch_space(self.single_observation_space, 2)
+
+    def reset(self, *, seed=None, options=None):
+        self.t = 0
+        return np.zeros((2, 3), np.float32), {}
+
+    def step(self, actions):
+        for action, space in zip(actions, self.single_action_space.spaces, strict=True):
+            assert action.dtype == space.dtype and all(space.contains(action[i, ...]) for i in range(2))
+        self.t, self.steps = (self.t + 1) % 10, self.steps + 1
+        obs, done = np.zeros((2, 3), np.float32), np.full(2, self.t == 0)
+        if self.steps == self.bad:
+            obs[1, 2] = np.nan
+        info = {"final_obs": obs.copy(), "_final_obs": done} if done[0] else {}
+        return obs, np.ones(2), np.zeros(2, bool), done, info
+
+
+PLAYERS = {
+    "matrix": spaces.Box(-1, 1, (2, 3)),
+    "one": spaces.Box(-1, 1, (1, 1)),
+    "scalar": spaces.Box(-1, 1, ()),
+    "float64": spaces.Box(-0.1, 0.1, (2,), np.float64),  # float32's 0.1 lies outside
+    "int8": spaces.MultiDiscrete([2, 3], dtype=np.int8),
+    "int16": spaces.Discrete(3, start=2, dtype=np.int16),
+}
+ON = {"n_steps": 8, "batch_size": 16, "n_epochs": 1, "net_arch": (8,), "seed": 0, "device": "cpu"}
+OFF = {"critic_starts": 8, "actor_starts": 8, "batch_size": 8, "buffer_size": 100, "net_arch": (8,)} | {
+    "seed": 0,
+    "device": "cpu",
+}
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [*zip(PLAYERS, [*PLAYERS][1:], strict=False), ("int16", "matrix")])
+@pytest.mark.parametrize("options", [{}, {"adversary": "random"}, {"adversary": "none"}], ids=str)
+def test_both_players_actions_are_in_their_spaces(mine, theirs, options) -> None:
+    agent, adversary = PLAYERS[mine], PLAYERS[theirs]
+    boxed = isinstance(adversary, spaces.Box)
+    if options and not boxed:
+        options = {}  # chance and rest need a Box
+    model = RARL(Game(agent, adversary), adv_fraction=0.5 if boxed else 1.0, **options, **ON).learn(32)
+    action, _ = model.predict(np.zeros(3, np.float32))
+    assert agent.contains(action) and action.dtype == agent.dtype
+    if boxed and isinstance(agent, spaces.Box):
+        model = QARL(Game(agent, adversary), **options, **OFF).learn(60)
+        assert agent.contains(model.predict(np.zeros(3, np.float32))[0])
+
+
+@pytest.mark.parametrize(("algorithm", "settings"), [(RARL, ON), (QARL, OFF)])
+def test_both_players_count_the_games_steps(algorithm, settings) -> None:
+    model = algorithm(Game(PLAYERS["matrix"], PLAYERS["scalar"], bad=13), **settings)
+    with pytest.raises(FloatingPointError, match=r"^observation is nan at step 13 in environment 1 \(index \[2\]\)"):
+        model.learn(200)
+
+
+def test_an_adversary_that_diverged_is_named() -> None:
+    model = RARL(Game(PLAYERS["matrix"], PLAYERS["one"]), **ON)
+    with torch.no_grad():
+        model.adversary.flat.data.fill_(np.nan)
+    with pytest.raises(FloatingPointError, match=r"^the adversary's action is nan at step 1 in environment 0"):
+        model.learn(16)

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from rlsuite_zoo.runs.random_policy import RandomPolicy
 
@@ -33,3 +34,19 @@ def test_one_environment_gets_one_action(id: str) -> None:
     assert env.action_space.contains(action)
     again, _ = RandomPolicy(env, 1).predict(obs, action_masks=info.get("action_mask"))
     np.testing.assert_array_equal(action, again)
+
+
+@pytest.mark.parametrize(
+    ("space", "mask", "allowed"),
+    [
+        (spaces.Discrete(3, start=4, dtype=np.int32), [0, 1, 0], 5),
+        (spaces.MultiDiscrete([2, 3], dtype=np.int8, start=[0, 1]), [0, 1, 0, 0, 1], [1, 3]),
+        (spaces.MultiBinary(2), [1, 0, 0, 1], [0, 1]),
+    ],
+    ids=str,
+)
+def test_masks_of_every_kind_in_the_dtype_of_the_space(space, mask, allowed) -> None:
+    env = gym.Env()
+    env.action_space = space
+    action, _ = RandomPolicy(env, 0).predict(None, action_masks=np.array(mask, bool))
+    assert space.contains(action) and action.tolist() == allowed and action.dtype == space.dtype

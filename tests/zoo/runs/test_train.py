@@ -8,7 +8,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -176,6 +176,7 @@ def test_resume_drops_rows_after_the_checkpoint(tmp_path: Path, reference: RunFo
 class Poisoned(gym.Env):
     """Pays NaN after 300 steps, as a simulator that diverged does."""
 
+    metadata: ClassVar = {"render_modes": ["rgb_array"]}  # which SB3's make_vec_env asks for
     observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
     action_space = gym.spaces.Discrete(2)
     steps = 0
@@ -188,6 +189,13 @@ class Poisoned(gym.Env):
         self.steps += 1
         reward = float("nan") if self.steps > 300 else 1.0
         return np.zeros(2, np.float32), reward, False, self.steps % 10 == 0, {}
+
+
+@pytest.mark.parametrize("algo", ["sb3:ppo", "sb3:dqn"])
+def test_a_baselines_first_bad_number_is_named(algo: str, rlsuite: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(gym.registry, "Poisoned-v0", gym.envs.registration.EnvSpec("Poisoned-v0", Poisoned))
+    ran = rlsuite("train", algo, "Poisoned-v0", "--steps", "1000", "--num-envs", "2", "--name", "a")
+    assert ran.code == 1 and "reward is nan at step 301 in environment 0" in ran.err, ran.err
 
 
 def test_nan_stops_the_run_and_names_the_last_good_checkpoint(rlsuite: Any, monkeypatch: Any) -> None:

@@ -29,9 +29,11 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from rlsuite.core.config import nearest
+from rlsuite.core.guard import check_tree
 from rlsuite.core.networks import ACTIVATIONS
 from rlsuite.core.rng import RESETS, env_seed
 from rlsuite.core.schedules import parse_schedule
@@ -65,15 +67,44 @@ def check_settings(algo: str, values: dict[str, Any]) -> dict[str, Any]:
     return dict(values)
 
 
+class _Checked(VecEnvWrapper):
+    """SB3's environments; the first action, reward or observation that is not finite is named instead of passed on."""
+
+    steps = 0
+
+    def _look(self, **parts: Any) -> None:
+        for what, value in parts.items():
+            check_tree(what, value, self.steps)
+
+    def reset(self) -> VecEnvObs:
+        """First observations [B, ...]."""
+        obs = self.venv.reset()
+        self._look(observation=obs)
+        return obs
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Begin a step with actions [B, ...]."""
+        self.steps += 1
+        self._look(action=actions)
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """What the step gave."""
+        obs, reward, done, infos = self.venv.step_wait()
+        self._look(reward=reward)
+        for i in np.flatnonzero(done).tolist():
+            check_tree("last observation", infos[i].get("terminal_observation"), self.steps, env=i)
+        self._look(observation=obs)
+        return obs, reward, done, infos
+
+
 class BaselineModel:
     """A Stable-Baselines3 algorithm with the environments it trains in."""
 
     def __init__(self, spec: RunSpec, checkpoint: Path | None) -> None:
         cls, settings = BASELINES[spec.algo], dict(spec.config)
         torch.set_num_threads(1)  # its small networks are several times slower with more
-        env: Any = make_vec_env(
-            spec.env, spec.num_envs, seed=spec.seed, env_kwargs=dict(spec.env_kwargs), monitor_kwargs=None
-        )
+        env: Any = _Checked(make_vec_env(spec.env, spec.num_envs, seed=spec.seed, env_kwargs=dict(spec.env_kwargs)))
         if settings.pop("normalize", False):
             env = VecNormalize(env, gamma=settings.get("gamma", 0.99))
         self.env = env
