@@ -22,6 +22,7 @@ SEEN: list[tuple[str, Any]] = []
 class Luck(gym.Env[Any, Any]):
     """Ten steps; one normal draw at reset is shown, and paid at the end. Notes seeds and draws."""
 
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
     observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
     action_space = spaces.Box(-1, 1, (1,))
 
@@ -51,6 +52,7 @@ def ppo(seed=0, **options):
 
 
 def test_runs_of_adjacent_seeds_share_no_environment_and_none_with_evaluation():
+    SEEN.clear()
     seeds = []
     for seed in range(5):
         model = ppo(seed, num_envs=16, n_steps=1).learn(16)
@@ -162,3 +164,45 @@ def test_a_cut_of_the_return_normaliser_keeps_its_statistics():
     norm(np.array([1.0, 3.0]), np.zeros(2, bool))
     norm.cut()
     assert norm.var == 1.0 and norm.state_dict()["return"].tolist() == [0.0, 0.0]
+
+
+def test_demand_does_not_repeat_the_start_states_draws(monkeypatch):
+    """A kernel that draws its start and its noise alike shows both."""
+    from rlsuite.inventory.classical.play import draw_noise
+    from rlsuite_envs.kernel import make_kernel
+
+    kernel = make_kernel("rlsuite_envs.classic.pendulum:Pendulum")
+    monkeypatch.setattr(type(kernel), "initial_state", lambda self, num, rng: torch.rand(num, generator=rng))
+    monkeypatch.setattr(type(kernel), "sample_exogenous", lambda self, state, rng: torch.rand(4, generator=rng))
+    noise = draw_noise(kernel, 4, 3, periods=2)
+    start = kernel.initial_state(4, torch.Generator().manual_seed(3))
+    assert not torch.isin(start, torch.cat([noise(None, 0), noise(None, 1)])).any()
+
+
+def test_opponents_of_neighbouring_seeds_are_apart():
+    from rlsuite.adversarial.games.panel import panel
+    from rlsuite_envs.mujoco.two_player import ForcedPool
+
+    game = ForcedPool("InvertedPendulum-v5", 1)
+    seeds = [
+        opponent.generator.initial_seed()
+        for seed in range(4)
+        for opponent in panel(game, horizon=100, seed=seed).values()
+        if hasattr(opponent, "generator")
+    ]
+    game.close()
+    assert len(seeds) == len(set(seeds)) == 12
+
+
+def test_baselines_of_adjacent_seeds_share_no_environment():
+    from rlsuite_zoo.runs.baselines import BaselineModel
+    from rlsuite_zoo.runs.folder import RunSpec
+
+    SEEN.clear()
+    seeds = []
+    for seed in range(2):
+        config = {"n_steps": 4, "batch_size": 16, "n_epochs": 1}
+        spec = RunSpec(algo="sb3:ppo", env="Luck-v0", seed=seed, steps=16, num_envs=4, device="cpu", config=config)
+        BaselineModel(spec, None).model.learn(16)
+        seeds += seen("seed")
+    assert len(seeds) == len(set(seeds)) == 8

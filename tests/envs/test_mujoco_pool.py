@@ -13,6 +13,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from rlsuite_envs.mujoco import TASKS, MujocoPool, SimulationDiverged
+from rlsuite_envs.mujoco.single import ResetFirst
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS, register_mujoco
 
 register_mujoco()
@@ -228,14 +229,14 @@ def test_a_diverged_simulation_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert np.isfinite(pool.step(still)[0]).all() and np.isfinite(obs).all()
 
 
-def test_registered_ids_give_the_pool_and_gymnasiums_own_class() -> None:
+def test_registered_ids_give_the_pool_and_gymnasiums_own_class_which_wants_a_reset() -> None:
     assert set(MUJOCO_IDS) == set(TASKS)
     pool = gym.make_vec("rlsuite/Ant-v5", num_envs=2, healthy_z_range=(0.3, 0.9), num_threads=1)
     assert isinstance(pool.unwrapped, MujocoPool)
     assert pool.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     assert pool.unwrapped.task.healthy_z_range == (0.3, 0.9)  # type: ignore[attr-defined]
     single, own = gym.make("rlsuite/Ant-v5"), gym.make("Ant-v5")
-    assert type(single.unwrapped) is type(own.unwrapped)
+    assert type(single.unwrapped).__bases__ == (ResetFirst, type(own.unwrapped))
     assert single.spec is not None and single.spec.max_episode_steps == 1000
     for id in MUJOCO_IDS:
         assert TASKS[id].max_episode_steps == gym.spec(id).max_episode_steps

@@ -269,3 +269,21 @@ def test_with_goodwill_content_customers_ask_for_no_less() -> None:
 def test_mistakes_are_named(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+def test_sampled_demands_are_not_drawn_as_the_real_ones(monkeypatch):
+    """NumPy's generator of [seed, 0] is that of the seed alone, which draws the demands that come."""
+    states = []
+    original = np.random.default_rng
+
+    def watched(seed):
+        rng = original(seed)
+        states.append(rng.bit_generator.state["state"]["state"])
+        return rng
+
+    programme = StochasticProgramme(network(), paths=2, seed=5)
+    monkeypatch.setattr(np.random, "default_rng", watched)
+    for period in range(3):
+        programme._demand(np.ones((4, 1)), period)
+    assert len(states) == len(set(states)) == 3
+    assert original(5).bit_generator.state["state"]["state"] not in states

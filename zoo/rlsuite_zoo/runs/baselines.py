@@ -112,11 +112,12 @@ class BaselineModel:
         try:
             arguments = _arguments(settings, env)
             self.model = cls(env=env, seed=spec.seed, device=spec.device, verbose=0, **arguments)
-            env.seed(env_seed(spec.seed, RESETS))  # the model gave it the run's own, counted up: see env_seed
         except (TypeError, ValueError, AssertionError) as error:
             raise UsageError(f"{spec.algo} on {spec.env}: {error}") from error
         if checkpoint is not None:
             self._restore(checkpoint)
+        # SB3 gave them the run's own seed, counted up: see env_seed. A run that goes on must not begin it again.
+        env.seed(env_seed(spec.seed, RESETS, 1 + self.model.num_timesteps))
 
     @property
     def num_timesteps(self) -> int:
