@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Collection
 from typing import Any
 
 __all__ = [
+    "MOST",
     "check_choice",
     "check_finite",
     "check_flag",
@@ -18,11 +19,17 @@ __all__ = [
 ]
 
 
+MOST = 10_000
+"""Largest number of things that are computed or kept one by one: slots, layers, maps, substeps."""
+_LARGEST = sys.float_info.max
+
+
 def check_finite(params: Any, *names: str) -> None:
     """Raise ValueError unless these fields are finite numbers."""
     for name in names:
         value = getattr(params, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not -_LARGEST <= value <= _LARGEST:
             raise ValueError(f"{name}={value!r} must be a finite number.")
 
 
@@ -58,18 +65,21 @@ def check_ordered(params: Any, low: str, high: str) -> None:
 
 
 def check_integer(params: Any, name: str, low: int, high: int | None = None) -> None:
-    """Raise ValueError unless the field is an integer in low..high (None: no upper end)."""
+    """Raise ValueError unless the field is an integer in low..high (None: what 64 bits hold)."""
     value = getattr(params, name)
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        allowed = f"an integer of at least {low}" if high is None else f"an integer in {low}..{high}"
+    if not whole or value < low or value > (2**63 - 1 if high is None else high):
+        allowed = f"an integer in {low}..{high}"
+        if high is None or high >= MOST:
+            allowed = f"an integer of at least {low}{' that fits 64 bits' if high is None else f', at most {high}'}"
         raise ValueError(f"{name}={value!r} must be {allowed}.")
 
 
 def check_choice(params: Any, name: str, choices: Collection[Any]) -> None:
     """Raise ValueError unless the field is one of the choices."""
     value = getattr(params, name)
-    if value not in choices:
+    # Compared with choices of its own type only: True is not 1, and an array has no truth value.
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ValueError(f"{name}={value!r} must be one of {', '.join(repr(c) for c in choices)}.")
 
 

@@ -31,7 +31,7 @@ import difflib
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import gymnasium as gym
@@ -39,6 +39,8 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
+
+from rlsuite_envs.constants import check_types, named_errors, plain, try_out
 
 __all__ = ["Kernel", "as_device", "make_kernel", "tree_items", "tree_map"]
 
@@ -293,10 +295,12 @@ def make_kernel(
         device: where its tensors live.
         dtype: "float32" or "float64" (or torch's names).
         preset: name of a set of constants, from `kernel.presets`.
-        params: single constants, replacing those of the preset.
+        params: single constants, replacing those of the preset. NumPy's numbers and lists may stand for Python's and
+            for tuples. The kernel is tried out for one step with them.
 
     Raises:
         ValueError: unknown kernel, preset or constant (naming the nearest), or a bad value of one.
+        TypeError: a value of a kind that its check cannot compare.
     """
     if isinstance(kernel, Kernel):
         if params or preset is not None:
@@ -311,15 +315,23 @@ def make_kernel(
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}."
             raise ValueError(f"{kind.__name__} has no argument {name}={params[name]!r}; {hint}")
-    if preset is not None and preset not in kind.presets:
+    if preset is not None and (not isinstance(preset, str) or preset not in kind.presets):
         close = difflib.get_close_matches(str(preset), kind.presets, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(
             f"{kind.preset_argument}={preset!r} is unknown to {kind.__name__}; {hint}"
             f"known: {', '.join(kind.presets) or 'none'}."
         )
-    base = kind.params_class() if preset is None else kind.presets[preset]
     number = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(number, torch.dtype):
         raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
-    return kind(dataclasses.replace(base, **params), device=device, dtype=number)
+    given = {name: plain(value) for name, value in params.items()}
+    origin = "the defaults" if preset is None else f"{kind.preset_argument}={preset!r}"
+    with named_errors(kind.__name__, given, origin):
+        made_of = kind.params_class if preset is None else partial(dataclasses.replace, kind.presets[preset])
+        constants = made_of(**given)
+        check_types(constants, given)
+        made = kind(constants, device=device, dtype=number)
+        if given:
+            try_out(made)
+    return made

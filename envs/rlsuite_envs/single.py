@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from rlsuite_envs.actions import action_reader, mask_size, to_row
+from rlsuite_envs.actions import action_reader, batch_of_one, mask_size, to_row
 from rlsuite_envs.kernel import Kernel, make_kernel, tree_map
 
 __all__ = ["TensorEnv"]
@@ -73,8 +73,8 @@ class TensorEnv(gym.Env[Any, Any]):
         self._window: Any = None
 
     def _reader(self) -> Callable[[Any], Any]:
-        kernel = self.kernel
-        return action_reader(self.action_space, 1, device=kernel.device, dtype=kernel.dtype, validate=True)
+        kernel, owner = self.kernel, type(self.kernel).__name__
+        return action_reader(self.action_space, 1, device=kernel.device, dtype=kernel.dtype, validate=True, owner=owner)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_read": None}  # a closure, which pickle refuses
@@ -127,7 +127,7 @@ class TensorEnv(gym.Env[Any, Any]):
         """
         if self._state is None:
             raise gym.error.ResetNeeded("Call reset() before step.")
-        batch = self._read(_batch_of_one(action))
+        batch = self._read(batch_of_one(type(self.kernel).__name__, self.action_space, action))
         noise = self.kernel.sample_exogenous(self._state, self._rng)
         self._state, reward, terminated = self.kernel.advance(self._state, batch, noise)
         if self.render_mode == "human":
@@ -198,11 +198,3 @@ class TensorEnv(gym.Env[Any, Any]):
 
             pygame.display.quit()
             self._window = None
-
-
-def _batch_of_one(action: Any) -> Any:
-    if isinstance(action, tuple):
-        return tuple(_batch_of_one(part) for part in action)
-    if isinstance(action, dict):
-        return {key: _batch_of_one(part) for key, part in action.items()}
-    return action[None] if isinstance(action, torch.Tensor) else np.asarray(action)[None]

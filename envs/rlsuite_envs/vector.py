@@ -97,9 +97,6 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = self.kernel.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        # The masked path never reads a value back; private so that its equal behaviour can be tested on a
-        # CPU.
-        self._masked = self.device.type != "cpu"
         self._validate = self.device.type == "cpu" if validate is None else validate
         self._read = self._reader()
         self._stepper = Stepper(self.kernel, self.num_envs, self.max_episode_steps, compile=compile)
@@ -109,7 +106,14 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _reader(self) -> Callable[[Any], Any]:
         space, kernel = self.single_action_space, self.kernel
-        return action_reader(space, self.num_envs, device=self.device, dtype=kernel.dtype, validate=self._validate)
+        return action_reader(
+            space,
+            self.num_envs,
+            device=self.device,
+            dtype=kernel.dtype,
+            validate=self._validate,
+            owner=type(kernel).__name__,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_read": None}  # a closure, which pickle refuses

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rlsuite_envs.checks import check_choice, check_integer, check_positive
+from rlsuite_envs.checks import MOST, check_choice, check_integer, check_positive
 
 __all__ = [
     "MESSAGES",
@@ -88,9 +88,9 @@ class MessageParams:
 
     def __post_init__(self) -> None:
         check_choice(self, "message", MESSAGES)
-        check_integer(self, "message_dim", 1)
+        check_integer(self, "message_dim", 1, MOST)
         check_positive(self, "scale")
-        check_integer(self, "networks", 1)
+        check_integer(self, "networks", 1, MOST)
         check_integer(self, "message_seed", 0)
         check_choice(self, "activation", tuple(ACTIVATIONS))
         if not isinstance(self.hidden, Iterable):

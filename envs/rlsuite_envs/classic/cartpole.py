@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_ordered, check_positive
+from rlsuite_envs.checks import check_flag, check_ordered, check_positive
 from rlsuite_envs.classic.picture import draw
 from rlsuite_envs.kernel import Kernel
 
@@ -56,6 +56,7 @@ class CartPoleParams:
             "x_threshold",
         )
         check_ordered(self, "init_low", "init_high")
+        check_flag(self, "sutton_barto_reward")
 
 
 @dataclass(frozen=True)

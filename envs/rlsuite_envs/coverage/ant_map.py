@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rlsuite_envs.checks import check_choice, check_flag, check_integer, check_positive
+from rlsuite_envs.checks import MOST, check_choice, check_flag, check_integer, check_positive
 from rlsuite_envs.drawing import figure, figure_array
 
 __all__ = ["AntCoverageParams", "CoverageMap", "draw_coverage"]
@@ -38,7 +38,7 @@ class AntCoverageParams:
         check_positive(self, "half_side", "unit")
         check_integer(self, "cells", 1, 10_000)
         check_integer(self, "block", 1, self.cells)
-        check_integer(self, "map_cells", 1)
+        check_integer(self, "map_cells", 1, MOST)
         if self.cells % self.map_cells:
             raise ValueError(f"map_cells={self.map_cells!r} must divide cells={self.cells!r}.")
         check_choice(self, "reward", ("marginal", "modular"))

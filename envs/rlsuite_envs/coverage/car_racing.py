@@ -84,6 +84,8 @@ class CarRacingParams:
                 raise ValueError(f"{name}={values!r} must be {size} finite numbers of at least 0.")
             object.__setattr__(self, name, tuple(float(x) for x in values))
         for name, high in (
+            ("front", 100.0),
+            ("rear", 100.0),
             ("max_steering", 1.5),
             ("start_offset", 0.2),
             ("finish", synthetic_track().length),

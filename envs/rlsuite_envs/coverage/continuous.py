@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer, check_positive
+from rlsuite_envs.checks import MOST, check_choice, check_integer, check_positive
 from rlsuite_envs.coverage.bits import BITS, interval, popcount, unpack
 from rlsuite_envs.coverage.square_picture import draw_path, draw_square
 from rlsuite_envs.kernel import Kernel
@@ -54,7 +54,7 @@ class ContinuousCoverageParams:
         if self.radius > 1:
             raise ValueError(f"radius={self.radius!r} must lie in (0, 1]: the square has side 1.")
         check_integer(self, "cells", 1, 1000)
-        check_integer(self, "map_cells", 1)
+        check_integer(self, "map_cells", 1, MOST)
         if self.cells % self.map_cells:
             raise ValueError(f"map_cells={self.map_cells!r} must divide cells={self.cells!r}.")
         check_choice(self, "observation", ("covered", "state_time", "history"))

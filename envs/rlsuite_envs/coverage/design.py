@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer, check_positive
+from rlsuite_envs.checks import MOST, check_choice, check_integer, check_positive
 from rlsuite_envs.coverage.gaussian_process import LN2, condition, grid_points, random_points
 from rlsuite_envs.coverage.grid import GraphWalk, WalkParams, WalkState
 from rlsuite_envs.coverage.grid_pictures import Layers
@@ -48,13 +48,19 @@ class DesignParams(WalkParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(self, "length_scale", "variance", "noise_std")
-        check_integer(self, "observed", 0)
+        check_integer(self, "observed", 0, MOST)
+        check_integer(self, "horizon", 1, MOST)
         check_integer(self, "instance", 0)
         check_choice(self, "constant", ("nats", "released"))
         if self.noise_std < 1e-6:
             raise ValueError(f"noise_std={self.noise_std!r} must be at least 1e-6.")
         if self.points is not None:
             self._check_points(self.points)
+
+    @property
+    def most_nodes(self) -> int:
+        """As of any walk; less, for the covariance is a matrix over the cells."""
+        return 5000
 
     def _check_points(self, points: Any) -> None:
         if not isinstance(points, tuple) or len(points) != self.nodes:

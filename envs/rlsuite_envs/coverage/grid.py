@@ -21,7 +21,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer, check_probability
+from rlsuite_envs.checks import MOST, check_choice, check_integer, check_probability
 from rlsuite_envs.coverage.graphs import Graph, check_graph, check_walls, grid_moves
 from rlsuite_envs.coverage.grid_pictures import Layers, episode, frame
 from rlsuite_envs.kernel import Kernel
@@ -53,16 +53,25 @@ class WalkParams:
     """Motion graph: of each node, its successor under action 0, 1, ...; a missing one stays. None: the grid's."""
 
     def __post_init__(self) -> None:
-        check_integer(self, "rows", 1)
-        check_integer(self, "cols", 1)
+        check_integer(self, "rows", 1, self.most_nodes)
+        check_integer(self, "cols", 1, self.most_nodes)
+        if self.nodes > self.most_nodes:
+            raise ValueError(
+                f"rows={self.rows} and cols={self.cols} make {self.nodes} cells: at most {self.most_nodes}."
+            )
         check_integer(self, "start", 0, self.nodes - 1)
-        check_integer(self, "horizon", 1)
-        check_probability(self, "slip")
         check_choice(self, "observation", ("covered", "state_time", "history"))
+        check_integer(self, "horizon", 1, MOST if self.observation == "history" else None)
+        check_probability(self, "slip")
         check_choice(self, "reward", ("marginal", "modular"))
         check_walls(self)
         if self.motion is not None:
             check_graph("motion", self.motion, self.nodes, least=1)
+
+    @property
+    def most_nodes(self) -> int:
+        """Largest number of cells: what is made cell by cell takes seconds, or matrices over cells gigabytes."""
+        return 100_000
 
     @property
     def nodes(self) -> int:

@@ -55,6 +55,11 @@ class CoverageParams(WalkParams):
             check_weights(self.weights, self.nodes)
 
     @property
+    def most_nodes(self) -> int:
+        """As of any walk; less where the weights are drawn with a covariance matrix over the cells."""
+        return 5000 if self.density == "gp" and self.weights is None else super().most_nodes
+
+    @property
     def footprints(self) -> Graph:
         """The sensing graph."""
         if self.sensing is not None:

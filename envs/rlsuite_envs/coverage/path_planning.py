@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer
+from rlsuite_envs.checks import MOST, check_choice, check_integer
 from rlsuite_envs.coverage.densities import density
 from rlsuite_envs.coverage.grid import WalkState
 from rlsuite_envs.coverage.grid_coverage import CoverageParams, GridCoverage
@@ -32,7 +32,7 @@ class PathParams(CoverageParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer(self, "instances", 1)
+        check_integer(self, "instances", 1, MOST)
         check_choice(self, "density", ("gp", "gorilla"))
         if self.weights is not None:
             raise ValueError("weights must be None: the maps are drawn; use GridCoverage for a map of your own.")

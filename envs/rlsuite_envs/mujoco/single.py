@@ -1,4 +1,4 @@
-"""Gymnasium's MuJoCo v5 tasks as single environments that refuse to step before a reset, as vectors and kernels do.
+"""Gymnasium's MuJoCo v5 tasks as single environments that check reset and action, as vectors and kernels do.
 
 Gymnasium checks the order in a wrapper that `gym.make` adds; beneath it (`env.unwrapped`) its tasks step a simulation
 that nobody has started, and give numbers.
@@ -20,6 +20,8 @@ from gymnasium.envs.mujoco.pusher_v5 import PusherEnv
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
 from gymnasium.envs.mujoco.swimmer_v5 import SwimmerEnv
 from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
+
+from rlsuite_envs.mujoco.validate import finite_action
 
 __all__ = [
     "Ant",
@@ -53,10 +55,15 @@ class ResetFirst(gym.Env[Any, Any]):
 
         Raises:
             gymnasium.error.ResetNeeded: before the first reset, or after `close`.
+            ValueError: an action of another shape, or not finite; TypeError: no numbers.
         """
+        return super().step(self.checked(action))
+
+    def checked(self, action: Any) -> Any:
+        """The action as an array, in an environment that was reset; raises as `step` does."""
         if not self._started:
             raise gym.error.ResetNeeded("Call reset() before step().")
-        return super().step(action)
+        return finite_action(type(self).__name__, action, self.action_space.shape or ())
 
     def close(self) -> None:
         """Close the environment."""

@@ -29,6 +29,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from rlsuite_envs.action_arrays import shown
 from rlsuite_envs.mujoco.pool import MujocoPool
 from rlsuite_envs.mujoco.validate import finite_action
 
@@ -142,9 +143,11 @@ class ForcedPool(VectorEnv[Any, Any, Any]):
         """
         if not isinstance(actions, tuple | list) or len(actions) != 2:
             raise ValueError(
-                f"{self.id} has two players: step takes a pair (controls, forces), got {type(actions).__name__}."
+                f"{self.id} has two players: an action is a pair (controls, forces), got {shown(actions)}."
             )
         control, forces = actions
+        # Before the forces are set: what is refused must change nothing.
+        control = finite_action(self.id, control, self.pool.action_space.shape or ())
         if forces is None:
             self.pool.perturbation.push(self._ids, None)
         else:

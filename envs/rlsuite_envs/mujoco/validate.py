@@ -9,6 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from rlsuite_envs.action_arrays import as_numbers, check_kind
+
 __all__ = [
     "SimulationDiverged",
     "check_count",
@@ -25,6 +27,9 @@ _FATAL_WARNINGS = [
     int(mujoco.mjtWarning.mjWARN_BADQACC),
     int(mujoco.mjtWarning.mjWARN_BADCTRL),
 ]
+
+
+_LARGEST = np.finfo(np.float32).max
 
 
 class SimulationDiverged(FloatingPointError):
@@ -54,19 +59,24 @@ def raise_if_diverged(id: str, warning: NDArray[np.int32], elapsed: NDArray[np.i
 
 
 def finite_action(id: str, action: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The action as a finite floating array of the shape [B, A], in its own precision.
+    """The action as a finite floating array of the shape [B, A] (or [A]), in its own precision.
 
     Raises:
-        ValueError: another shape, NaN or infinity, naming the environment.
+        ValueError: another shape, booleans, NaN or infinity, naming the environment.
+        TypeError: no array of numbers.
     """
-    action = np.asarray(action)
+    wanted = f"floating-point numbers of shape {shape}"
+    action = as_numbers(id, action, wanted)
     if action.dtype.kind != "f":
+        check_kind(id, action.dtype, action.dtype.kind, wanted, integers=False)
         action = action.astype(np.float64)
     if action.shape != shape:
         raise ValueError(f"{id}: actions must have shape {shape}, got {action.shape}.")
-    if not np.isfinite(action).all():
-        bad = int(np.flatnonzero(~np.isfinite(action).all(axis=1))[0])
-        raise ValueError(f"{id}: the action of environment {bad} is not finite: {action[bad]}.")
+    # NaN fails the comparison; a number beyond float32, the action space's type, would make an infinite control cost.
+    if not np.abs(action).max() <= _LARGEST:
+        rows = np.atleast_2d(action)
+        bad = int(np.flatnonzero(~(np.abs(rows) <= _LARGEST).all(axis=1))[0])
+        raise ValueError(f"{id}: the action of environment {bad} is not finite: {rows[bad]}.")
     return action
 
 

@@ -10,6 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from rlsuite_envs.checks import check_finite, check_integer
 from rlsuite_envs.probes.base import OneStepProbe, ProbeState, signs
 
 __all__ = ["ProbeBox", "ProbeDiscrete", "ProbeMask", "ProbeMultiBinary", "ProbeMultiDiscrete"]
@@ -23,8 +24,7 @@ class DiscreteParams:
     """The smallest action; not 0 to test learners that forget to add it."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.start, bool) or not isinstance(self.start, int):
-            raise ValueError(f"start={self.start!r} must be an integer.")
+        check_integer(self, "start", -(2**31), 2**31)
 
 
 class ProbeDiscrete(OneStepProbe):
@@ -136,8 +136,9 @@ class BoxParams:
     """Upper bound; off-centre bounds test learners that forget to rescale."""
 
     def __post_init__(self) -> None:
-        if not -float("inf") < self.low < self.high < float("inf"):
-            raise ValueError(f"low={self.low!r}, high={self.high!r} must be finite, and low below high.")
+        check_finite(self, "low", "high")
+        if not self.low < self.high:
+            raise ValueError(f"low={self.low!r} must be below high={self.high!r}.")
 
 
 class ProbeBox(OneStepProbe):

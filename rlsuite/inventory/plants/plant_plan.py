@@ -82,6 +82,11 @@ class PlannedPlant(PlantRule):
         gap: float = 1e-3,
     ) -> None:
         super().__init__(env)
+        if self.kernel.phases > 1 or not isinstance(self.kernel.params.capacity, int):
+            raise ValueError(
+                "plans are for demand that is alike in all periods and one capacity for all items; leave seasons and "
+                f"history out and give capacity={self.kernel.params.capacity!r} as one number, or use the other rules"
+            )
         if not blocks or min(blocks) < 1:
             raise ValueError(f"blocks={blocks!r} must be one or more lengths of at least 1, such as (1, 1, 2)")
         if not 1 <= replan <= sum(blocks):

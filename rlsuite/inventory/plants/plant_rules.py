@@ -65,8 +65,9 @@ class PlantRule(ABC):
 
     def read(self, rows: NDArray[Any]) -> tuple[Floats, Ints]:
         """Stock [B, I] in units and set-ups [B, M] of observations [B, O]."""
-        stock = np.rint(rows[:, : self.items].astype(float) * self.kernel.params.capacity)
-        flags = rows[:, self.items :].reshape(len(rows), self.machines, self.items + 1)
+        stock = np.rint(rows[:, : self.items].astype(float) * np.array(self.kernel.params.capacity))
+        told = self.items + self.machines * (self.items + 1)
+        flags = rows[:, self.items : told].reshape(len(rows), self.machines, self.items + 1)
         return stock, flags.argmax(2)
 
     @abstractmethod

@@ -285,7 +285,7 @@ def test_bad_layouts_are_refused(text: str, message: str) -> None:
         ({"reward": "total"}, "reward='total'"),
         ({"walls": ((1, 4),)}, "start=34 is the wall"),
         ({"walls": ((30, 0),)}, r"walls has \(30, 0\)"),
-        ({"walls": [(1, 1)]}, "walls="),
+        ({"walls": 4}, "walls="),
         ({"rows": 1, "cols": 1, "start": 0, "walls": ((0, 0),)}, "covers all"),
         ({"footprint": "huge"}, "footprint='huge'"),
         ({"radius": -1.0}, "radius=-1.0"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlsuite_envs.checks import (
+    MOST,
     check_choice,
     check_finite,
     check_flag,
@@ -79,8 +80,8 @@ class SerialInventoryParams:
             _check_numbers(name, getattr(self, name), stages + size, above_zero=name == "capacity")
         _check_numbers("lead_times", self.lead_times, stages)
         for stage, time in enumerate(self.lead_times):
-            if not isinstance(time, int):
-                raise ValueError(f"lead_times[{stage}]={time!r} must be an integer of at least 0.")
+            if not isinstance(time, int) or time > MOST:
+                raise ValueError(f"lead_times[{stage}]={time!r} must be an integer of at least 0, at most {MOST}.")
         if self.fixed_demand is not None:
             _check_numbers("fixed_demand", self.fixed_demand, self.horizon, more=True)
 

@@ -124,7 +124,7 @@ class SupplyNetworkParams:
             check_choice(self, "topology", TOPOLOGIES)
         elif not isinstance(self.topology, Topology):
             raise ValueError(f"topology={self.topology!r} must be a Topology or one of {', '.join(TOPOLOGIES)}.")
-        check_integer(self, "horizon", 1)
+        check_integer(self, "horizon", 1, 100_000)  # demand is tabulated by period
         check_integer(self, "shock_time", 0)
         check_flag(self, "backlog", "link_means", "trend", "seasonal", "shock", "goodwill")
         check_positive(self, "alpha", "base_mean", "seasonal_period", "goodwill_floor")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rlsuite_envs.checks import MOST
+
 __all__ = ["TOPOLOGIES", "Link", "Node", "NodeId", "Topology"]
 
 NodeId = int | str
@@ -218,8 +220,8 @@ class Topology:
             if link.mean is not None:
                 _check_number(where, "mean", link.mean, positive=True)
             return
-        if isinstance(link.lead_time, bool) or not isinstance(link.lead_time, int) or link.lead_time < 0:
-            raise ValueError(f"{where}lead_time={link.lead_time!r} must be an integer of at least 0.")
+        if isinstance(link.lead_time, bool) or not isinstance(link.lead_time, int) or not 0 <= link.lead_time <= MOST:
+            raise ValueError(f"{where}lead_time={link.lead_time!r} must be an integer of at least 0, at most {MOST}.")
         if link.shortage or link.mean is not None:
             raise ValueError(f"{where}shortage and mean are for links into a market; {link.target!r} is none.")
 

@@ -42,7 +42,7 @@ def count_table(distribution: str, parameters: Any, num_items: int) -> np.ndarra
     Raises:
         ValueError: naming `demand` or `demand_parameters`, its value and what is allowed.
     """
-    if distribution not in DISTRIBUTIONS:
+    if not isinstance(distribution, str) or distribution not in DISTRIBUTIONS:
         known = ", ".join(repr(name) for name in DISTRIBUTIONS)
         raise ValueError(f"demand={distribution!r} must be one of {known}.")
     names, build = DISTRIBUTIONS[distribution]

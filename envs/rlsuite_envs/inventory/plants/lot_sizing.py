@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,110 +12,14 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer, check_non_negative, check_positive
-from rlsuite_envs.inventory.optimal.count_demand import CountDemand, count_table
-from rlsuite_envs.inventory.plants.lot_sizing_instances import INSTANCES, LotSizingInstance
+from rlsuite_envs.inventory.optimal.count_demand import CountDemand
+from rlsuite_envs.inventory.plants.lot_sizing_instances import INSTANCES
+from rlsuite_envs.inventory.plants.lot_sizing_params import LotSizingParams
 from rlsuite_envs.inventory.plants.lot_sizing_pictures import draw_plant, draw_run
-from rlsuite_envs.inventory.stores.ordering import check_row
+from rlsuite_envs.inventory.plants.plant_demand import PhasedDemand, mean_table, season_tables
 from rlsuite_envs.kernel import Kernel
 
-__all__ = ["LotSizing", "LotSizingParams", "LotSizingState"]
-
-_DEFAULT = INSTANCES["15x5"]
-
-
-@dataclass(frozen=True)
-class LotSizingParams:
-    """Constants of a plant with M machines and I items; the defaults are the instance 15x5."""
-
-    production: tuple[tuple[float, ...], ...] = _DEFAULT.production
-    """[M, I] units that a machine makes of an item per period, >= 0; 0: it cannot."""
-    setup_costs: tuple[tuple[float, ...], ...] = _DEFAULT.setup_costs
-    """[M, I] cost of a change-over of the machine to the item, >= 0."""
-    setup_losses: tuple[tuple[float, ...], ...] = _DEFAULT.setup_losses
-    """[M, I] units of the item that a change-over to it loses, >= 0."""
-    lost_sales_costs: tuple[float, ...] = _DEFAULT.lost_sales_costs
-    """[I] cost of a unit of demand that is not met, >= 0."""
-    holding_costs: float | tuple[float, ...] = 0.01
-    """Cost of a unit in stock at the end of a period, >= 0; one for all items, or [I]."""
-    capacity: int = 100
-    """Units of each item that can be stored, >= 1; what is more after demand is thrown away."""
-    demand: str = "binomial"
-    """Distribution of demand: "binomial", "poisson", "normal", "uniform" or "pmf"; whole units, independent."""
-    demand_parameters: tuple[Any, ...] = (20, 0.4)
-    """Its parameters, see `count_demand.count_table`: (trials, probability), (mean,), (mean, deviation), (lowest,
-    highest) or (demands, weights); each may be a tuple with one entry per item."""
-    start: str = "random"
-    """"random": any stock, machines set up; "stored": the next two fields."""
-    initial_inventory: tuple[float, ...] = _DEFAULT.initial_inventory
-    """[I] units in stock at a stored start, in [0, capacity]."""
-    initial_setups: tuple[int, ...] = _DEFAULT.initial_setups
-    """[M] item (1..I) each machine is set up for at a stored start, 0 for none."""
-    observe: str = "full"
-    """"full": stock / capacity, set-ups one-hot; "inventory": stock in units only, as released."""
-    zero: str = "idle"
-    """What action 0 tells a machine: "idle", as published, or "keep": go on with what it is set up for, so that a
-    policy can leave machines alone without naming their items. A machine set up for nothing idles on."""
-    mask: str = "productive"
-    """Actions that `action_mask` allows: "productive": idling and items the machine can make; "all", as released."""
-    reward_scale: float = 1.0
-    """Factor of the reward, > 0; 1 gives costs. 0.01 brings a period's reward to order 1."""
-    horizon: int = 100
-    """Periods of an episode, >= 1."""
-
-    def __post_init__(self) -> None:
-        machines, items = self._check_tables()
-        check_row(self, "lost_sales_costs", items)
-        if isinstance(self.holding_costs, int | float):
-            check_non_negative(self, "holding_costs")
-        else:
-            check_row(self, "holding_costs", items)
-        check_integer(self, "capacity", 1)
-        object.__setattr__(self, "demand_parameters", _tuples(self.demand_parameters))
-        count_table(self.demand, self.demand_parameters, items)
-        check_choice(self, "start", ("random", "stored"))
-        check_choice(self, "observe", ("full", "inventory"))
-        check_choice(self, "zero", ("idle", "keep"))
-        check_choice(self, "mask", ("productive", "all"))
-        check_positive(self, "reward_scale")
-        check_integer(self, "horizon", 1)
-        check_row(self, "initial_inventory", items)
-        check_row(self, "initial_setups", machines, whole=True)
-        for name, high in (("initial_inventory", self.capacity), ("initial_setups", items)):
-            if max(getattr(self, name)) > high:
-                raise ValueError(f"{name}={getattr(self, name)!r} must have entries in 0..{high}.")
-
-    def _check_tables(self) -> tuple[int, int]:
-        """Number of machines and of items, after checking the three tables."""
-        shape: tuple[int, int] | None = None
-        for name in ("production", "setup_costs", "setup_losses"):
-            table = _tuples(getattr(self, name))
-            try:
-                array = np.array(table, dtype=float)
-            except (TypeError, ValueError):
-                array = np.empty(0)
-            if array.ndim != 2 or not array.size or (shape is not None and array.shape != shape):
-                wanted = "one row per machine of one number per item" if shape is None else f"{shape} numbers"
-                raise ValueError(f"{name}={table!r} must be a table of {wanted}.")
-            if not np.isfinite(array).all() or array.min() < 0:
-                raise ValueError(f"{name}={table!r} must have finite entries of at least 0.")
-            shape = array.shape
-            object.__setattr__(self, name, table)
-        assert shape is not None
-        for machine, row in enumerate(self.production):
-            if not any(row):
-                raise ValueError(f"production[{machine}]={row!r}: the machine must be able to make an item.")
-        return shape
-
-
-def _tuples(value: Any) -> Any:
-    """Lists and arrays as tuples, all the way down."""
-    value = value.tolist() if isinstance(value, np.ndarray) else value
-    return tuple(_tuples(part) for part in value) if isinstance(value, tuple | list) else value
-
-
-def _params(instance: LotSizingInstance) -> LotSizingParams:
-    return LotSizingParams(**vars(instance))
+__all__ = ["LotSizing", "LotSizingParams", "LotSizingState", "PhasedState"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +36,14 @@ class LotSizingState:
     """[B, I] float, units of it that were not delivered."""
     setup_cost: Tensor
     """[B] float, cost of the last decision."""
+
+
+@dataclass(frozen=True)
+class PhasedState(LotSizingState):
+    """A plant whose demand depends on the period."""
+
+    phase: Tensor
+    """[B] int64, place in the season or history of the demand to come."""
 
 
 class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
@@ -155,7 +68,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
     items with P > 0.
 
     ## Observation Space
-    `Box` of I + M (I + 1) numbers: stock / capacity, then for each machine its set-up one-hot (idle first). With
+    `Box` of I + M (I + 1) numbers: stock / capacity, then for each machine its set-up one-hot (idle first). Where
+    demand has a season or a history, two more: sine and cosine of the place in it, as an angle. With
     `observe="inventory"` `Box` of I: stock in units and nothing else, which is what the release's agents see; the
     set-ups are then hidden. Stock lies in [0, capacity]; the bounds are those of post-decision states.
 
@@ -164,8 +78,9 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
     the rest follows demand. Raw costs by default; in the presets about 20 to 350 per period.
 
     ## Starting State
-    Stock uniform in 0 .. capacity - 1, each machine set up for one of the items it can make (with `start="stored"`
-    the instance's own stock and set-ups, which the release uses for evaluation).
+    A season or history at its first period (`random_phase`: anywhere); stock uniform in 0 .. capacity - 1, each
+    machine set up for one of the items it can make (with `start="stored"` the instance's own stock and set-ups,
+    which the release uses for evaluation).
 
     ## Episode End
     Termination: never. Truncation: `horizon` periods, 100 by default.
@@ -194,7 +109,9 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
 
     params_class = LotSizingParams
     params: LotSizingParams
-    presets: ClassVar[Mapping[str, Any]] = {name: _params(instance) for name, instance in INSTANCES.items()}
+    presets: ClassVar[Mapping[str, Any]] = {
+        name: LotSizingParams(**vars(instance)) for name, instance in INSTANCES.items()
+    }
     render_fps = 4
 
     def __init__(self, params: LotSizingParams | None = None, **kwargs: Any) -> None:
@@ -217,9 +134,24 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         self._holding_costs = self._numbers(p.holding_costs).expand(self.num_items)
         allowed = torch.tensor(np.insert(productive, 0, True, axis=1).ravel(), device=self.device)
         self._allowed = None if p.mask == "all" else allowed
-        self.demand_table = count_table(p.demand, p.demand_parameters, self.num_items)
-        """Probabilities of the demands 0, 1, ... [I, V], or [1, V] where items are alike."""
-        self._demand = CountDemand(self.demand_table, self.num_items, device=self.device, dtype=self.dtype)
+        self.phases = len(p.seasons or p.history) or 1
+        """Periods after which demand repeats, S; 1 where it is the same always."""
+        self._capacity = self._numbers(p.capacity).expand(self.num_items)
+        self._history = self._numbers(p.history) if p.history else None
+        self._demand = self._make_demand()
+
+    def _make_demand(self) -> CountDemand | PhasedDemand | None:
+        """Who draws demand (None: a history tells it); sets `demand_table`."""
+        p, where = self.params, {"device": self.device, "dtype": self.dtype}
+        if p.history:
+            self.demand_table = mean_table(p.history)
+            return None
+        tables = season_tables(p.demand, p.seasons or (p.demand_parameters,), self.num_items)
+        self.demand_table = tables.mean(0)
+        """Probabilities of the demands 0, 1, ... [I, V], or [1, V] where items are alike; over a season their mean."""
+        if p.seasons or p.demand_correlation:
+            return PhasedDemand(tables, self.num_items, p.demand_correlation, **where)
+        return CountDemand(self.demand_table, self.num_items, **where)
 
     def _numbers(self, values: Any) -> Tensor:
         return torch.tensor(values, device=self.device, dtype=self.dtype)
@@ -228,12 +160,14 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
     def observation_space(self) -> spaces.Box:
         """Stock, then set-ups."""
         p = self.params
-        most = p.capacity + np.array(p.production, dtype=float).sum(0)
+        most = np.array(p.capacity) + np.array(p.production, dtype=float).sum(0)
         least = -np.array(p.setup_losses, dtype=float).sum(0)
         if p.observe == "inventory":
             return spaces.Box(least.astype(np.float32), most.astype(np.float32), dtype=np.float32)
         flags = np.zeros(self.num_machines * (self.num_items + 1))
         low, high = np.append(least / p.capacity, flags), np.append(most / p.capacity, flags + 1)
+        if self.phases > 1:
+            low, high = np.append(low, [-1.0, -1.0]), np.append(high, [1.0, 1.0])
         return spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
     @property
@@ -254,11 +188,21 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
             setups = torch.tensor(p.initial_setups, device=device).repeat(num, 1)
         else:
             shape = (num, self.num_items)
-            inventory = torch.randint(p.capacity, shape, generator=rng, device=device).to(self.dtype)
+            if isinstance(p.capacity, int):
+                inventory = torch.randint(p.capacity, shape, generator=rng, device=device).to(self.dtype)
+            else:
+                inventory = (
+                    torch.rand(shape, generator=rng, device=device, dtype=self.dtype).mul(self._capacity).floor()
+                )
             draws = torch.rand((num, self.num_machines), generator=rng, device=device)
             setups = self._choices[(draws * self._num_choices).long() + self._first_choice]
         zeros = torch.zeros_like(inventory)
-        return LotSizingState(inventory, setups, zeros, zeros, zeros[:, 0])
+        if self.phases == 1:
+            return LotSizingState(inventory, setups, zeros, zeros, zeros[:, 0])
+        phase = torch.zeros(num, dtype=torch.int64, device=device)
+        if p.random_phase:
+            phase = torch.randint(self.phases, (num,), generator=rng, device=device)
+        return PhasedState(inventory, setups, zeros, zeros, zeros[:, 0], phase)
 
     def post_decision(self, state: LotSizingState, action: Tensor) -> tuple[LotSizingState, Tensor]:
         """Change-overs and production, for minus the set-up cost."""
@@ -273,21 +217,30 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         cost = (costs * changed).sum(1)
         made = torch.addcmul(production, losses, changed, value=-1.0)
         stock = torch.nn.functional.pad(state.inventory, (1, 0)).scatter_add_(1, action, made)
-        post = LotSizingState(stock[:, 1:], action.clone(), state.demand, state.lost, cost)
+        post = replace(state, inventory=stock[:, 1:], setups=action.clone(), setup_cost=cost)
         return post, cost * -self.params.reward_scale
 
     def sample_exogenous(self, state: LotSizingState, rng: torch.Generator) -> Tensor:
         """Demand [B, I], whole units."""
-        return self._demand.sample(len(state.inventory), rng)
+        num = len(state.inventory)
+        if isinstance(self._demand, CountDemand):
+            return self._demand.sample(num, rng)
+        phase = state.phase if isinstance(state, PhasedState) else state.setups.new_zeros(num)
+        if self._demand is not None:
+            return self._demand.sample(phase, rng)
+        assert self._history is not None
+        return self._history[phase]
 
     def transition(self, post_state: LotSizingState, noise: Tensor | None) -> tuple[LotSizingState, Tensor, Tensor]:
         """Demand comes; what is missing is lost, what is too much is thrown away."""
         assert noise is not None, "The noise of a plant is its demand; see sample_exogenous."
         left = post_state.inventory - noise
         lost = (-left).clamp_min(0)
-        inventory = left.clamp(0, self.params.capacity)
+        inventory = torch.minimum(left.clamp_min(0), self._capacity)
         cost = lost @ self._lost_sales_costs + inventory @ self._holding_costs
-        state = LotSizingState(inventory, post_state.setups, noise, lost, post_state.setup_cost)
+        state = replace(post_state, inventory=inventory, demand=noise, lost=lost)
+        if isinstance(state, PhasedState):
+            state = replace(state, phase=(state.phase + 1) % self.phases)
         return state, cost * -self.params.reward_scale, torch.zeros_like(cost, dtype=torch.bool)
 
     def observe(self, state: LotSizingState) -> Tensor:
@@ -295,8 +248,12 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         if self.params.observe == "inventory":
             return state.inventory.to(torch.float32, copy=True)
         num, width = len(state.inventory), self.num_items + 1
-        seen = torch.zeros(num, self.num_items + self.num_machines * width, device=self.device)
-        seen[:, : self.num_items] = state.inventory / self.params.capacity
+        told = self.num_items + self.num_machines * width
+        seen = torch.zeros(num, told + (2 if self.phases > 1 else 0), device=self.device)
+        seen[:, : self.num_items] = state.inventory / self._capacity
+        if isinstance(state, PhasedState):
+            angle = state.phase * (2 * math.pi / self.phases)
+            seen[:, told], seen[:, told + 1] = angle.sin(), angle.cos()
         return seen.scatter_(1, state.setups + (self._first_row + self.num_items), 1.0)
 
     def observe_post(self, post_state: LotSizingState) -> Tensor:
@@ -323,11 +280,11 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         """Machines with their items, and the stock of every item."""
         costs = {name: float(value[0]) for name, value in self.info(state_row).items()}
         stock, setups, lost = (x[0].cpu().numpy() for x in (state_row.inventory, state_row.setups, state_row.lost))
-        return draw_plant(stock, setups, lost, self.params.capacity, costs)
+        return draw_plant(stock, setups, lost, float(self._capacity.max()), costs)
 
     def render_episode(self, states: LotSizingState, actions: Tensor, rewards: Tensor) -> np.ndarray:
         """Which machine made what, stock of every item, and costs over time."""
         info = {name: value[1:].cpu().numpy() for name, value in self.info(states).items()}
         columns = (states.inventory, states.setups[1:], states.lost[1:])
         stock, setups, lost = (x.cpu().numpy() for x in columns)
-        return draw_run(stock, setups, lost, self.params.capacity, info)
+        return draw_run(stock, setups, lost, float(self._capacity.max()), info)

@@ -17,7 +17,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer, check_positive
+from rlsuite_envs.checks import MOST, check_choice, check_integer, check_positive
 from rlsuite_envs.inventory.stores.demand import NormalDemand, PoissonDemand
 from rlsuite_envs.inventory.stores.stock_pictures import draw_history, draw_stock
 from rlsuite_envs.kernel import Kernel
@@ -83,6 +83,7 @@ def check_row(
             isinstance(entry, kinds)
             and not isinstance(entry, bool)
             and (isinstance(entry, int) or math.isfinite(entry))
+            and (not whole or entry <= MOST)
         )
         if not fits or entry < low or (strict and entry == low):
             kind = "integers" if whole else "finite numbers"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from rlsuite_envs.checks import check_integer, check_non_negative, check_positive
+from rlsuite_envs.checks import MOST, check_integer, check_non_negative, check_positive
 from rlsuite_envs.inventory.stores.demand import NormalDemand
 from rlsuite_envs.inventory.stores.ordering import OrderingKernel, OrderingParams, check_row
 from rlsuite_envs.inventory.stores.pipeline import advance, place, serve, slot_masks
@@ -40,7 +40,7 @@ class SerialSystemParams(OrderingParams):
         check_non_negative(self, "sd", "penalty")
         check_row(self, "lead_times", low=1, whole=True)
         check_row(self, "holdings", len(self.lead_times))
-        check_integer(self, "initial_slots", 1)
+        check_integer(self, "initial_slots", 1, MOST)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_flag, check_integer, check_non_negative, check_positive
+from rlsuite_envs.checks import MOST, check_choice, check_flag, check_integer, check_non_negative, check_positive
 from rlsuite_envs.inventory.stores.demand import NormalDemand, PoissonDemand
 from rlsuite_envs.inventory.stores.ordering import OrderingKernel, OrderingParams
 from rlsuite_envs.inventory.stores.pipeline import advance, place, serve, slot_masks
@@ -41,8 +41,8 @@ class SingleStoreParams(OrderingParams):
         check_choice(self, "distribution", ("normal", "poisson"))
         check_positive(self, "mean")
         check_non_negative(self, "sd", "holding", "penalty")
-        check_integer(self, "lead_time", 1)
-        check_integer(self, "initial_slots", 1)
+        check_integer(self, "lead_time", 1, MOST)
+        check_integer(self, "initial_slots", 1, MOST)
 
 
 @dataclass(frozen=True)

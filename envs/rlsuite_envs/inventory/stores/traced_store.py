@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_flag, check_integer, check_non_negative, check_ordered
+from rlsuite_envs.checks import MOST, check_flag, check_integer, check_non_negative, check_ordered
 from rlsuite_envs.inventory.stores.ordering import ORDER_LIMIT, OrderingKernel, OrderingParams
 from rlsuite_envs.inventory.stores.pipeline import advance, place, serve, slot_masks
 
@@ -50,9 +50,9 @@ class TracedStoreParams(OrderingParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer(self, "history", 1)
-        check_integer(self, "lead_time_low", 1)
-        check_integer(self, "lead_time_high", 1)
+        check_integer(self, "history", 1, MOST)
+        check_integer(self, "lead_time_low", 1, MOST)
+        check_integer(self, "lead_time_high", 1, MOST)
         check_ordered(self, "lead_time_low", "lead_time_high")
         check_non_negative(self, "penalty_low", "penalty_high", "holding")
         check_ordered(self, "penalty_low", "penalty_high")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from rlsuite_envs.checks import check_integer
+from rlsuite_envs.checks import MOST, check_integer
 from rlsuite_envs.inventory.stores.instances import published_stores
 from rlsuite_envs.inventory.stores.ordering import check_row
 from rlsuite_envs.inventory.stores.pipeline import share_all
@@ -45,7 +45,7 @@ class TransshipmentParams(NetworkParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_row(self, "lead_times", len(self.means), low=1, whole=True)
-        check_integer(self, "warehouse_lead_time", 1)
+        check_integer(self, "warehouse_lead_time", 1, MOST)
 
     def sourcing(self) -> Sourcing:
         """One warehouse for all; it never holds anything that could cost."""

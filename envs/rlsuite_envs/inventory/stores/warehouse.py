@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from rlsuite_envs.checks import check_finite, check_flag, check_integer, check_non_negative
+from rlsuite_envs.checks import MOST, check_finite, check_flag, check_integer, check_non_negative
 from rlsuite_envs.inventory.stores.demand import NormalDemand, equal_correlation_factor
 from rlsuite_envs.inventory.stores.instances import published_stores
 from rlsuite_envs.inventory.stores.ordering import OrderingKernel, OrderingParams, check_row
@@ -72,7 +72,7 @@ class NetworkParams(OrderingParams):
         check_flag(self, "clip", "lost")
         if self.lost and not self.clip:
             raise ValueError("clip=False: returns need backlog; set clip=True or lost=False.")
-        check_integer(self, "initial_slots", 1)
+        check_integer(self, "initial_slots", 1, MOST)
 
     @abstractmethod
     def sourcing(self) -> Sourcing:
@@ -234,7 +234,7 @@ class ManyStoresParams(NetworkParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_row(self, "lead_times", len(self.means), low=1, whole=True)
-        check_integer(self, "warehouse_lead_time", 1)
+        check_integer(self, "warehouse_lead_time", 1, MOST)
         check_non_negative(self, "warehouse_holding")
 
     def sourcing(self) -> Sourcing:

@@ -47,6 +47,10 @@ class ManyWarehousesParams(NetworkParams):
         for name in ("warehouse_holdings", "edge_costs"):
             check_row(self, name, num_warehouses)
         self._check_matrix("lead_times", num_warehouses, int, "integers of at least 1")
+        if not isinstance(self.links, tuple | list):
+            raise ValueError(
+                f"links={self.links!r} must have one row of True and False per store, or be empty for all."
+            )
         if len(self.links):
             self._check_matrix("links", num_warehouses, bool, "True or False")
             for k, row in enumerate(self.links):

@@ -162,8 +162,7 @@ class AntObstacles(ResetFirst, MujocoEnv, EzPickle):
 
     def step(self, action: NDArray[Any]) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
         """Advance by five physics steps; see the class."""
-        if not self._started:
-            raise gym.error.ResetNeeded("Call reset() before step().")
+        action = self.checked(action)
         before = self.data.qpos[None, :2].copy()
         self.do_simulation(action, self.frame_skip)
         self._elapsed += 1

@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_choice, check_integer, check_positive
+from rlsuite_envs.checks import MOST, check_choice, check_integer, check_positive
 from rlsuite_envs.drawing import Canvas, figure, figure_array
 from rlsuite_envs.kernel import Kernel
 from rlsuite_envs.mazes.reward_areas import AREA, Area, RewardAreas, as_areas, draw_areas
@@ -53,8 +53,8 @@ class RedundantArmParams:
         object.__setattr__(self, "areas", as_areas(self.areas, (0.0, 1.0), (0.0, 1.0)))
         check_positive(self, "dt", "max_speed")
         check_choice(self, "reward", ("sparse", "dense"))
-        check_integer(self, "num_links", 20)
-        check_integer(self, "substeps", 1)
+        check_integer(self, "num_links", 20, MOST)
+        check_integer(self, "substeps", 1, MOST)
         check_integer(self, "horizon", 1)
 
 

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rlsuite_envs.checks import (
+    MOST,
     check_choice,
     check_flag,
     check_integer,
@@ -75,7 +76,7 @@ class TableParams:
         check_probability(self, "restitution")
         check_non_negative(self, "damping", "spin_damping")
         check_flag(self, "implicit_damping")
-        check_integer(self, "solver_iterations", 1)
+        check_integer(self, "solver_iterations", 1, MOST)
         check_choice(self, "observation", ("scaled", "raw"))
         check_choice(self, "reward", ("sparse", "dense"))
         check_integer(self, "horizon", 1)

@@ -77,6 +77,11 @@ class FastsimParams:
         check_integer(self, "border", 1, self.pixels // 2 - 1)
         check_flag(self, "sticky_walls")
         check_integer(self, "horizon", 1)
+        for name, most in (("robot_radius", self.world), ("laser_range", 10 * self.world)):
+            if getattr(self, name) > most:  # it is drawn pixel by pixel
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} must be at most {most:g} in a world of {self.world:g}."
+                )
         if self.laser_range < 3 * self.unit:
             raise ValueError(f"laser_range={self.laser_range!r} must be at least 3 pixels, {3 * self.unit:g} here.")
         if self.blocked()[self.pixel(self.start)]:

@@ -64,8 +64,10 @@ def as_rows(bitmap: Any) -> tuple[str, ...]:
         rows = tuple(bitmap.split())
     elif isinstance(bitmap, np.ndarray):
         rows = tuple("".join("#" if pixel else "." for pixel in row) for row in bitmap)
-    else:
+    elif isinstance(bitmap, list | tuple):
         rows = tuple(bitmap)
+    else:
+        raise ValueError(f"bitmap={bitmap!r} must be rows of '#' and '.', or an array that is non-zero at walls.")
     for number, row in enumerate(rows):
         if not isinstance(row, str) or set(row) - {"#", "."}:
             raise ValueError(f"bitmap[{number}]={row!r} must be a text of '#' (wall) and '.' (free) only.")

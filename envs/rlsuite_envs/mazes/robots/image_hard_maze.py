@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlsuite_envs.checks import check_integer, check_positive
+from rlsuite_envs.checks import MOST, check_integer, check_positive
 from rlsuite_envs.kernel import Kernel, tree_map
 from rlsuite_envs.mazes.robots.hard_maze import HardMaze, HardMazeState
 from rlsuite_envs.mazes.robots.hard_maze_maps import HardMazeParams, distance_to_walls
@@ -40,8 +40,8 @@ class ImageHardMazeParams(HardMazeParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer(self, "size", 8)
-        check_integer(self, "frames", 1)
+        check_integer(self, "size", 8, MOST)
+        check_integer(self, "frames", 1, MOST)
         check_positive(self, "view")
         ends = np.array(self.walls)
         if ends.min() < 0 or ends.max() > self.view:

@@ -107,7 +107,7 @@ def test_networks_without_market_or_with_lonely_nodes_are_refused() -> None:
         ({"external_series": ()}, "external_series is of length 0"),
         ({"external_series": (1.0, float("inf"))}, r"external_series\[1\]=inf"),
         ({"external_series": (0.0, 0.0)}, "external_series is all 0"),
-        ({"external_series": [1.0]}, r"external_series is \[1\.0\] but must be a tuple"),
+        ({"external_series": 1.0}, r"external_series is 1\.0 but must be a tuple"),
         ({"fixed_demand": ((1.0,),)}, r"fixed_demand\[0\] is of length 1 .*at least 30"),
         ({"fixed_demand": ()}, "must be a tuple of 1 series, one per market link"),
         ({"shock_time": -1}, "shock_time=-1"),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -395,3 +396,124 @@ def test_zero_may_mean_to_go_on(name: str) -> None:
     assert torch.equal(reward, expected_reward)
     assert ((setups == 0) & (action == 0) & (post.setups == 0)).any()
     assert going_on.action_space == named.action_space
+
+
+# Plants of one's own ------------------------------------------------------------------------------------------------
+
+OWN: dict[str, Any] = {
+    "production": ((5, 6, 0), (0, 4, 3)),
+    "setup_costs": 20,
+    "setup_losses": 1.0,
+    "lost_sales_costs": 1.5,
+    "dtype": "float64",
+}
+
+
+def own(**constants: Any) -> LotSizing:
+    return make_kernel("rlsuite_envs.inventory.plants.lot_sizing:LotSizing", **{**OWN, **constants})
+
+
+def demands(kernel: LotSizing, periods: int, num: int = 1, seed: int = 0) -> Tensor:
+    """Demand of idle plants, [periods, num, I]."""
+    rng = torch.Generator().manual_seed(seed)
+    state, seen = kernel.initial_state(num, rng), []
+    for _ in range(periods):
+        noise = kernel.sample_exogenous(state, rng)
+        state, _, _ = kernel.advance(state, torch.zeros((num, 2), dtype=torch.int64), noise)
+        seen.append(state.demand)
+    return torch.stack(seen)
+
+
+def test_an_own_plant_needs_no_start_and_takes_numbers_for_tables() -> None:
+    kernel = own()
+    p = kernel.params
+    assert p.setup_costs == ((20, 20, 20), (20, 20, 20)) and p.setup_losses[1] == (1.0, 1.0, 1.0)
+    assert p.lost_sales_costs == (1.5, 1.5, 1.5)
+    assert p.initial_inventory is None and p.initial_setups is None
+    stored = own(start="stored", initial_inventory=[1, 2, 3], initial_setups=[3, 0])
+    state = stored.initial_state(2, torch.Generator())
+    assert state.inventory.tolist() == [[1, 2, 3]] * 2 and state.setups.tolist() == [[3, 0]] * 2
+    assert LotSizing(LotSizingParams(start="stored")).initial_state(1, torch.Generator()).setups.tolist() == [
+        [0, 0, 0, 0, 9]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("constants", "message"),
+    [
+        ({"start": "stored"}, "initial_inventory must be given for start='stored'"),
+        ({"production": ((1, 2), (3, 4)), "setup_costs": ((1, 2, 3), (1, 2, 3))}, r"setup_costs=.*\(2, 2\) numbers"),
+        ({"capacity": (10, 20)}, "capacity=.*sequence of 3 numbers"),
+        ({"seasons": ((20, 0.4), (20, 1.4))}, r"seasons\[1\]=\(20, 1.4\): .*probability=1.4 must lie in"),
+        ({"history": ((1, 2, 3), (1, 2))}, r"history\[1\]=\(1, 2\) must be 3 whole numbers"),
+        ({"history": ((1, 2, 3),), "demand_correlation": 0.5}, "leave demand_correlation out"),
+        ({"demand_correlation": 1.5}, r"demand_correlation=1.5 must lie in \[0, 1\]"),
+        ({"seasons": 4}, "seasons=4 must be a row per period"),
+    ],
+)
+def test_errors_of_own_plants_are_about_what_was_given(constants: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        own(**constants)
+
+
+@pytest.mark.parametrize("name", ["setup_costs", "setup_losses", "lost_sales_costs"])
+def test_what_an_own_plant_lacks_is_named_without_the_default_plants_values(name: str) -> None:
+    with pytest.raises(ValueError, match=f"LotSizing: {name} must be given with a production of your own") as caught:
+        make_kernel(LotSizing, **{key: value for key, value in OWN.items() if key != name})
+    assert "25, 19" not in str(caught.value)
+
+
+def test_seasons_repeat_and_are_seen() -> None:
+    kernel = own(demand="uniform", seasons=((3, 3), ((5, 6, 7), (5, 6, 7)), (0, 0)))
+    assert demands(kernel, 7)[:, 0].tolist() == [[3] * 3, [5, 6, 7], [0] * 3] * 2 + [[3] * 3]
+    np.testing.assert_allclose(kernel.demand_table[0], [1 / 3, 0, 0, 1 / 3, 0, 1 / 3, 0, 0])
+    state = kernel.initial_state(1, torch.Generator())
+    for place in (0, 1, 2, 0):
+        seen = kernel.observe(state)[0, -2:].tolist()
+        assert seen == pytest.approx([math.sin(place * math.tau / 3), math.cos(place * math.tau / 3)], abs=1e-6)
+        noise = kernel.sample_exogenous(state, torch.Generator())
+        state, _, _ = kernel.advance(state, torch.zeros((1, 2), dtype=torch.int64), noise)
+    starts = own(demand="uniform", seasons=((3, 3), (5, 5)), random_phase=True)
+    first = demands(starts, 2, num=400)
+    assert sorted(first[0, :, 0].unique().tolist()) == [3, 5]
+    assert (first.sum(0) == 8).all()
+
+
+def test_a_history_is_demand_itself() -> None:
+    rows = ((1, 0, 2), (4, 4, 4), (0, 9, 1), (2, 2, 2))
+    kernel = own(history=rows)
+    assert demands(kernel, 6)[:, 0].tolist() == [list(row) for row in (*rows, *rows[:2])]
+    np.testing.assert_array_equal(kernel.demand_table[2], [0, 0.25, 0.5, 0, 0.25, 0, 0, 0, 0, 0])
+
+
+def test_correlated_items_keep_their_distributions() -> None:
+    alike = demands(own(demand_correlation=1.0), 5, num=50)
+    assert (alike == alike[..., :1]).all() and alike.std() > 1
+    kernel = own(demand_correlation=0.6, demand="pmf", demand_parameters=((0, 2, 3), ((1, 1, 2), (0, 1, 3), (5, 0, 0))))
+    drawn = demands(kernel, 4, num=10_000).flatten(0, 1).long()
+    for item, weights in enumerate(((1, 0, 1, 2), (0, 0, 1, 3))):
+        found = torch.bincount(drawn[:, item], minlength=4).numpy()
+        assert chisquare(found[found > 0], np.array([w for w in weights if w]) / sum(weights) * 40_000).pvalue > 0.001
+    assert (drawn[:, 2] == 0).all()
+    assert 0.3 < np.corrcoef(drawn[:, :2].T.numpy())[0, 1] < 0.6
+    assert abs(np.corrcoef(demands(own(), 4, num=5000).flatten(0, 1)[:, :2].T)[0, 1]) < 0.03
+
+
+def test_items_have_capacities_of_their_own() -> None:
+    kernel = own(capacity=[4, 10, 100], demand="uniform", demand_parameters=(1, 1))
+    state = kernel.initial_state(300, torch.Generator().manual_seed(0))
+    assert state.inventory.amax(0).tolist() == [3, 9, 99]
+    full = dataclasses.replace(state, inventory=tensor([3, 9, 50]).expand(300, 3), setups=torch.tensor([[1, 2]] * 300))
+    after, _, _ = kernel.advance(full, torch.tensor([[1, 2]] * 300), tensor([1, 1, 1]).expand(300, 3))
+    assert after.inventory[0].tolist() == [4, 10, 49]
+    assert kernel.observe(after)[0, :3].tolist() == pytest.approx([1, 1, 0.49])
+
+
+def test_seasonal_plants_step_in_their_spaces_and_resume() -> None:
+    env: Any = gym.make_vec("rlsuite/LotSizing-v0", num_envs=3, seasons=((20, 0.2), (20, 0.6)), random_phase=True)
+    obs, _ = env.reset(seed=0)
+    assert env.observation_space.contains(obs)
+    saved = env.state_dict()
+    first = env.step(np.zeros((3, 5), np.int64))
+    env.load_state_dict(saved)
+    np.testing.assert_array_equal(env.step(np.zeros((3, 5), np.int64))[0], first[0])
