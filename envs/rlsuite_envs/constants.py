@@ -78,8 +78,9 @@ def _listed(given: Mapping[str, Any]) -> str:
 
 def check_types(constants: Any, names: Iterable[str]) -> None:
     """Raise ValueError where a constant is of another kind than its annotation: what its own checks let pass."""
+    params_class: Any = type(constants)
     for name in names:
-        value, accepted = getattr(constants, name), _kinds(type(constants))[name]
+        value, accepted = getattr(constants, name), _kinds(params_class)[name]
         if not any(_is_a(value, kind) for kind in accepted):
             words = " or ".join(_WORDS.get(kind, "None" if kind is type(None) else kind.__name__) for kind in accepted)
             raise ValueError(f"{name}={value!r} must be {words}.")

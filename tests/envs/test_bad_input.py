@@ -334,7 +334,7 @@ def observed(kernel: Kernel[Any, Any, Any]) -> Any:
         # What belongs together: the message says whose the other is.
         ("ManyStores-v0", {"means": (1.0, 2.0)}, r"sds=.*You gave means=\(1.0, 2.0\).* of the defaults: give what"),
         ("ManyStores-v0", {"preset": "3", "means": (1.0, 2.0)}, r"sds=.*what you did not give is of preset='3'"),
-        ("LotSizing-v0", {"production": ((5, 6),)}, r"You gave production=\(\(5, 6\),\); what you did not give is of"),
+        ("LotSizing-v0", {"production": ((5, 6),)}, r"LotSizing: setup_costs must be given with a production of your"),
         ("SerialSystem-v0", {"lead_times": (1, 2)}, r"holdings=.*You gave lead_times=\(1, 2\)"),
     ],
 )

@@ -82,11 +82,13 @@ class PlannedPlant(PlantRule):
         gap: float = 1e-3,
     ) -> None:
         super().__init__(env)
-        if self.kernel.phases > 1 or not isinstance(self.kernel.params.capacity, int):
+        capacity = self.kernel.params.capacity
+        if self.kernel.phases > 1 or not isinstance(capacity, int):
             raise ValueError(
                 "plans are for demand that is alike in all periods and one capacity for all items; leave seasons and "
-                f"history out and give capacity={self.kernel.params.capacity!r} as one number, or use the other rules"
+                f"history out and give capacity={capacity!r} as one number, or use the other rules"
             )
+        self.capacity = capacity
         if not blocks or min(blocks) < 1:
             raise ValueError(f"blocks={blocks!r} must be one or more lengths of at least 1, such as (1, 1, 2)")
         if not 1 <= replan <= sum(blocks):
@@ -116,17 +118,17 @@ class PlannedPlant(PlantRule):
         chance = np.broadcast_to(table, (self.items, table.shape[1]))
         self.mean = np.broadcast_to(self.mean_demand, self.items)
         self.holding = np.broadcast_to(np.asarray(p.holding_costs, dtype=float), self.items)
-        post, demand = np.arange(p.capacity + self.made.max() + 1), np.arange(table.shape[1])
+        post, demand = np.arange(self.capacity + self.made.max() + 1), np.arange(table.shape[1])
         left = post[:, None] - demand
-        after = np.clip(left, 0, p.capacity)
+        after = np.clip(left, 0, self.capacity)
         lost = np.maximum(-left, 0) @ chance.T
         self.cost = (lost * self.lost_sales_costs + after @ chance.T * self.holding).T
-        self.becomes = np.zeros((self.items, len(post), p.capacity + 1))
+        self.becomes = np.zeros((self.items, len(post), self.capacity + 1))
         for value, probability in enumerate(chance.T):
             self.becomes[:, post, after[:, value]] += probability[:, None]
         # Stock after production, going on or after a change-over. (A loss above the output would take from stock;
         # such a run never pays, so it is not worth a negative axis.)
-        stock = np.arange(p.capacity + 1)
+        stock = np.arange(self.capacity + 1)
         self.on_at = self.made[:, :, None] + stock
         self.new_at = np.maximum(self.made - self.spoiled, 0)[:, :, None] + stock
 
@@ -141,7 +143,7 @@ class PlannedPlant(PlantRule):
         run, cycle = np.array([*range(13), ever])[:, None], np.array([*range(1, 41), ever])
         made, spoiled, change = (t[:, :, None, None] for t in (self.made, self.spoiled, self.change))
         loss, mean, holding = (t[:, None, None, None] for t in (self.lost_sales_costs, self.mean, self.holding))
-        peak = np.minimum(run * made, self.kernel.params.capacity)
+        peak = np.minimum(run * made, self.capacity)
         sold = np.minimum(np.minimum(run * made - spoiled, peak + run * mean), cycle * mean)
         rate = (change * (run > 0) + loss * (cycle * mean - np.maximum(sold, 0))) / cycle + holding * peak / 2
         # Runs of 0 stand for an item that is never made, which any machine can do.
@@ -155,7 +157,7 @@ class PlannedPlant(PlantRule):
 
     def _worth(self) -> Floats:
         """W [I, 1 + M, S]: cost of an item beyond the plan, with no machine first, then with each of them."""
-        worth = np.zeros((self.items, self.machines + 1, self.kernel.params.capacity + 1))
+        worth = np.zeros((self.items, self.machines + 1, self.capacity + 1))
         can, rent = self.can[:, :, None], self.prices[:, None]
         for _ in range(min(int(3 / (1 - self.discount)), 1000)):  # the rest is alike for all stocks
             ahead = self._before(worth)

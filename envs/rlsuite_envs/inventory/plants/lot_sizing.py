@@ -142,7 +142,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
 
     def _make_demand(self) -> CountDemand | PhasedDemand | None:
         """Who draws demand (None: a history tells it); sets `demand_table`."""
-        p, where = self.params, {"device": self.device, "dtype": self.dtype}
+        p = self.params
+        where: dict[str, Any] = {"device": self.device, "dtype": self.dtype}
         if p.history:
             self.demand_table = mean_table(p.history)
             return None
