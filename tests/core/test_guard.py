@@ -9,7 +9,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from rlsuite import BPO, PPO, SAC, evaluate
+from rlsuite import ATLA, BPO, PPO, SAC, evaluate
 from rlsuite.core.collect import collect
 from rlsuite.core.guard import check_numbers
 from rlsuite.core.vector import Stepper
@@ -207,6 +207,13 @@ def test_the_first_bad_number_is_named_before_it_is_used(message, normalize, alg
     assert tasks[1].steps == next(iter(FAULTS[message]))  # nobody acted on it
     tensors = [x for part in model.get_parameters().values() for x in part.values() if x.is_floating_point()]
     assert all(bool(torch.isfinite(x).all()) for x in tensors)
+
+
+@pytest.mark.parametrize("step", [5, 21])  # in the agent's phase, in the adversary's
+def test_an_attack_passes_on_what_is_not_finite(step) -> None:
+    model = ATLA(vector(Task(), Task(bad={step: {"obs": np.nan}})), **SMALL)
+    with pytest.raises(FloatingPointError, match=f"^observation is nan at step {step} in environment 1"):
+        model.learn(64)
 
 
 def test_too_large_for_float32_but_not_for_its_normaliser() -> None:

@@ -79,8 +79,8 @@ class Perturber:
             radius = torch.where(drawn < self.budget.ratio, radius, torch.zeros_like(radius))
         if among is not None:
             radius = torch.where(torch.as_tensor(np.asarray(among, bool)), radius, torch.zeros_like(radius))
-        if not bool((radius > 0).any()):
-            return array
+        if not bool((radius > 0).any()) or not np.isfinite(array).all():
+            return array  # numbers that are not finite are named, with environment and step, by whoever is given them
         rows = torch.from_numpy(np.asarray(array, np.float64).reshape(count, -1))
         delta = self.attack(rows, self.victim, radius, self.budget.norm, self.generator).double()
         if not bool(torch.isfinite(delta).all()):
