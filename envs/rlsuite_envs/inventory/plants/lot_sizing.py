@@ -237,7 +237,9 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         assert noise is not None, "The noise of a plant is its demand; see sample_exogenous."
         left = post_state.inventory - noise
         lost = (-left).clamp_min(0)
-        inventory = torch.minimum(left.clamp_min(0), self._capacity)
+        capacity = self.params.capacity
+        one = isinstance(capacity, int)  # one pass over the stock instead of two
+        inventory = left.clamp(0, capacity) if one else torch.minimum(left.clamp_min(0), self._capacity)
         cost = lost @ self._lost_sales_costs + inventory @ self._holding_costs
         state = replace(post_state, inventory=inventory, demand=noise, lost=lost)
         if isinstance(state, PhasedState):
