@@ -238,8 +238,10 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         left = post_state.inventory - noise
         lost = (-left).clamp_min(0)
         capacity = self.params.capacity
-        one = isinstance(capacity, int)  # one pass over the stock instead of two
-        inventory = left.clamp(0, capacity) if one else torch.minimum(left.clamp_min(0), self._capacity)
+        if isinstance(capacity, int):  # one pass over the stock instead of two
+            inventory = left.clamp(0, capacity)
+        else:
+            inventory = torch.minimum(left.clamp_min(0), self._capacity)
         cost = lost @ self._lost_sales_costs + inventory @ self._holding_costs
         state = replace(post_state, inventory=inventory, demand=noise, lost=lost)
         if isinstance(state, PhasedState):

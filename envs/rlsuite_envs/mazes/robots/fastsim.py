@@ -77,7 +77,7 @@ class FastsimParams:
         check_integer(self, "border", 1, self.pixels // 2 - 1)
         check_flag(self, "sticky_walls")
         check_integer(self, "horizon", 1)
-        for name, most in (("robot_radius", self.world), ("laser_range", 10 * self.world)):
+        for name, most in (("robot_radius", self.world / 4), ("laser_range", 10 * self.world)):
             if getattr(self, name) > most:  # it is drawn pixel by pixel
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} must be at most {most:g} in a world of {self.world:g}."
