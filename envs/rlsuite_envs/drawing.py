@@ -44,7 +44,8 @@ class Canvas:
         self.size = (width, height)
         self._image = Image.new("RGB", (width * SUPERSAMPLING, height * SUPERSAMPLING), background)
         self._draw = ImageDraw.Draw(self._image)
-        self._left, self._top = x_range[0], y_range[1]
+        self._left = x_range[0]
+        self._top = y_range[1]
         self._x_scale = width * SUPERSAMPLING / (x_range[1] - x_range[0])
         self._y_scale = height * SUPERSAMPLING / (y_range[1] - y_range[0])
 

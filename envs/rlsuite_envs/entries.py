@@ -14,7 +14,7 @@ class KernelEntry:
     """One environment written as a kernel."""
 
     id: str
-    """Its id: `rlsuite/<Kernel>[-<preset>]-v<n>`."""
+    """Gymnasium id of the environment: `rlsuite/<Kernel>[-<preset>]-v<n>`."""
     kernel: str
     """ "module:Class" of the kernel, below `rlsuite_envs`."""
     max_episode_steps: int | None
@@ -26,4 +26,4 @@ class KernelEntry:
     preset: str | None = None
     """Name of the kernel's set of constants; None for its defaults."""
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    """Further constants."""
+    """Constants of the kernel that differ from those of the preset."""

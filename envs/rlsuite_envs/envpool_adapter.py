@@ -43,7 +43,9 @@ class EnvPoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             close = difflib.get_close_matches(id, known, n=3)
             hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "list_all_envs() has them all."
             raise ValueError(f"EnvPool has no environment {id!r}. {hint}")
-        self.id, self.num_envs, self.num_threads = id, num_envs, num_threads
+        self.id = id
+        self.num_envs = num_envs
+        self.num_threads = num_threads
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
         self._kwargs = kwargs
         self._pool = self._make(0)

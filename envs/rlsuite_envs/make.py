@@ -91,7 +91,7 @@ def _choose(id: str, vectorization: str) -> str:
 
 
 def import_module_of(id: str) -> str:
-    """Import what stands before the colon of "module:Id-v0", as `gym.make` does; returns the id alone.
+    """Import the module named in "module:Id-v0", as `gym.make` does; returns the id alone.
 
     Raises:
         ModuleNotFoundError: there is no such module; the message says where it was looked for.

@@ -84,7 +84,7 @@ def register_envs() -> None:
 
 
 def list_envs() -> list[tuple[str, str]]:
-    """All our ids with one line each, in the order of the tables."""
+    """All ids of the suite with one line each, in the order of the tables."""
     pool = [(f"rlsuite/{name}", f"Gymnasium's {name}, stepped by MuJoCo's thread pool.") for name in MUJOCO_IDS]
     ants = [(id, line) for id, _, line in ANT_COVERAGE] + list(ANT_MAZES)
     games = [(id, line) for id, _, line in TWO_PLAYER]

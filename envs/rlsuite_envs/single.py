@@ -67,7 +67,7 @@ class TensorEnv(gym.Env[Any, Any]):
         self._seeded = False
         self._state: Any = None
         self._elapsed = 0
-        # A horizon among the constants is part of the problem; registering a time limit beside it would not
+        # A horizon among the constants is part of the problem; registering a time limit as well would not
         # follow a changed one.
         self._horizon = self.kernel.horizon
         self._window: Any = None

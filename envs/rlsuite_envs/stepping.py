@@ -34,19 +34,19 @@ class Outcome:
     """What one step returns."""
 
     obs: Any
-    """[B, *obs_shape], or a dict of such; of the new episode where one ended."""
+    """Observations [B, *obs_shape], or a dict of such; those of the new episode where one ended."""
     reward: Tensor
-    """[B], or [B, K]."""
+    """Rewards [B], or reward vectors [B, K]."""
     terminated: Tensor
-    """[B] bool."""
+    """Whether the task ended the episode, [B] bool."""
     truncated: Tensor
-    """[B] bool: the time limit is reached (terminated may be true as well, as with Gymnasium's TimeLimit)."""
+    """Whether the time limit is reached, [B] bool; terminated may be true as well, as with Gymnasium's TimeLimit."""
     done: Tensor
-    """[B] bool, terminated or truncated."""
+    """Whether the episode ended, terminated or truncated, [B] bool."""
     final_obs: Any
     """True last observations [B, *obs_shape] where done; None if it is known that no episode ended."""
     final_state: Any
-    """The kernel's state before restarting; None as above."""
+    """The kernel's state before restarting; None if it is known that no episode ended."""
 
 
 class Stepper:

@@ -188,8 +188,10 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         info = self._info(self._carry.state)
         if outcome.final_obs is not None:
             done = self._out(outcome.done)
-            info["final_obs"], info["_final_obs"] = self._out(outcome.final_obs), done
-            info["final_info"], info["_final_info"] = self._info(outcome.final_state), done
+            info["final_obs"] = self._out(outcome.final_obs)
+            info["_final_obs"] = done
+            info["final_info"] = self._info(outcome.final_state)
+            info["_final_info"] = done
         return (
             self._out(outcome.obs),
             self._out(outcome.reward),

@@ -1,1 +1,1 @@
-"""Cheap-talk MDPs: a message about the state beside it, which changes nothing else."""
+"""Cheap-talk MDPs: a message about the state is appended to the observation, and nothing else changes."""

@@ -80,7 +80,7 @@ class MessageParams:
     activation: str = "relu"
     """ "relu" or "tanh", between the layers of random networks and given weights."""
     message_seed: int = 0
-    """Of the random networks' weights."""
+    """Seed of the random networks' weights, >= 0."""
     network: Any = None
     """A given `nn.Module` from [B, O] to [B, M], or the weights W1 [P, h, O], b1 [P, h], ..., W [P, M, h],
     b [P, M] of P networks as a sequence of tensors. Shared by all copies of these constants, never copied: who
@@ -179,7 +179,7 @@ class MessageFunction:
 
     @property
     def networks(self) -> int:
-        """P; 1 for anything but a stack of networks."""
+        """P, number of networks; 1 for anything but a stack of networks."""
         return len(self.weights[0]) if len(self.weights) > 1 else 1
 
     def channels(self, num: int, device: torch.device) -> Tensor:

@@ -53,7 +53,7 @@ class TanhPendulumState:
     theta: Tensor
     """Angle from upright, rad, not wrapped."""
     theta_dot: Tensor
-    """Its velocity, rad/s."""
+    """Angular velocity, rad/s."""
 
 
 class TanhPendulum(Kernel[TanhPendulumState, TanhPendulumState, None]):
@@ -114,7 +114,7 @@ class TanhPendulum(Kernel[TanhPendulumState, TanhPendulumState, None]):
         return spaces.Box(-ACTION_LIMIT, ACTION_LIMIT, (1,), dtype=np.float32)
 
     def initial_state(self, num: int, rng: torch.Generator) -> TanhPendulumState:
-        """Any angle, slow."""
+        """Start states: uniform angle, small uniform velocity."""
         draws = torch.rand((2, num), generator=rng, device=self.device, dtype=self.dtype).mul_(2).sub_(1)
         return TanhPendulumState(draws[0] * self.params.angle_init, draws[1] * self.params.speed_init)
 
@@ -136,7 +136,7 @@ class TanhPendulum(Kernel[TanhPendulumState, TanhPendulumState, None]):
         return torch.stack(parts, dim=-1).to(torch.float32)
 
     def observe_post(self, post_state: TanhPendulumState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: TanhPendulumState) -> dict[str, Tensor]:

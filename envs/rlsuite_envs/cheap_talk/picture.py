@@ -11,7 +11,7 @@ __all__ = ["beside", "episode"]
 _BAR = 18  # pixels per message entry
 _SHOWN = 8  # lines that can still be told apart
 _STEPS = 100
-"""Of observations and messages: those of balancing swing faster than a longer panel could show."""
+"""Most steps that the panels of observations and messages show: in longer ones fast oscillations would blur."""
 
 
 def beside(frame: np.ndarray, message: np.ndarray, scale: float) -> np.ndarray:

@@ -51,11 +51,11 @@ class TwoLinkReacherState:
     """Arm and goal; all fields [B, 2] float."""
 
     angles: Tensor
-    """Of both links from the x axis, rad, not wrapped."""
+    """Angle of each link from the x axis, [B, 2] rad, not wrapped."""
     velocities: Tensor
-    """Of the angles, per unit of time (10 steps)."""
+    """Angular velocity of each link, [B, 2] rad per unit of time (10 steps)."""
     goal: Tensor
-    """Where the hand should go, lengths of a link."""
+    """Position where the hand should go, [B, 2] in lengths of a link."""
 
 
 def hand(angles: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         return spaces.Box(-ACTION_LIMIT, ACTION_LIMIT, (2,), dtype=np.float32)
 
     def initial_state(self, num: int, rng: torch.Generator) -> TwoLinkReacherState:
-        """Any posture, any goal within reach."""
+        """Start states: uniform joint angles, and goals uniform within reach."""
         draws = torch.rand((6, num), generator=rng, device=self.device, dtype=self.dtype)
         # The square root makes the density uniform over the disc instead of over the radius.
         radius, direction = REACH * draws[4].sqrt(), 2 * math.pi * draws[5]
@@ -159,7 +159,7 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         return torch.cat(parts, dim=-1).to(torch.float32)
 
     def observe_post(self, post_state: TwoLinkReacherState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: TwoLinkReacherState) -> dict[str, Tensor]:
@@ -183,7 +183,7 @@ class TwoLinkReacher(Kernel[TwoLinkReacherState, TwoLinkReacherState, None]):
         return canvas.array()
 
     def render_episode(self, states: TwoLinkReacherState, actions: Any, rewards: Tensor) -> np.ndarray:
-        """The hand's path beside its distance from the goal and the torques over time."""
+        """The hand's path, next to its distance from the goal and the torques over time."""
         path, goal = hand(states.angles).cpu().numpy(), states.goal[0].tolist()
         distance = self.info(states)["distance"].cpu().numpy()
         drawn, axes = figure(1, 2, width=10.0, height=4.6)

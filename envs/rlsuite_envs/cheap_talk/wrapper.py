@@ -1,4 +1,4 @@
-"""Cheap-talk MDPs: beside the observation stands a message about it, and nothing else changes.
+"""Cheap-talk MDPs: a message about the observation is appended to it, and nothing else changes.
 
 `CheapTalk` is a kernel around any kernel with Box observations, `CheapTalkWrapper` the same as a plain Gymnasium
 wrapper around any environment with Box observations. The message functions are in `messages`.
@@ -28,7 +28,7 @@ __all__ = ["CheapTalk", "CheapTalkParams", "CheapTalkState", "CheapTalkWrapper"]
 
 @dataclass(frozen=True)
 class CheapTalkParams(MessageParams):
-    """Constants: those of `MessageParams`, and the environment that is talked about."""
+    """Constants: those of `MessageParams`, and the environment whose observations the messages describe."""
 
     env: str = "rlsuite/CartPole-v1"
     """The environment: an id of a kernel ("rlsuite/..."), or "module:Class" of one."""
@@ -59,12 +59,12 @@ class CheapTalkParams(MessageParams):
 
 @dataclass(frozen=True)
 class CheapTalkState:
-    """The environment's state, and who talks; also the post-decision state."""
+    """The environment's state, and which network gives the messages; also the post-decision state."""
 
     inner: Any
     """State (or post-decision state) of the environment, fields [B, ...]."""
     channel: Tensor
-    """Which of the P networks is heard, [B] int64; a row keeps it over restarts."""
+    """Index of the network whose messages are appended, [B] int64 in [0, P); a row keeps it over restarts."""
 
 
 class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
@@ -164,7 +164,7 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
         return self.inner.reward_dim
 
     def initial_state(self, num: int, rng: torch.Generator) -> CheapTalkState:
-        """The environment's start states, and who talks."""
+        """The environment's start states, and the index of each row's network."""
         return CheapTalkState(self.inner.initial_state(num, rng), self.speak.channels(num, self.device))
 
     def post_decision(self, state: CheapTalkState, action: Any) -> tuple[CheapTalkState, Tensor | None]:
@@ -173,7 +173,7 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
         return CheapTalkState(post, state.channel), reward
 
     def sample_exogenous(self, state: CheapTalkState, rng: torch.Generator) -> Any:
-        """The environment's: a message draws nothing."""
+        """Noise of the environment; a message draws nothing."""
         return self.inner.sample_exogenous(state.inner, rng)
 
     def transition(self, post_state: CheapTalkState, noise: Any) -> tuple[CheapTalkState, Tensor | None, Tensor]:
@@ -182,7 +182,7 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
         return CheapTalkState(state, post_state.channel), reward, terminated
 
     def carry_over(self, fresh: CheapTalkState, ended: CheapTalkState) -> CheapTalkState:
-        """A row keeps its network, and whatever else the environment keeps."""
+        """Start states that keep a row's network, and whatever else the environment keeps."""
         return CheapTalkState(self.inner.carry_over(fresh.inner, ended.inner), ended.channel)
 
     def observe(self, state: CheapTalkState) -> Tensor:
@@ -248,7 +248,7 @@ class CheapTalkWrapper(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordCo
                 )
         self.params = MessageParams(**constants)
         box = _box(env.observation_space, str(env))
-        # float64 observations (MuJoCo's) stay what they are; images become numbers beside which a message fits.
+        # float64 observations (MuJoCo's) stay what they are; images become numbers to which a message can be appended.
         self._dtype = box.dtype if np.issubdtype(box.dtype, np.floating) else np.dtype(np.float32)
         device = torch.device("cpu")
         if self.params.network is not None and isinstance(self.params.network.value, nn.Module):

@@ -130,7 +130,7 @@ class Acrobot(Kernel[AcrobotState, AcrobotState, None]):
         return 500
 
     def initial_state(self, num: int, rng: torch.Generator) -> AcrobotState:
-        """Near hanging down."""
+        """Start states: near hanging down."""
         low, high = self.params.init_low, self.params.init_high
         draws = torch.rand((4, num), generator=rng, device=self.device, dtype=self.dtype)
         return AcrobotState(*draws.mul_(high - low).add_(low).unbind(0))
@@ -199,7 +199,7 @@ class Acrobot(Kernel[AcrobotState, AcrobotState, None]):
         return torch.stack((*parts, state.theta_1_dot, state.theta_2_dot), dim=-1).to(torch.float32)
 
     def observe_post(self, post_state: AcrobotState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def render(self, state_row: AcrobotState) -> np.ndarray:

@@ -24,9 +24,9 @@ class CartPoleParams:
     gravity: float = 9.8
     """Free-fall acceleration, m/s^2, > 0."""
     masscart: float = 1.0
-    """kg, > 0."""
+    """Mass of the cart, kg, > 0."""
     masspole: float = 0.1
-    """kg, > 0."""
+    """Mass of the pole, kg, > 0."""
     length: float = 0.5
     """Half the pole's length, m, > 0."""
     force_mag: float = 10.0
@@ -66,11 +66,11 @@ class CartPoleState:
     x: Tensor
     """Position of the cart, m."""
     x_dot: Tensor
-    """Its velocity, m/s."""
+    """Velocity of the cart, m/s."""
     theta: Tensor
     """Angle of the pole from upright, rad."""
     theta_dot: Tensor
-    """Its velocity, rad/s."""
+    """Angular velocity of the pole, rad/s."""
 
 
 class CartPole(Kernel[CartPoleState, CartPoleState, None]):
@@ -134,7 +134,7 @@ class CartPole(Kernel[CartPoleState, CartPoleState, None]):
         return 500
 
     def initial_state(self, num: int, rng: torch.Generator) -> CartPoleState:
-        """Uniform near upright and centre."""
+        """Start states: uniform near upright and centre."""
         low, high = self.params.init_low, self.params.init_high
         draws = torch.rand((4, num), generator=rng, device=self.device, dtype=self.dtype)
         return CartPoleState(*draws.mul_(high - low).add_(low).unbind(0))
@@ -170,7 +170,7 @@ class CartPole(Kernel[CartPoleState, CartPoleState, None]):
         return torch.stack((state.x, state.x_dot, state.theta, state.theta_dot), dim=-1).to(torch.float32)
 
     def observe_post(self, post_state: CartPoleState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def render(self, state_row: CartPoleState) -> np.ndarray:

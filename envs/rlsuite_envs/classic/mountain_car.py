@@ -32,9 +32,9 @@ class MountainCarParams:
     max_speed: float = 0.07
     """Limit of the velocity, > 0."""
     goal_position: float = 0.5
-    """Where the flag stands."""
+    """Position of the flag."""
     goal_velocity: float = 0.0
-    """Velocity the car must have there at least."""
+    """Least velocity with which the car must reach the flag."""
     init_low: float = -0.6
     """Start positions are uniform in [init_low, init_high]; the car is at rest."""
     init_high: float = -0.4
@@ -53,7 +53,7 @@ class MountainCarContinuousParams(MountainCarParams):
     force: float = 0.0015
     """Change of velocity by full throttle, > 0."""
     goal_position: float = 0.45
-    """Where the flag stands."""
+    """Position of the flag."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class MountainCarState:
     """The car; both fields [B] float."""
 
     position: Tensor
-    """Along the track, in [-1.2, 0.6]."""
+    """Position along the track, in [-1.2, 0.6]."""
     velocity: Tensor
-    """Per step, in [-0.07, 0.07]."""
+    """Velocity, in positions per step, in [-0.07, 0.07]."""
 
 
 class _Track(Kernel[MountainCarState, MountainCarState, None]):
@@ -82,7 +82,7 @@ class _Track(Kernel[MountainCarState, MountainCarState, None]):
         return spaces.Box(low, high, dtype=np.float32)
 
     def initial_state(self, num: int, rng: torch.Generator) -> MountainCarState:
-        """At rest in the valley."""
+        """Start states: at rest in the valley."""
         low, high = self.params.init_low, self.params.init_high
         position = torch.rand(num, generator=rng, device=self.device, dtype=self.dtype)
         position = position.mul_(high - low).add_(low)
@@ -104,7 +104,7 @@ class _Track(Kernel[MountainCarState, MountainCarState, None]):
         return torch.stack((state.position, state.velocity), dim=-1).to(torch.float32)
 
     def observe_post(self, post_state: MountainCarState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def render(self, state_row: MountainCarState) -> np.ndarray:

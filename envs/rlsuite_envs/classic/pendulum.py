@@ -50,7 +50,7 @@ class PendulumState:
     theta: Tensor
     """Angle from upright, rad, not wrapped."""
     theta_dot: Tensor
-    """Its velocity, rad/s."""
+    """Angular velocity, rad/s."""
     torque: Tensor
     """Clipped torque of the last step, N m; 0 at the start. Only the picture shows it."""
 
@@ -113,7 +113,7 @@ class Pendulum(Kernel[PendulumState, PendulumState, None]):
         return 200
 
     def initial_state(self, num: int, rng: torch.Generator) -> PendulumState:
-        """Any angle, slow."""
+        """Start states: uniform angle and velocity."""
         draws = torch.rand((2, num), generator=rng, device=self.device, dtype=self.dtype).mul_(2).sub_(1)
         theta, theta_dot = draws[0] * self.params.x_init, draws[1] * self.params.y_init
         return PendulumState(theta, theta_dot, torch.zeros_like(theta))
@@ -138,7 +138,7 @@ class Pendulum(Kernel[PendulumState, PendulumState, None]):
         return torch.stack(parts, dim=-1).to(torch.float32)
 
     def observe_post(self, post_state: PendulumState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def render(self, state_row: PendulumState) -> np.ndarray:

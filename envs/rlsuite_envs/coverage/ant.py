@@ -102,7 +102,8 @@ class AntCoverageEnv(Ant):  # type: ignore[misc, valid-type]
         raw, _ = super().reset(seed=seed, options=options)
         self.map.clear(self._row)
         self.map.visit(self._row, raw[None, :2])
-        self._path, self._values = [], []
+        self._path = []
+        self._values = []
         return self._outcome(raw)
 
     def step(self, action: Any) -> tuple[NDArray[np.float64], Any, bool, bool, dict[str, Any]]:
@@ -194,7 +195,8 @@ class AntCoverageVectorEnv(VectorEnv[Any, Any, Any]):
         if not done.any():
             return self.map.observe(raw), reward, terminated, truncated, _masked(values, everywhere)
         ends: dict[str, Any] = {"final_obs": self.map.observe(last), "_final_obs": done}
-        ends["final_info"], ends["_final_info"] = _masked(values, done), done
+        ends["final_info"] = _masked(values, done)
+        ends["_final_info"] = done
         if (left & ~over).any():
             # The pool knows of no border: these it has not restarted yet.
             raw, _ = self.pool.reset(options={"reset_mask": left & ~over})
@@ -249,5 +251,5 @@ def _info(ground: CoverageMap, raw: NDArray[np.float64]) -> dict[str, NDArray[np
 
 
 def _masked(values: dict[str, NDArray[np.float64]], mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Gymnasium's vector info: each entry beside the mask of the environments it is valid for."""
+    """Gymnasium's vector info: each entry, and under "_name" the mask of the environments it is valid for."""
     return {**values, **{f"_{name}": mask for name in values}}

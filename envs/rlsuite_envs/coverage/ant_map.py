@@ -104,7 +104,7 @@ class CoverageMap:
         return gains
 
     def reward(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What a step pays whose visits, of all B rows, gained this; counts the modular sum on."""
+        """Rewards [B] for these gains; also adds the current value to the modular sum."""
         self.modular += self.value
         return gains if self.params.reward == "marginal" else self.value.copy()
 
@@ -128,7 +128,7 @@ def draw_coverage(
     path: NDArray[np.float64],
     value: NDArray[np.float64],
 ) -> NDArray[np.uint8]:
-    """The covered cells [C, C] with the path [T + 1, 2], beside F(S) [T + 1] over time: [H, W, 3] uint8."""
+    """The covered cells [C, C] with the path [T + 1, 2], next to F(S) [T + 1] over time: [H, W, 3] uint8."""
     drawn, axes = figure(1, 2, width=10.0, height=4.6)
     square, curve = axes[0]
     h = params.half_side

@@ -35,13 +35,13 @@ class CarRacingParams:
     substeps: int = 1
     """Runge-Kutta steps per step, >= 1. One is at its stability limit around 0.5 m/s, where the yaw is stiff."""
     mass: float = 0.041
-    """kg, > 0."""
+    """Mass of the car, kg, > 0."""
     inertia: float = 27.8e-6
-    """About the vertical axis, kg m^2, > 0."""
+    """Moment of inertia about the vertical axis, kg m^2, > 0."""
     front: float = 0.029
-    """From the centre of mass to the front axle, m, > 0."""
+    """Distance from the centre of mass to the front axle, m, > 0."""
     rear: float = 0.033
-    """To the rear axle, m, > 0."""
+    """Distance from the centre of mass to the rear axle, m, > 0."""
     motor: tuple[float, float] = (0.287, 0.054527)
     """Cm1 (N) and Cm2 (N s/m): the motor pushes with (Cm1 - Cm2 vx) throttle."""
     drag: tuple[float, float] = (0.051891, 0.000348)
@@ -49,11 +49,11 @@ class CarRacingParams:
     rear_tyre: tuple[float, float, float] = (3.3852 / 1.2, 1.2691, 0.1737 * 1.2)
     """B, C, D (N) of the rear axle's lateral force D sin(C atan(B slip angle))."""
     front_tyre: tuple[float, float, float] = (2.579, 1.2, 1.05 * 0.192)
-    """The same of the front axle."""
+    """B, C, D (N) of the front axle's lateral force D sin(C atan(B slip angle))."""
     max_steering: float = 1.0
     """Steering angle at the action 1, rad, in (0, 1.5]; the release bounds the action, and names no other scale."""
     start_speed: float = 0.5
-    """m/s, >= 0."""
+    """Speed at the start, m/s, >= 0."""
     start_offset: float = 0.1
     """Episodes start this far left or right of the centre line, m, in [0, 0.2]."""
     finish: float = 16.4
@@ -101,9 +101,9 @@ class CarRacingState:
     s: Tensor
     """Distance along the centre line since the start."""
     d: Tensor
-    """Distance to the left of it."""
+    """Distance to the left of the centre line."""
     mu: Tensor
-    """Heading against it, not wrapped."""
+    """Heading relative to the centre line, not wrapped."""
     vx: Tensor
     """Velocity forwards, >= 0."""
     vy: Tensor
@@ -216,11 +216,11 @@ class CarRacing(Kernel[CarRacingState, CarRacingState, None]):
         return torch.addcmul(low, at - left, self._table[row][left + 1] - low)
 
     def curvature(self, s: Tensor) -> Tensor:
-        """Of the centre line at distances s (m) along it, 1/m."""
+        """Curvature of the centre line at distances s (m) along it, 1/m."""
         return self._along(0, s)
 
     def half_width(self, s: Tensor) -> Tensor:
-        """Of either side of the track at distances s (m), m."""
+        """Half the width of the track at distances s (m) along it, m."""
         return self._along(1, s)
 
     def derivatives(self, x: Tensor, throttle: Tensor, delta: Tensor) -> Tensor:
@@ -253,7 +253,7 @@ class CarRacing(Kernel[CarRacingState, CarRacingState, None]):
         return torch.stack((along, vx * sin + vy * cos, r - bend * along, *blended))
 
     def initial_state(self, num: int, rng: torch.Generator) -> CarRacingState:
-        """At the start line, left or right of its middle."""
+        """Start states: at the start line, left or right of its middle."""
         p = self.params
         side = torch.randint(0, 2, (num,), generator=rng, device=self.device)
         zeros = torch.zeros(num, device=self.device, dtype=self.dtype)
@@ -312,7 +312,7 @@ class CarRacing(Kernel[CarRacingState, CarRacingState, None]):
         return torch.stack(parts, dim=1).to(torch.float32)
 
     def observe_post(self, post_state: CarRacingState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: CarRacingState) -> dict[str, Tensor]:

@@ -15,9 +15,9 @@ import numpy as np
 __all__ = ["Track", "synthetic_track"]
 
 LENGTH = 16.4076
-"""Of the centre line, m."""
+"""Length of the centre line, m."""
 SAMPLES = 1000
-"""Points of the tables."""
+"""Intervals N of the tables, which have N + 1 points."""
 NARROW, WIDE = 0.07, 0.30
 """Half-widths in the sharpest bend and on a straight, m."""
 _WAVES = ((2, 0.198, 5.146), (3, 0.162, 2.447), (5, 0.1111, 3.471))
@@ -29,15 +29,15 @@ class Track:
     """Tables over the centre line, at s = i length / N for i = 0..N (the last repeats the first)."""
 
     length: float
-    """m."""
+    """Length of the centre line, m."""
     curvature: np.ndarray
-    """1/m, [N + 1], positive to the left."""
+    """Curvature of the centre line, 1/m, [N + 1], positive to the left."""
     half_width: np.ndarray
-    """Of either side, m, [N + 1]."""
+    """Half the width of the track, m, [N + 1]."""
     x: np.ndarray
-    """m, [N + 1]."""
+    """x of the centre line, m, [N + 1]."""
     y: np.ndarray
-    """m, [N + 1]."""
+    """y of the centre line, m, [N + 1]."""
     heading: np.ndarray
     """Direction of the centre line, rad, [N + 1]; not wrapped."""
 

@@ -29,7 +29,7 @@ class ContinuousCoverageParams:
     dynamics: str = "point"
     """ "point": the action is the velocity; "double_integrator": it is the acceleration."""
     radius: float = 0.1
-    """Of the sensor's disc, > 0, at most 1."""
+    """Radius of the sensor's disc, in (0, 1]."""
     cells: int = 50
     """Area is measured in cells x cells squares, >= 1; one is covered when its centre is within the radius."""
     dt: float = 0.1
@@ -71,9 +71,9 @@ class ContinuousCoverageState:
     """The agent and what it has covered, with C cells and G map fields a side."""
 
     position: Tensor
-    """In the unit square, [B, 2] float."""
+    """Position in the unit square, [B, 2] float."""
     velocity: Tensor
-    """Of the last step, 1/s, [B, 2] float."""
+    """Velocity in the last step, 1/s, [B, 2] float."""
     t: Tensor
     """Steps done, [B] int64."""
     covered: Tensor
@@ -156,7 +156,8 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         self._shifts = torch.arange(-reach, reach + 1, dtype=self.dtype, device=self.device)
         self._words = -(-p.cells // BITS)
         # The map's fields that a window may touch, counted from that of its lower end; empty ones at the borders.
-        self._reach, self._size = reach, p.cells // p.map_cells
+        self._reach = reach
+        self._size = p.cells // p.map_cells
         self._before = -(-reach // self._size)
         touched = 2 * reach // self._size + 2
         lower = self._size * torch.arange(-self._before, p.map_cells + touched, device=self.device)
@@ -178,7 +179,7 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         return spaces.Box(-1.0, 1.0, (2,), dtype=np.float32)
 
     def initial_state(self, num: int, rng: torch.Generator) -> ContinuousCoverageState:
-        """At rest at the start, whose disc is covered."""
+        """Start states: at rest at the start, whose disc is covered."""
         if self.params.start is None:
             position = torch.rand((num, 2), generator=rng, device=self.device, dtype=self.dtype)
         else:
@@ -295,7 +296,7 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         return torch.cat(parts, dim=1)
 
     def observe_post(self, post_state: ContinuousCoverageState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: ContinuousCoverageState) -> dict[str, Tensor]:
@@ -307,7 +308,7 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         }
 
     def greedy_action(self, state: ContinuousCoverageState, directions: int = 16) -> Tensor:
-        """Of full pushes in so many directions, those with the largest gain [B, 2]: a baseline of one step."""
+        """Full pushes [B, 2] with the largest gain among so many directions: a baseline that looks one step ahead."""
         angles = 2 * math.pi * torch.arange(directions, device=self.device) / directions
         pushes = torch.stack((angles.cos(), angles.sin()), dim=1)
         gains = [self.post_decision(state, push.expand(len(state.t), 2))[0].area for push in pushes]
@@ -323,6 +324,6 @@ class ContinuousCoverage(Kernel[ContinuousCoverageState, ContinuousCoverageState
         return draw_square(self.grid(state_row)[0].cpu().numpy(), place, self.params.radius, percent)
 
     def render_episode(self, states: ContinuousCoverageState, actions: Any, rewards: Tensor) -> np.ndarray:
-        """The path over the covered area, coloured by when it was seen, beside F(S) over time."""
+        """The path over the covered area, coloured by when it was seen, next to F(S) over time."""
         counts = (self._percent(states.area).cpu().numpy(), self._percent(states.modular).cpu().numpy())
         return draw_path(self.grid(states).cpu().numpy(), states.position.cpu().numpy(), *counts)

@@ -21,17 +21,17 @@ from rlsuite_envs.kernel import tree_map
 __all__ = ["DesignParams", "DesignSet", "GPDesign"]
 
 SEED = 5
-"""First half of the seeds of the conditioning points, beside the instance."""
+"""First half of the seeds of the conditioning points; the second is the instance."""
 
 
 @dataclass(frozen=True)
 class DesignParams(WalkParams):
-    """Constants, beside those of `WalkParams`; the defaults are the paper's."""
+    """Constants in addition to those of `WalkParams`; the defaults are the paper's."""
 
     horizon: int = 39
     """Moves of an episode, >= 1."""
     length_scale: float = 1.0
-    """Of the Matern-5/2 covariance, in the points' units (a cell is 0.1 wide), > 0."""
+    """Length scale of the Matern-5/2 covariance, in the points' units (a cell is 0.1 wide), > 0."""
     variance: float = LN2
     """Prior variance of the process, > 0; ln 2 is where the release's library starts."""
     noise_std: float = 1e-3
@@ -85,11 +85,11 @@ class DesignSet:
     visited: Tensor
     """Measured nodes in order, [B, horizon + 1] int64, N where there is none yet."""
     below: tuple[Tensor, ...]
-    """Lower Cholesky factor of I + K / s^2 of the measurements, float64, in blocks of rows: what stands left of the
+    """Lower Cholesky factor of I + K / s^2 of the measurements, float64, in blocks of rows: what is left of the
     blocks on the diagonal, [B, rows, rows above] each. Rows not yet used are 0."""
     inverse: tuple[Tensor, ...]
     """Inverses of the factor's blocks on the diagonal, [B, rows, rows] each (a product is faster than a solution).
-    Rows not yet used are 0: nothing stands in them to be solved for."""
+    Rows not yet used are 0, so that they contribute nothing to a product."""
 
 
 class GPDesign(GraphWalk):
@@ -169,7 +169,7 @@ class GPDesign(GraphWalk):
 
     @property
     def observation_space(self) -> spaces.Box:
-        """As of every walk, with counts of measurements."""
+        """Space of the observation; the set is given as counts of measurements."""
         box = super().observation_space
         if self.params.observation == "covered":
             box.high[3:] = self.size
@@ -182,7 +182,7 @@ class GPDesign(GraphWalk):
         return self.params.nodes
 
     def empty_set(self, num: int, rng: torch.Generator) -> DesignSet:
-        """No measurement."""
+        """The set without a measurement, num times."""
         visited = torch.full((num, self.size), self.params.nodes, device=self.device)
         double: dict[str, Any] = {"dtype": torch.float64, "device": self.device}
         below = tuple(torch.zeros((num, high - low, low), **double) for low, high in self._blocks)
@@ -210,7 +210,7 @@ class GPDesign(GraphWalk):
         return self._information(self._explained(seen, node)[1], t)
 
     def include(self, seen: DesignSet, node: Tensor, t: Tensor) -> tuple[DesignSet, Tensor]:
-        """One row more of the factor."""
+        """The set with one measurement more, a new row of the factor, and the gain [B]."""
         row, variance = self._explained(seen, node)
         now = self.order == t.unsqueeze(1)
         corner = (1.0 + variance).rsqrt_().unsqueeze(1)

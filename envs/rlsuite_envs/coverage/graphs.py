@@ -69,7 +69,7 @@ def block_footprints(rows: int, cols: int, walls: tuple[tuple[int, int], ...] = 
 
 
 def twice(footprints: Graph) -> Graph:
-    """The footprint of the footprint: of 2 x 2 blocks, 3 x 3 blocks."""
+    """The cells seen from any cell of the footprint: 3 x 3 blocks for 2 x 2 blocks."""
     return tuple(tuple(sorted({far for near in cells for far in footprints[near]})) for cells in footprints)
 
 

@@ -75,7 +75,7 @@ class WalkParams:
 
     @property
     def nodes(self) -> int:
-        """N, rows * cols."""
+        """Number of nodes N = rows * cols."""
         return self.rows * self.cols
 
     @property
@@ -110,19 +110,19 @@ class WalkPost:
     """A walk after the decision. Without slipping it has moved already, else it is about to."""
 
     state: WalkState
-    """After the move (slip = 0), or before it (slip > 0)."""
+    """State after the move (slip = 0), or before it (slip > 0)."""
     target: Tensor
     """Node that the action leads to, [B] int64."""
 
 
 @dataclass(frozen=True)
 class Slip:
-    """The chance of one step."""
+    """The randomness of one step: whether the action is replaced, and by which."""
 
     slips: Tensor
     """Whether the action is replaced, [B] bool."""
     action: Tensor
-    """By which, [B] int64."""
+    """Action that replaces the chosen one where `slips`, [B] int64."""
 
 
 class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
@@ -197,7 +197,7 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         return spaces.Box(0.0, 1.0, (self._width,), np.float32)
 
     def initial_state(self, num: int, rng: torch.Generator) -> WalkState:
-        """At the start node, which is in the set already."""
+        """Start states: at the start node, which is in the set already."""
         node = torch.full((num,), self.params.start, device=self.device)
         t = torch.zeros_like(node)
         history = torch.full((num, self._length), -1, device=self.device)
@@ -282,7 +282,7 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         return torch.stack([self.gain(state.seen, target, state.t + 1) for target in targets], dim=1)
 
     def greedy_action(self, state: WalkState, rng: torch.Generator) -> Tensor:
-        """An action of the largest marginal gain [B], equals at random: a baseline that looks one step ahead."""
+        """Actions [B] of the largest marginal gain, ties broken at random: a baseline that looks one step ahead."""
         gains = self.gains(state)
         best = gains >= gains.amax(1, keepdim=True) - 1e-6
         return torch.rand(gains.shape, generator=rng, device=self.device).masked_fill_(~best, -1.0).argmax(1)
@@ -298,5 +298,5 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         return frame(self, state_row)
 
     def render_episode(self, states: WalkState, actions: Tensor, rewards: Tensor) -> np.ndarray:
-        """The path coloured by time over what it covered, and F(S) beside the modular sum."""
+        """The path coloured by time over what it covered, and F(S) with the modular sum over time."""
         return episode(self, states)

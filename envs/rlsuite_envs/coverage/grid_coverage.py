@@ -28,7 +28,7 @@ __all__ = ["CoverageParams", "GridCoverage"]
 
 @dataclass(frozen=True)
 class CoverageParams(WalkParams):
-    """Constants, beside those of `WalkParams`; the defaults are the paper's constant coverage."""
+    """Constants in addition to those of `WalkParams`; the defaults are the paper's constant coverage."""
 
     footprint: str = "small"
     """What is seen from a cell: "small" 2 x 2, "large" 3 x 3 (both with the cell at the upper left), or "disc"."""
@@ -202,5 +202,5 @@ class GridCoverage(GraphWalk):
         return self.footprint_sums[node]
 
     def write_set(self, seen: Any, out: Tensor) -> None:
-        """1 where seen."""
+        """Write 1 for each seen cell, 0 for the others, into out [B, N]."""
         out.copy_(seen.view(torch.uint8))  # torch converts bytes several times faster than booleans

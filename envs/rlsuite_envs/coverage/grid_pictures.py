@@ -21,7 +21,7 @@ class Layers:
     """What to draw of a set of visited nodes."""
 
     weights: np.ndarray
-    """What each cell is worth [N]; all 0 for a plain map."""
+    """Weight of each cell [N]; all 0 for a plain map."""
     covered: np.ndarray
     """Which cells were seen, [N] bool."""
     items: np.ndarray | None = None
@@ -29,7 +29,7 @@ class Layers:
     taken: np.ndarray | None = None
     """Which items were collected, [N] bool."""
     label: str = "weight"
-    """What the weights are."""
+    """Label of the weights' colour scale."""
 
 
 def _shades(layers: Layers) -> np.ndarray:
@@ -62,7 +62,7 @@ def _item(canvas: Canvas, x: float, y: float, color: str, taken: bool) -> None:
 
 
 def episode(kernel: Any, states: Any) -> np.ndarray:
-    """The path coloured by time over what it covered, and F(S) beside the modular sum, uint8 [height, width, 3]."""
+    """The path coloured by time over what it covered, and F(S) with the modular sum, uint8 [height, width, 3]."""
     p = kernel.params
     layers = kernel.layers(tree_map(lambda x: x[-1:], states))
     drawn, axes = figure(1, 2, width=11.0, height=4.8, width_ratios=[1.25, 1.0])

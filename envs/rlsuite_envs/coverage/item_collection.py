@@ -18,12 +18,12 @@ from rlsuite_envs.coverage.grid_pictures import Layers
 __all__ = ["ItemCollection", "ItemParams", "ItemSet"]
 
 SEED = 4
-"""First half of the seeds of the item maps, beside the instance; the densities use 0 to 3."""
+"""First half of the seeds of the item maps (the second is the instance); the densities use 0 to 3."""
 
 
 @dataclass(frozen=True)
 class ItemParams(WalkParams):
-    """Constants, beside those of `WalkParams`; the defaults are the paper's."""
+    """Constants in addition to those of `WalkParams`; the defaults are the paper's."""
 
     rows: int = 7
     """Rows of the grid, >= 1."""
@@ -196,7 +196,7 @@ class ItemCollection(GraphWalk):
         return self.params.nodes + len(self.params.needed)
 
     def empty_set(self, num: int, rng: torch.Generator) -> ItemSet:
-        """Nothing collected."""
+        """The set without an item, num times."""
         taken = torch.zeros((num, self.params.nodes), dtype=torch.bool, device=self.device)
         return ItemSet(taken, torch.zeros((num, len(self.params.needed)), dtype=torch.int64, device=self.device))
 
@@ -210,7 +210,7 @@ class ItemCollection(GraphWalk):
         return torch.minimum(counts, self.needed).sum(1)
 
     def gain(self, seen: ItemSet, node: Tensor, t: Tensor) -> Tensor:
-        """What the footprint's items that were not collected add."""
+        """Gain [B] of the footprint's items that were not collected before."""
         return (self._worth(self._found(seen, node)[2]) - self._worth(seen.counts)).to(self.dtype)
 
     def include(self, seen: ItemSet, node: Tensor, t: Tensor) -> tuple[ItemSet, Tensor]:

@@ -21,7 +21,7 @@ __all__ = ["MapSet", "PathParams", "PathPlanning"]
 
 @dataclass(frozen=True)
 class PathParams(CoverageParams):
-    """Constants, beside those of `CoverageParams`."""
+    """Constants in addition to those of `CoverageParams`."""
 
     horizon: int = 39
     """Moves of an episode, >= 1."""
@@ -47,7 +47,7 @@ class MapSet:
     seen: Tensor
     """Cells seen, [B, N] bool."""
     instance: Tensor
-    """Which map, [B] int64."""
+    """Number of the map, [B] int64 in [0, instances)."""
 
 
 class PathPlanning(GridCoverage):

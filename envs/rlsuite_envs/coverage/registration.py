@@ -10,7 +10,7 @@ ANT_COVERAGE: tuple[tuple[str, str, str], ...] = (
     ("rlsuite/AntCoverage-v0", "marginal", "Cover a square with MuJoCo's Ant, paid for new ground."),
     ("rlsuite/AntCoverage-modular-v0", "modular", "The same, paid for all ground covered so far, each step."),
 )
-"""Id, reward and one line for `rlsuite list`."""
+"""Id, reward and one-line description (for `rlsuite list`) of each ant coverage task."""
 
 
 def register_ant_coverage() -> None:

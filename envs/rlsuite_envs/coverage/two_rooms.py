@@ -13,7 +13,7 @@ __all__ = ["TwoRooms", "TwoRoomsParams"]
 
 @dataclass(frozen=True)
 class TwoRoomsParams(CoverageParams):
-    """Constants as of `CoverageParams`; the defaults are the release's building."""
+    """Constants of `CoverageParams`; the defaults are the release's building."""
 
     rows: int = 7
     """Rows of the grid, >= 1."""

@@ -75,7 +75,7 @@ def start_and_goal_cells(rows: Sequence[str], *, name: str = "maze_map") -> tupl
     """Where episodes may start and where goals may lie.
 
     Without letters every free cell is both; where one kind of letter is missing (and there is no "c"), every
-    "0" stands in for it.
+    "0" takes its place.
 
     Raises:
         ValueError: no free cell, no cell for one of the two, or a goal whose only start is itself.

@@ -9,7 +9,7 @@ __all__ = ["ANT_MAZES", "register_ant_maze"]
 ANT_MAZES: tuple[tuple[str, str], ...] = (
     ("rlsuite/AntObstacles-v0", "Walk as MuJoCo's ant around walls to a far corner (sparse reward)."),
 )
-"""Ids with one line each."""
+"""Ids of the ant mazes, each with a one-line description."""
 
 
 def register_ant_maze() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 __all__ = ["AREA", "Area", "RewardAreas", "as_areas", "draw_areas", "draw_path"]
 
 Area = tuple[float, float, float]
-"""Centre x, centre y, radius."""
+"""A disc: x and y of its centre, and its radius."""
 AREA = "#f2a541"
 """Colour of the discs in pictures."""
 
@@ -68,7 +68,7 @@ class RewardAreas:
         self.x, self.y, self.radius = table.T.unsqueeze(2).unbind(0)  # [N, 1] each
 
     def _distances(self, x: Tensor, y: Tensor) -> Tensor:
-        """From points [B] to the centres, [N, B]."""
+        """Distances from points [B] to the centres, [N, B]."""
         return torch.hypot(x - self.x, y - self.y)
 
     def score(self, x: Tensor, y: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class RewardAreas:
         return torch.where(inside.any(0), inside.to(torch.int8).argmax(0), -1)
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        """To the nearest centre, [B]; 0 where there is no disc."""
+        """Distance to the nearest centre, [B]; 0 where there is no disc."""
         return self._distances(x, y).amin(0) if len(self.x) else torch.zeros_like(x)
 
     def reward(self, before: tuple[Tensor, ...], after: tuple[Tensor, ...], last: Tensor, kind: str) -> Tensor:

@@ -19,7 +19,7 @@ _FREE_JOINT_DOFS = 6  # the root's own forces are not actuated, so the observati
 
 
 def _origin_info(b: Bound, rows: Rows) -> dict[str, NDArray[Any]]:
-    """Where the root is, and how far from the origin."""
+    """Position of the root, and its distance from the origin."""
     xy = b.qpos[rows, 0:2].copy()
     return {
         "x_position": xy[:, 0],

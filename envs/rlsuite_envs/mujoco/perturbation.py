@@ -20,7 +20,8 @@ class Perturbation:
     """The forces and model scales of B simulations; nothing is expanded until something is set."""
 
     def __init__(self, batch: Batch, model: mujoco.MjModel) -> None:
-        self._batch, self._model = batch, model
+        self._batch = batch
+        self._model = model
         self._applied: Array = batch.bind("xfrc_applied")
         self._force: Array | None = None
         self._mass_scale: Array | None = None
@@ -45,7 +46,7 @@ class Perturbation:
         self._applied[:] = self._force
 
     def push(self, ids: Sequence[int], force: NDArray[np.float64] | None) -> None:
-        """Forces [B, n, 3] on the n bodies ids, beside what `set_force` holds, until the next push; None for none.
+        """Add forces [B, n, 3] on the n bodies ids to those of `set_force` until the next push; None for none.
 
         The adversary's way: no names, no checks, once per step. A push does not outlive its episode.
         """

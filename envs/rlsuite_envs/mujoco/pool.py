@@ -247,7 +247,8 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         """Start the next episodes where done; the info then shows their reset, and the final values aside."""
         info: dict[str, Any] = {"final_obs": self._obs.copy(), "_final_obs": done}
         final = {name: value.copy() for name, value in last.items()}
-        info["final_info"], info["_final_info"] = self._masked(final, done), done
+        info["final_info"] = self._masked(final, done)
+        info["_final_info"] = done
         ids = np.flatnonzero(done).astype(np.int32)
         started = self._start_episodes(ids)
         for name, value in last.items():
@@ -259,7 +260,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
 
     @staticmethod
     def _masked(values: dict[str, NDArray[Any]], mask: NDArray[np.bool_]) -> dict[str, Any]:
-        """Gymnasium's vector info: each entry beside the mask of the environments it is valid for."""
+        """Gymnasium's vector info: each entry, and under "_name" the mask of the environments it is valid for."""
         info: dict[str, Any] = {}
         for name, value in values.items():
             info[name] = value

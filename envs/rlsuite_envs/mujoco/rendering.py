@@ -29,7 +29,9 @@ class PoolRenderer:
     """Draws simulation 0 of a batch with the camera that Gymnasium's class of the same id uses."""
 
     def __init__(self, id: str, batch: Batch, arguments: dict[str, Any]) -> None:
-        self._id, self._batch, self._arguments = id, batch, arguments
+        self._id = id
+        self._batch = batch
+        self._arguments = arguments
         self._model = batch.get_model(0)
         self._data = mujoco.MjData(self._model)
         self._renderer: Any = None

@@ -38,10 +38,10 @@ __all__ = ["PUSHES", "ForcedPool", "Push"]
 
 @dataclass(frozen=True)
 class Push:
-    """Where an adversary pushes."""
+    """Bodies, axes and largest force of an adversary's pushes."""
 
     bodies: tuple[str, ...]
-    """Names in the model."""
+    """Names of the pushed bodies in the model."""
     axes: str
     """World axes of the forces, out of "xyz" in this order."""
     max_force: float = 5.0
@@ -109,8 +109,11 @@ class ForcedPool(VectorEnv[Any, Any, Any]):
         self._ids = self.pool.perturbation.body_ids(self.bodies)
         self._axes = ["xyz".index(axis) for axis in self.axes]
         self.max_force = float(force) * float(adv_fraction)
-        self.id, self.spec, self.num_envs = self.pool.id, self.pool.spec, self.pool.num_envs
-        self.metadata, self.render_mode = self.pool.metadata, self.pool.render_mode
+        self.id = self.pool.id
+        self.spec = self.pool.spec
+        self.num_envs = self.pool.num_envs
+        self.metadata = self.pool.metadata
+        self.render_mode = self.pool.render_mode
         size = len(self.bodies) * len(self.axes)
         forces = spaces.Box(-self.max_force, self.max_force, (size,), np.float32)
         self.single_observation_space = self.pool.single_observation_space
@@ -122,7 +125,7 @@ class ForcedPool(VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """As the pool's; no force is left from before."""
+        """Start new episodes as the pool does, without any force left from before."""
         obs, info = self.pool.reset(seed=seed, options=options)
         self.pool.perturbation.push(self._ids, None)
         return obs, info
@@ -167,11 +170,11 @@ class ForcedPool(VectorEnv[Any, Any, Any]):
         return self.pool.perturbation.applied(self._ids)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """The pool's: forces belong to a step, not to the state."""
+        """State of the pool; forces belong to a step, not to the state."""
         return self.pool.state_dict()
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """The pool's."""
+        """Restore the state of the pool."""
         self.pool.load_state_dict(state)
         self.pool.perturbation.push(self._ids, None)
 

@@ -26,7 +26,7 @@ class ProbeState:
     """The state of a probe."""
 
     context: Tensor
-    """What the episode is about, [B, C] float."""
+    """Numbers drawn for the episode, from which rewards and observations follow, [B, C] float."""
     time: Tensor
     """Steps done, [B] int64."""
 
@@ -58,7 +58,7 @@ class Probe(Kernel[ProbeState, ProbeState, None]):
         return ProbeState(self.draw_context(num, rng), time)
 
     def draw_context(self, num: int, rng: torch.Generator) -> Tensor:
-        """What the episodes are about, [num, C]; zeros unless a probe says otherwise."""
+        """Contexts of new episodes, [num, C]; zeros unless a probe says otherwise."""
         return torch.zeros((num, 1), device=self.device, dtype=self.dtype)
 
     def observe(self, state: ProbeState) -> Observation:
@@ -66,7 +66,7 @@ class Probe(Kernel[ProbeState, ProbeState, None]):
         return state.context.to(torch.float32, copy=True)
 
     def observe_post(self, post_state: ProbeState) -> Observation:
-        """As `observe`."""
+        """Observation of the post-decision state, by `observe`."""
         return self.observe(post_state)
 
     @abstractmethod

@@ -27,7 +27,7 @@ class ProbeSaddle(OneStepProbe):
 
     @property
     def action_space(self) -> spaces.Tuple:
-        """A number each."""
+        """One number per player, each in [-1, 1]."""
         box = spaces.Box(-1.0, 1.0, (1,), dtype=np.float32)
         return spaces.Tuple((box, box))
 
@@ -37,5 +37,5 @@ class ProbeSaddle(OneStepProbe):
         return (adversary - self.adversary_target).square() - (agent - self.agent_target).square()
 
     def optimal_action(self, obs: Any, mask: Tensor | None = None) -> Tensor:
-        """The agent's, 0.5."""
+        """The agent's best action, 0.5."""
         return torch.full((len(obs), 1), self.agent_target, device=obs.device)

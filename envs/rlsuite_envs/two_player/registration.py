@@ -18,7 +18,7 @@ TWO_PLAYER: tuple[tuple[str, str, str], ...] = (
         "Probe: find the saddle point of a game of one step (two players).",
     ),
 )
-"""Ids with kernel and one line each. Their action is a pair, which one-player tables and checkers do not know."""
+"""Id, kernel and one-line description of each game. Its action is a pair, unknown to one-player checkers."""
 
 
 def register_two_player() -> None:

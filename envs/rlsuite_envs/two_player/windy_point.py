@@ -23,7 +23,7 @@ class WindyPointParams:
     side: float = 4.0
     """Side of the square, m, > 0."""
     mass: float = 5.0
-    """kg, > 0."""
+    """Mass of the point, kg, > 0."""
     max_force: float = 10.0
     """Largest force of the agent along an axis, N, > 0."""
     max_wind: float = 20.0
@@ -50,9 +50,9 @@ class WindyPointState:
     """The point; fields [B, 2]."""
 
     position: Tensor
-    """m, from the middle of the square."""
+    """Position, m, from the middle of the square."""
     velocity: Tensor
-    """m/s."""
+    """Velocity, m/s."""
 
 
 class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
@@ -105,11 +105,11 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
 
     @property
     def goal(self) -> tuple[float, float]:
-        """Its place, m."""
+        """Position of the goal, m."""
         return 0.375 * self.params.side, 0.0
 
     def initial_state(self, num: int, rng: torch.Generator) -> WindyPointState:
-        """At rest on the left."""
+        """Start states: at rest on the left."""
         noise = torch.rand(num, 2, generator=rng, device=self.device, dtype=self.dtype) * 2 - 1
         start = torch.tensor([-self.goal[0], 0.0], device=self.device, dtype=self.dtype)
         return WindyPointState(start + self.params.noise * noise, torch.zeros_like(noise))
@@ -134,7 +134,7 @@ class WindyPoint(Kernel[WindyPointState, WindyPointState, None]):
         return torch.cat((state.position, state.velocity), 1).to(torch.float32)
 
     def observe_post(self, post_state: WindyPointState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: WindyPointState) -> dict[str, Tensor]:

@@ -128,7 +128,8 @@ class _Recording:
         for i, action in enumerate(self.actions):
             self._states[i] = self._pool.state_dict()["physics"]
             self._pool.step(action)
-        self._model, self._frame_skip = self._pool.model, self._pool.task.frame_skip
+        self._model = self._pool.model
+        self._frame_skip = self._pool.task.frame_skip
         # without the hook that computes contact forces: the limit is MuJoCo's own step and nothing else
         self._plain = mujoco.MjModel.from_xml_path(gym.make(task).unwrapped.fullpath)  # type: ignore[attr-defined]
         self._data = mujoco.MjData(self._plain)

@@ -161,7 +161,8 @@ class BaselineModel:
         if isinstance(self.env, VecNormalize):
             for name, rms in (("obs", self.env.obs_rms), ("return", self.env.ret_rms)):
                 assert isinstance(rms, RunningMeanStd)  # _extra refused others
-                rms.mean, rms.var = np.asarray(extra[name]["mean"]), np.asarray(extra[name]["var"])
+                rms.mean = np.asarray(extra[name]["mean"])
+                rms.var = np.asarray(extra[name]["var"])
                 rms.count = extra[name]["count"]
 
     def policy(self) -> SB3Policy:

@@ -92,7 +92,10 @@ class _Progress:
     """A bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, total: int) -> None:
-        self.console, self.total, self.done, self.said = Console(stderr=True), total, 0, 0.0
+        self.console = Console(stderr=True)
+        self.total = total
+        self.done = 0
+        self.said = 0.0
         columns = (TextColumn("{task.description}"), BarColumn(28), MofNCompleteColumn())
         self.bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
         self.task = self.bar.add_task("cells", total=total)

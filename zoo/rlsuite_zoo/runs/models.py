@@ -66,7 +66,8 @@ class AgentModel:
         else:
             self.agent = cls.load(checkpoint, env=env, device=device)
         # The id stays in the checkpoint, so that it can be trained on without the run folder.
-        self.agent.env_id, self.agent.env_kwargs = spec.env, dict(spec.env_kwargs) or None
+        self.agent.env_id = spec.env
+        self.agent.env_kwargs = dict(spec.env_kwargs) or None
 
     @property
     def num_timesteps(self) -> int:

@@ -43,13 +43,18 @@ class Recorder:
         stop: Stop,
         progress: Progress | None = None,
     ) -> None:
-        self.folder, self.spec, self.save, self.evaluate = folder, spec, save, evaluate
-        self.table, self.progress = table, progress
+        self.folder = folder
+        self.spec = spec
+        self.save = save
+        self.evaluate = evaluate
+        self.table = table
+        self.progress = progress
         self.steps = self.saved_at = self.start = start
         self.evaluations = Table(folder.evaluations, start)
         self.evaluated_at = int(self.evaluations.rows[-1]["steps"]) if self.evaluations.rows else 0
         self.best = max((float(row["mean"]) for row in self.evaluations.rows), default=float("-inf"))
-        self.begun, self.status_at = time.perf_counter(), 0.0
+        self.begun = time.perf_counter()
+        self.status_at = 0.0
         self.stop = stop
 
     def __call__(self, steps: int) -> None:

@@ -29,17 +29,19 @@ class NetworkMatrices:
     """
 
     num_nodes: int
-    """N."""
+    """Number of stock nodes N."""
     num_orders: int
-    """E."""
+    """Number of order links E."""
     num_markets: int
-    """M."""
+    """Number of market links M."""
     num_slots: int
-    """P, the sum of the lead times."""
+    """Number of pipeline slots P, the sum of the lead times."""
 
     def __init__(self, graph: Topology, demands: Sequence[float], device: torch.device, dtype: torch.dtype) -> None:
-        self._device, self._dtype = device, dtype
-        self.num_nodes, self.num_orders = len(graph.stock_nodes), len(graph.order_links)
+        self._device = device
+        self._dtype = dtype
+        self.num_nodes = len(graph.stock_nodes)
+        self.num_orders = len(graph.order_links)
         self.num_markets = len(graph.market_links)
         self._nodes(graph)
         self._order_links(graph)
@@ -135,7 +137,8 @@ class NetworkMatrices:
             arriving.append(start if time else new)
             staying += [*range(start + 1, start + time), new] if time else []
             start += time
-        self.arriving, self.staying = self._indices(arriving), self._indices(staying)
+        self.arriving = self._indices(arriving)
+        self.staying = self._indices(staying)
         self.slot_link = self._indices([e for e, time in enumerate(times) for _ in range(time)])
         self.pipeline_holding = self._floats([link.holding for link in links])[self.slot_link]
 

@@ -20,7 +20,7 @@ CURVES = (*(f"C{i}" for i in range(10)), "black", "#bbbb00", "#00aa88")
 
 
 def _places(graph: Topology) -> dict[NodeId, tuple[float, float]]:
-    """Where each node stands: raw material left, markets right, y in 0..1, customers level with suppliers."""
+    """Coordinates of each node: raw material left, markets right, y in 0..1, customers level with suppliers."""
     depth = graph.echelon()
     deepest = max(depth.values())
     places: dict[NodeId, tuple[float, float]] = {}

@@ -109,8 +109,10 @@ class SerialInventory(Kernel[SerialInventoryState, StagesSupplied, Tensor]):
         p = self.params
         # The capacity of a link is its supplier's here, raw material included: not the network's own rule.
         self.net = NetworkMatrices(p.graph, (p.mean_demand,), self.device, self.dtype)
-        self.num_stocks, self.longest = len(p.start_stock), max(p.lead_times)
-        self.capacity, self.shortage = self._floats(p.capacity), self._floats(p.shortage)
+        self.num_stocks = len(p.start_stock)
+        self.longest = max(p.lead_times)
+        self.capacity = self._floats(p.capacity)
+        self.shortage = self._floats(p.shortage)
         self.holding = self._floats(p.holding)
         # Of a unit shipped to stage i its buyer pays r_i, and its seller earns as much; the last stage pays r_m
         # for the raw material of what it ships.
@@ -126,7 +128,7 @@ class SerialInventory(Kernel[SerialInventoryState, StagesSupplied, Tensor]):
 
     @property
     def observation_space(self) -> spaces.Box:
-        """See the class."""
+        """Space of the observation, see the class."""
         raw = self.num_stocks * (self.longest + 1)
         size = raw if self.params.observation == "raw" else len(self.observation_scale)
         return spaces.Box(0.0, np.inf, (size,), dtype=np.float32)
@@ -141,7 +143,7 @@ class SerialInventory(Kernel[SerialInventoryState, StagesSupplied, Tensor]):
 
     @property
     def max_episode_steps(self) -> int:
-        """The horizon."""
+        """Periods of an episode: `horizon`."""
         return self.params.horizon
 
     def initial_state(self, num: int, rng: torch.Generator) -> SerialInventoryState:
@@ -231,7 +233,7 @@ class SerialInventory(Kernel[SerialInventoryState, StagesSupplied, Tensor]):
         return state, reward, torch.zeros_like(state.t, dtype=torch.bool)
 
     def observe(self, state: SerialInventoryState) -> Tensor:
-        """See the class."""
+        """Observation [B, O] float32, see the class."""
         if self.params.observation == "raw":
             return torch.cat((state.stock, state.requests.flatten(1)), dim=1).to(torch.float32)
         now = state.t.to(self.dtype)[:, None]
@@ -239,7 +241,7 @@ class SerialInventory(Kernel[SerialInventoryState, StagesSupplied, Tensor]):
         return vector.mul_(self.observation_scale).to(torch.float32)
 
     def observe_post(self, post_state: StagesSupplied) -> Tensor:
-        """As `observe`: stock after arrivals, the new goods under way; demand is still to come."""
+        """Observation after the orders: stock after arrivals, the new goods under way; demand is still to come."""
         return self.observe(post_state)
 
     def info(self, state: SerialInventoryState) -> dict[str, Tensor]:

@@ -77,7 +77,7 @@ class SupplyNetworkParams:
     link_means: bool = True
     """A market link's own `mean` replaces `base_mean`. gym-invmgmt 0.2.1 ignores the means of its files: False."""
     distribution: str = "poisson"
-    """Of demand with mean mu: "poisson", "normal" (variance mu) or "uniform" (0 to 2 mu)."""
+    """Distribution of demand with mean mu: "poisson", "normal" (variance mu) or "uniform" (0 to 2 mu)."""
     noise_scale: float = 1.0
     """Factor on demand's deviation from its mean, >= 0; 0 makes demand deterministic."""
     trend: bool = False
@@ -95,7 +95,7 @@ class SupplyNetworkParams:
     shock_time: int = 15
     """First period of the shock, >= 0."""
     shock_factor: float = 2.0
-    """Factor, >= 0."""
+    """Factor on mean demand during the shock, >= 0."""
     goodwill: bool = False
     """Demand follows the customers' sentiment, which unmet demand lowers."""
     goodwill_growth: float = 1.01
@@ -235,4 +235,4 @@ def _scenarios() -> dict[str, SupplyNetworkParams]:
 
 
 SCENARIOS: Mapping[str, SupplyNetworkParams] = _scenarios()
-"""By name. The "-marl" rows equal the backlog rows of the same demand: the flag changes nothing in the release."""
+"""Constants by the scenario's name. "-marl" rows equal the backlog rows: the flag changes nothing in the release."""

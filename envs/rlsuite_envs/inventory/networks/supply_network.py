@@ -146,7 +146,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
 
     @property
     def max_episode_steps(self) -> int:
-        """The horizon."""
+        """Periods of an episode: `horizon`."""
         return self.params.horizon
 
     def initial_state(self, num: int, rng: torch.Generator) -> SupplyNetworkState:
@@ -260,7 +260,7 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         return vector.to(torch.float32)
 
     def observe_post(self, post_state: OrdersPlaced) -> Tensor:
-        """As `observe`: stock after arrivals, the new pipeline, the sentiment that demand will follow."""
+        """Observation after the orders: stock after arrivals, new pipeline, the sentiment that demand will follow."""
         return self.observe(post_state)
 
     def info(self, state: SupplyNetworkState) -> dict[str, Tensor]:

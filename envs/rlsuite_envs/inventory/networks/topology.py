@@ -24,7 +24,7 @@ class Node:
     """A place of a network. Markets and raw material have an id only."""
 
     id: NodeId
-    """Its name; integers or strings, unique."""
+    """Name of the node: an integer or a string, unique."""
     stock: float | None = None
     """Units on hand at the start, >= 0; None for markets and raw material, which hold no stock."""
     holding: float = 0.0
@@ -127,7 +127,7 @@ class Topology:
 
     @cached_property
     def index(self) -> Mapping[NodeId, int]:
-        """Position of each stock node among `stock_nodes`."""
+        """Index of each stock node in `stock_nodes`, by its id."""
         return {node.id: i for i, node in enumerate(self.stock_nodes)}
 
     def nominal_flows(self, demands: Iterable[float]) -> dict[NodeId, float]:

@@ -21,7 +21,7 @@ class Lattice:
     """Demand on the points step * (first, first + 1, ...)."""
 
     probabilities: np.ndarray
-    """Of the points; they add up to 1."""
+    """Probabilities of the points; they add up to 1."""
     first: int
     """Index of the first point."""
     step: float
@@ -48,7 +48,7 @@ class Lattice:
 
     @property
     def mean(self) -> float:
-        """Mean demand."""
+        """Mean demand, units."""
         return float(self.probabilities @ self.points())
 
     def at(self, index: int) -> float:
@@ -61,7 +61,7 @@ class Lattice:
         return float(self.points()[np.searchsorted(self.probabilities.cumsum(), probability)])
 
     def points(self) -> np.ndarray:
-        """Demands."""
+        """Demands of the points, units, in ascending order."""
         return (self.first + np.arange(len(self.probabilities))) * self.step
 
     def over(self, periods: int) -> Lattice:

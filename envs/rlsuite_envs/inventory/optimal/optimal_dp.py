@@ -56,7 +56,9 @@ class _LostSales:
     def __init__(
         self, demand: Any, lead_time: int, holding: float, penalty: float, most_stock: int, most_order: int
     ) -> None:
-        self.lead_time, self.most_stock, self.most_order = lead_time, most_stock, most_order
+        self.lead_time = lead_time
+        self.most_stock = most_stock
+        self.most_order = most_order
         stock = np.arange(most_stock + 1)
         left = stock[:, None] - stock[None, :]
         # [x0, left]: probability that `left` units of x0 remain; 0 remain with all larger demands.

@@ -22,7 +22,7 @@ class SimulatedCost:
     cost: float
     """Mean over copies and periods."""
     error: float
-    """Its standard error, from the spread of the copies, which are independent."""
+    """Standard error of the mean cost, from the spread of the copies, which are independent."""
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class LotSizingState:
     demand: Tensor
     """[B, I] float, units asked for in the last period; 0 at the start."""
     lost: Tensor
-    """[B, I] float, units of it that were not delivered."""
+    """[B, I] float, units of the last period's demand that were not delivered."""
     setup_cost: Tensor
     """[B] float, cost of the last decision."""
 
@@ -117,7 +117,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
     def __init__(self, params: LotSizingParams | None = None, **kwargs: Any) -> None:
         super().__init__(params, **kwargs)
         p = self.params
-        self.num_machines, self.num_items = len(p.production), len(p.production[0])
+        self.num_machines = len(p.production)
+        self.num_items = len(p.production[0])
         # One row per pair (machine, item), idle being item 0: a decision is looked up, not branched on.
         idle = torch.zeros(self.num_machines, 1)
         tables = [self._numbers(t) for t in (p.production, p.setup_costs, p.setup_losses)]
@@ -262,7 +263,7 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         return seen.scatter_(1, state.setups + (self._first_row + self.num_items), 1.0)
 
     def observe_post(self, post_state: LotSizingState) -> Tensor:
-        """As `observe`: stock after production, new set-ups."""
+        """Observation of the post-decision state: stock after production, new set-ups."""
         return self.observe(post_state)
 
     def action_mask(self, state: LotSizingState) -> Tensor | None:

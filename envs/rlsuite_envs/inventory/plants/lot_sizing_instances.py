@@ -33,7 +33,7 @@ class LotSizingInstance:
     initial_inventory: tuple[int, ...]
     """[I] units at the start of an evaluation."""
     initial_setups: tuple[int, ...]
-    """[M] item (1..I) each machine is set up for then, 0 for none."""
+    """[M] item (1..I) each machine is set up for at the start of an evaluation, 0 for none."""
 
 
 def _instance(*, setups: str, stock: str, dear: str, production: str, costs: str, losses: str) -> LotSizingInstance:
@@ -224,4 +224,4 @@ INSTANCES: dict[str, LotSizingInstance] = {
         """,
     ),
 }
-"""By name, as in the released experiments."""
+"""Instances by name, as in the released experiments."""

@@ -28,7 +28,7 @@ class NormalDemand:
     """Normal demand of K stores, independent between periods."""
 
     mean: Tensor
-    """[K], units per period."""
+    """[K] mean demand before clipping, units per period."""
     factor: Tensor
     """[K, K] Cholesky factor of the covariance, or [K] standard deviations where stores are independent."""
     clip: bool

@@ -27,7 +27,7 @@ class PublishedStores:
     penalties: tuple[float, ...]
     """Cost per unit short."""
     lead_times: tuple[int, ...]
-    """Periods."""
+    """Periods from order to arrival."""
 
 
 def published_stores(num_stores: int) -> PublishedStores:

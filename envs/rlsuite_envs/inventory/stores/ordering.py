@@ -110,7 +110,7 @@ class OrderingKernel(Kernel[StateT, StateT, Tensor]):
     demand: NormalDemand | PoissonDemand
     """Where the demand comes from."""
     lowest_observation: float = -np.inf
-    """Lower end of the observation."""
+    """Lower bound of the observation's entries."""
 
     def _numbers(self, values: Any) -> Tensor:
         """Constants as a tensor of the kernel's device and type."""
@@ -146,7 +146,7 @@ class OrderingKernel(Kernel[StateT, StateT, Tensor]):
         return (self.slots(state) / units).to(torch.float32)
 
     def observe_post(self, post_state: StateT) -> Tensor:
-        """As `observe`: the new orders are in the slots of their lead times."""
+        """Observation of the post-decision state: the new orders are in the slots of their lead times."""
         return self.observe(post_state)
 
     def sample_exogenous(self, state: StateT, rng: torch.Generator) -> Tensor:

@@ -24,7 +24,7 @@ class SerialSystemParams(OrderingParams):
     mean: float = 5.0
     """Mean of the normal demand before negative draws become 0, units per period, > 0."""
     sd: float = 2.0
-    """Its standard deviation, >= 0."""
+    """Standard deviation of the normal demand before clipping, >= 0."""
     penalty: float = 9.0
     """Cost p of a unit owed to customers at the end of a period, >= 0."""
     lead_times: tuple[int, ...] = (4, 3, 4, 2)

@@ -22,11 +22,11 @@ class SingleStoreParams(OrderingParams):
     """Constants of one store with backlog; the defaults are HDPO's lead time 4, penalty 9."""
 
     distribution: str = "normal"
-    """Of the demand: "normal" (negative draws become 0) or "poisson"; independent between periods."""
+    """Distribution of demand: "normal" (negative draws become 0) or "poisson"; independent between periods."""
     mean: float = 5.0
     """Mean demand, units per period, > 0 (of the normal before clipping)."""
     sd: float = 1.6
-    """Its standard deviation, >= 0; Poisson demand has its own."""
+    """Standard deviation of the normal demand, units, >= 0; Poisson demand ignores it."""
     holding: float = 1.0
     """Cost h of a unit left over at the end of a period, >= 0."""
     penalty: float = 9.0
@@ -50,7 +50,7 @@ class LostSalesParams(SingleStoreParams):
     """Constants of one store with lost sales; the defaults are HDPO's lead time 4, penalty 9."""
 
     distribution: str = "poisson"
-    """Of the demand: "poisson", or "normal" (negative draws become 0); independent between periods."""
+    """Distribution of demand: "poisson", or "normal" (negative draws become 0); independent between periods."""
     integer_orders: bool = False
     """Round orders to whole units, as in HDPO's tests with Poisson demand; gradients do not pass through that."""
     profit: bool = False

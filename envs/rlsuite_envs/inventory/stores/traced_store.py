@@ -38,11 +38,11 @@ class TracedStoreParams(OrderingParams):
     lead_time_low: int = 4
     """Shortest lead time of an episode, periods, >= 1."""
     lead_time_high: int = 6
-    """Longest one; uniform between."""
+    """Longest lead time of an episode, periods; lead times are uniform between shortest and longest."""
     penalty_low: float = 6.3
     """Lowest price (or penalty) p of an episode, >= 0."""
     penalty_high: float = 11.7
-    """Highest one; uniform between."""
+    """Highest price (or penalty) p of an episode; uniform between lowest and highest."""
     holding: float = 1.0
     """Cost h of a unit left over at the end of a period, >= 0."""
     profit: bool = True
@@ -124,7 +124,7 @@ class TracedStoreState:
     demand: Tensor
     """[B] units of the last period's demand; 0 at the start."""
     short: Tensor
-    """[B] units of it that were lost."""
+    """[B] units of the last period's demand that were lost."""
     cost: Tensor
     """[B] cost (minus the reward) of the last period."""
 

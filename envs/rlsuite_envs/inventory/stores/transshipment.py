@@ -26,7 +26,7 @@ class TransshipmentParams(NetworkParams):
     means: tuple[float, ...] = _FIVE.means
     """Mean of the normal demand, units per period, > 0."""
     sds: tuple[float, ...] = _FIVE.sds
-    """Its standard deviation, >= 0."""
+    """Standard deviation of the normal demand, units, >= 0."""
     clip: bool = False
     """Negative demand becomes 0; else it stays, as returns (published)."""
     holdings: tuple[float, ...] = (1.0,) * 5

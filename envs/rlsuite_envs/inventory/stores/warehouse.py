@@ -39,14 +39,14 @@ class Sourcing:
 
 @dataclass(frozen=True)
 class NetworkParams(OrderingParams):
-    """Constants of K stores, whoever supplies them; sequences have one entry per store."""
+    """Constants of K stores, independent of their supply; sequences have one entry per store."""
 
     means: tuple[float, ...] = _TEN.means
     """Mean of the normal demand (before negative draws become 0), units per period, > 0."""
     sds: tuple[float, ...] = _TEN.sds
-    """Its standard deviation, >= 0."""
+    """Standard deviation of the normal demand, units, >= 0."""
     correlation: float = 0.5
-    """Of the demands of any two stores in a period, in (-1/(K-1), 1); periods are independent."""
+    """Correlation of any two stores' demands in a period, in (-1/(K-1), 1); periods are independent."""
     clip: bool = True
     """Negative demand becomes 0; else it stays, as returns."""
     holdings: tuple[float, ...] = _TEN.holdings
@@ -103,7 +103,8 @@ class NetworkKernel(OrderingKernel[NetworkState]):
     def __init__(self, params: Any = None, **kwargs: Any) -> None:
         super().__init__(params, **kwargs)
         p, sourcing = self.params, self.params.sourcing()
-        self.num_stores, self.num_warehouses = len(p.means), len(sourcing.warehouse_lead_times)
+        self.num_stores = len(p.means)
+        self.num_warehouses = len(sourcing.warehouse_lead_times)
         longest = max(max(row) for row in sourcing.lead_times)
         self._filled = max(p.initial_slots, longest)
         self._num_slots = max(p.initial_slots, longest + 1)
@@ -112,7 +113,8 @@ class NetworkKernel(OrderingKernel[NetworkState]):
         upper = torch.tensor(sourcing.warehouse_lead_times, device=self.device)
         self._upper_slots = slot_masks(upper, max(sourcing.warehouse_lead_times) + 1).to(self.dtype)
         self._links = None if sourcing.links is None else self._numbers(sourcing.links)
-        self._means, self._holdings = self._numbers(p.means), self._numbers(p.holdings)
+        self._means = self._numbers(p.means)
+        self._holdings = self._numbers(p.holdings)
         self._penalties = self._numbers(p.penalties)
         self._upper_holdings = self._numbers(sourcing.warehouse_holdings)
         # Most settings have no such costs; the step then skips them.

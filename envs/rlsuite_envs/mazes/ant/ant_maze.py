@@ -192,7 +192,7 @@ class AntObstacles(ResetFirst, MujocoEnv, EzPickle):
 
 @dataclass(frozen=True)
 class _Task(Ant):
-    """What the pool asks of a task; rewards depend on the time as well and are the pool's."""
+    """The task of the pool, without its rewards: these depend on the time as well, and the pool computes them."""
 
     derived: ClassVar[tuple[str, ...]] = ()
 
@@ -263,7 +263,8 @@ class AntObstaclesPool(MujocoPool):
                 exclude_current_positions_from_observation=False,
                 include_cfrc_ext_in_observation=False,
             )
-        self.id, self.render_mode = "AntObstacles-v0", render_mode
+        self.id = "AntObstacles-v0"
+        self.render_mode = render_mode
         fields = {field.name: getattr(self.task, field.name) for field in dataclasses.fields(self.task)}
         self.task = _Task(**fields, score=_Score(self.params))
 

@@ -24,9 +24,9 @@ START = (-25.0, -25.0)
 WALLS = ((-15.0, 3.0, -15.0, 37.0), (-16.0, -15.0, 10.0, -15.0), (10.0, -30.0, 10.0, 0.0))
 """Walls as lines (x1, y1, x2, y2), m."""
 THICKNESS, HEIGHT = 1.0, 2.0
-"""Of the walls, m; ours."""
+"""Thickness and height of the walls, m; chosen here."""
 TIME_STEP = 0.005
-"""Of the physics, s."""
+"""Time step of the physics, s."""
 FRAME_SKIP = 5
 """Physics steps per step."""
 

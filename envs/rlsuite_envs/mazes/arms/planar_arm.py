@@ -1,7 +1,7 @@
 """The two-link arm of the curling and billiard tables: where it is, what stops it, how far the ball is from it.
 
 The arm is an ideal servo: its joints have their commanded speeds, and only limits and walls stop them; see
-`planar_physics`. Letters: B tables. World: the table's centre is the origin, the arm stands at the middle of the
+`planar_physics`. Letters: B tables. World: the table's centre is the origin, the arm is fixed at the middle of the
 lower side.
 """
 
@@ -38,29 +38,29 @@ HALF_SIZE = 1.5
 WALL = 0.1
 """Thickness of the walls, m."""
 INNER = HALF_SIZE - WALL / 2
-"""Where the walls begin, m."""
+"""Distance from the table's centre to the inner side of the walls, m."""
 BASE = -HALF_SIZE
 """y of the arm's fixed joint, m; its x is 0."""
 LINK = 1.0
 """Length of each link, m."""
 SPANS = ((0.0, 1.0), (-0.1, 0.9))
-"""From where to where the links reach along themselves, from their joint, m."""
+"""Start and end of each link along its direction, measured from its joint, m."""
 HALF_WIDTH = 0.05
-"""Of the links, m."""
+"""Half the width of the links, m."""
 LIMITS = (0.4 * math.pi, 0.9 * math.pi)
 """Largest angles of shoulder and elbow, to both sides, rad."""
 MAX_SPEED = 1.0
-"""Of the joints, rad/s."""
+"""Largest speed of the joints, rad/s."""
 DT = 1 / 60
 """Time of a step, s."""
 SLOP = 0.005
-"""Overlap that is left alone, m."""
+"""Overlap up to which no position correction takes place, m."""
 SKIN = 0.01
-"""Boxes are this much larger than drawn, m."""
+"""Margin by which collision boxes are larger than drawn, m."""
 
 
 class Link(NamedTuple):
-    """Where a link is, [B] each: a box around a line from a pivot."""
+    """Position and direction of a link, [B] each: a box around a line from a pivot."""
 
     pivot_x: Tensor
     pivot_y: Tensor
@@ -78,7 +78,7 @@ def arm_links(shoulder: Tensor, elbow: Tensor) -> tuple[Link, Link]:
 
 
 def arm_speeds(angles: tuple[Tensor, Tensor], link: Link, shoulder: Tensor, elbow: Tensor) -> tuple[Tensor, Tensor]:
-    """The joint speeds that limits and walls leave of the commanded ones."""
+    """Joint speeds [B] in rad/s: the commanded ones, reduced to what joint limits and walls allow."""
     shoulder, elbow = _within(angles[0], shoulder, 0), _within(angles[1], elbow, 1)
     # The second link's lowest corner, and the one nearest to the side wall that it leans to.
     for normal_x, normal_y in ((torch.zeros_like(shoulder), torch.ones_like(shoulder)), side_wall(link)):
@@ -141,5 +141,5 @@ def offset(x: Tensor, y: Tensor, link: Link, i: int) -> tuple[Tensor, Tensor, Te
 
 
 def _away_from_zero(value: Tensor) -> Tensor:
-    """The value, or a tiny one of its sign where it is too small to divide by."""
+    """The value moved away from zero, keeping its sign, so that division is safe."""
     return value.abs().clamp_min(1e-6).copysign(value)

@@ -23,7 +23,7 @@ What is simplified:
   against the one link alone, as if no joint held it, and the ball leaves with about 55 % of the speed. This is an
   artefact of timing (the same stroke a few milliseconds earlier hits with the whole arm) and not repeated.
 
-Letters: B tables. World: the table's centre is the origin, the arm stands at the middle of the lower side.
+Letters: B tables. World: the table's centre is the origin, the arm is fixed at the middle of the lower side.
 
 Source: E. Catto, Box2D 2.3 (b2World, b2ContactSolver, b2RevoluteJoint) and "Iterative Dynamics with Temporal
 Coherence", GDC 2005.
@@ -53,9 +53,9 @@ from rlsuite_envs.mazes.arms.planar_arm import (
 __all__ = ["Bodies", "Table"]
 
 LINK_FRICTION = 0.9
-"""Between ball and links; Box2D mixes sqrt(0.9 x 0.9)."""
+"""Friction coefficient between ball and links; Box2D takes the geometric mean, sqrt(0.9 x 0.9)."""
 WALL_FRICTION = math.sqrt(0.9 * 0.2)
-"""Between ball and walls, which have Box2D's default."""
+"""Friction coefficient between ball and walls, whose own is Box2D's default, 0.2."""
 MAX_OVERLAP = 3 * SLOP
 """Overlap down to which position correction goes on; also the depth at which continuous collision stops, m."""
 CORRECTION = 0.2
@@ -71,21 +71,21 @@ class Bodies(NamedTuple):
     """Ball and arm, [B] each."""
 
     x: Tensor
-    """Of the ball's centre, m."""
+    """x of the ball's centre, m."""
     y: Tensor
     vx: Tensor
-    """Its velocity, m/s."""
+    """x velocity of the ball, m/s."""
     vy: Tensor
     spin: Tensor
-    """Its angular velocity, rad/s, counterclockwise."""
+    """Angular velocity of the ball, rad/s, counterclockwise."""
     shoulder: Tensor
     """Angle of the first link from upwards, rad, counterclockwise."""
     elbow: Tensor
     """Angle of the second link relative to the first, rad."""
     shoulder_speed: Tensor
-    """rad/s."""
+    """Angular velocity of the shoulder, rad/s."""
     elbow_speed: Tensor
-    """rad/s."""
+    """Angular velocity of the elbow, rad/s."""
 
 
 class _Touch(NamedTuple):
@@ -99,7 +99,7 @@ class _Touch(NamedTuple):
     lever: Tensor
     """Distance of the contact point from the ball's centre, m."""
     surface_x: Tensor
-    """Velocity of the other body there, m/s."""
+    """x velocity of the other body at the contact point, m/s."""
     surface_y: Tensor
     friction: float
 
@@ -126,7 +126,8 @@ class Table:
         implicit_damping: bool,
         iterations: int,
     ) -> None:
-        self.radius, self.restitution = radius, restitution
+        self.radius = radius
+        self.restitution = restitution
         self.slow, self.slow_spin = (
             1 / (1 + DT * c) if implicit_damping else max(0.0, 1 - DT * c) for c in (damping, spin_damping)
         )

@@ -21,11 +21,11 @@ __all__ = ["RedundantArm", "RedundantArmParams", "RedundantArmState"]
 ROOT = 0.5
 """Both coordinates of the fixed end."""
 LENGTH = 1.0
-"""Of the whole arm."""
+"""Length of the whole arm."""
 START_ANGLES = (4.0 * math.pi, math.pi)
 """First and last start angle times the number of links: a spiral."""
 BAR_LENGTH, BAR_WIDTH = 0.2, 0.02
-"""Of the four walls."""
+"""Length and width of the four walls."""
 CLEARANCE = 0.95
 """Joints must be this many link lengths apart, in the sum of their coordinates' differences."""
 
@@ -63,9 +63,9 @@ class RedundantArmState:
     """The arm; all fields [B, ...]."""
 
     angles: Tensor
-    """Of each link relative to the one before, [B, N] rad; that of the first relative to upwards."""
+    """Angle of each link relative to the one before (the first: to upwards), [B, N] rad."""
     speeds: Tensor
-    """Their velocities, [B, N] rad/s."""
+    """Angular velocities of the links, [B, N] rad/s."""
     effector: Tensor
     """Position of the free end, [B, 2]."""
     stopped: Tensor
@@ -148,7 +148,8 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         heading = angles.T.contiguous().cumsum(0)  # from upwards
         x = torch.empty((len(heading) + 1, len(angles)), device=angles.device, dtype=angles.dtype)
         y = torch.empty_like(x)
-        x[0], y[0] = ROOT, ROOT
+        x[0] = ROOT
+        y[0] = ROOT
         x[1:] = (torch.sin(heading) * -self.link).cumsum(0).add_(ROOT)
         y[1:] = (torch.cos(heading) * self.link).cumsum(0).add_(ROOT)
         return x, y
@@ -174,7 +175,7 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         return closest.amin(0)
 
     def initial_state(self, num: int, rng: torch.Generator) -> RedundantArmState:
-        """The spiral, at rest."""
+        """Start states: the arm coiled up in a spiral, at rest."""
         angles = self.start.expand(num, -1).clone()
         return RedundantArmState(
             angles,
@@ -216,7 +217,7 @@ class RedundantArm(Kernel[RedundantArmState, RedundantArmState, None]):
         return (state.angles / math.pi).to(torch.float32)
 
     def observe_post(self, post_state: RedundantArmState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: RedundantArmState) -> dict[str, Tensor]:

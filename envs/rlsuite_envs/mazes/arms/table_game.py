@@ -47,13 +47,13 @@ class TableParams:
     ball_start: tuple[float, float] = (-0.5, 0.2)
     """Where the ball starts, m; clear of the walls and of the upright arm."""
     ball_radius: float = 0.15
-    """m, in [0.05, 0.5]."""
+    """Radius of the ball, m, in [0.05, 0.5]."""
     restitution: float = 0.9
     """Share of the speed that the ball keeps in a collision, in [0, 1]."""
     damping: float = 1.1
-    """Of the ball's velocity, 1/s, >= 0."""
+    """Damping of the ball's velocity, 1/s, >= 0."""
     spin_damping: float = 2.0
-    """Of the ball's angular velocity, 1/s, >= 0."""
+    """Damping of the ball's angular velocity, 1/s, >= 0."""
     implicit_damping: bool = False
     """Whether damping divides by 1 + dt c, as newer versions of Box2D, instead of multiplying by 1 - dt c, as the
     one behind the release."""
@@ -104,15 +104,15 @@ class TableState:
     """Ball and arm; all fields [B, ...]."""
 
     ball: Tensor
-    """Position of its centre, [B, 2] m."""
+    """Position of the ball's centre, [B, 2] m."""
     velocity: Tensor
-    """[B, 2] m/s."""
+    """Velocity of the ball, [B, 2] m/s."""
     spin: Tensor
-    """Its angular velocity, [B] rad/s, counterclockwise."""
+    """Angular velocity of the ball, [B] rad/s, counterclockwise."""
     angles: Tensor
-    """Of the first link from upwards and of the second relative to it, [B, 2] rad, counterclockwise."""
+    """Angles of the first link from upwards and of the second relative to it, [B, 2] rad, counterclockwise."""
     speeds: Tensor
-    """Of the joints, [B, 2] rad/s."""
+    """Angular velocities of the joints, [B, 2] rad/s."""
     t: Tensor
     """Steps taken, [B] int64."""
 
@@ -186,7 +186,7 @@ class TableGame(Kernel[TableState, TableState, None]):
         return seen.to(torch.float32)
 
     def observe_post(self, post_state: TableState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: TableState) -> dict[str, Tensor]:

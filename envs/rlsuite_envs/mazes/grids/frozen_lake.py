@@ -82,10 +82,10 @@ def _drawn_map(size: int, frozen: float, seed: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class LakeState:
-    """Where one stands."""
+    """Cell of the agent."""
 
     cell: Tensor
-    """Row * columns + column, [B] int64."""
+    """Index of the agent's cell, row * columns + column, [B] int64."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class LakePost:
     origin: Tensor
     """Cell of the state before, int64."""
     reward: Tensor
-    """Reward of the step, of which `post_decision` gave its part."""
+    """Reward of the step before a slip, including the part that `post_decision` has paid."""
     given: Tensor
-    """That part."""
+    """Part of the reward that `post_decision` has paid."""
     ended: Tensor
     """Bool: at the goal, or acted from a hole: no slip follows."""
 
@@ -109,13 +109,13 @@ class LakeNoise:
     """A possible slip; both fields [B], uniform in [0, 1)."""
 
     slip: Tensor
-    """Below the slip probability: a slip happens."""
+    """Decides whether a slip happens: where it is below the slip probability."""
     direction: Tensor
-    """Picks its direction, through the tile's cumulative distribution."""
+    """Decides the slip's direction, through the tile's cumulative distribution."""
 
 
 class SlipperyLake(Kernel[LakeState, LakePost, LakeNoise]):
-    """Cross a frozen lake whose tiles push each in a direction of their own liking.
+    """Cross a frozen lake whose tiles may push again, each with its own distribution of directions.
 
     ## Description
     A step goes where it is meant to (or nowhere, at the border). Then, with probability 1/2, the tile reached
@@ -183,7 +183,7 @@ class SlipperyLake(Kernel[LakeState, LakePost, LakeNoise]):
         # The release draws with NumPy's legacy generator, whose stream is frozen.
         tiles = np.random.RandomState(self.params.tile_seed).dirichlet(np.ones(4), size=(height, width))
         self.tile_probabilities = self._floats(tiles.reshape(-1, 4))
-        """Slip directions [cells, 4]."""
+        """Probabilities [cells, 4] of each tile's slip directions."""
         self._cumulative = self.tile_probabilities.cumsum(1)[:, :3].contiguous()
 
     def _floats(self, values: Any) -> Tensor:
@@ -201,11 +201,11 @@ class SlipperyLake(Kernel[LakeState, LakePost, LakeNoise]):
 
     @property
     def max_episode_steps(self) -> int:
-        """`horizon`."""
+        """Steps after which an episode is truncated: `horizon`."""
         return self.params.horizon
 
     def initial_state(self, num: int, rng: torch.Generator) -> LakeState:
-        """On a start tile."""
+        """Start states: on a start tile."""
         return LakeState(self.starts[torch.randint(len(self.starts), (num,), generator=rng, device=self.device)])
 
     def post_decision(self, state: LakeState, action: Tensor) -> tuple[LakePost, Tensor]:

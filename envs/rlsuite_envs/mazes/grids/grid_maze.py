@@ -117,7 +117,8 @@ class GridMaze(GridWorld[GridState]):
             )
             distances = _distances(walls, goals)
         self._lay_out(walls, 4 * walls.shape[1] * walls.shape[2])
-        self.starts, self.goals = starts.to(self.device), goals.to(self.device)
+        self.starts = starts.to(self.device)
+        self.goals = goals.to(self.device)
         # distances[number[layout, goal], cell]: a field for every cell that may be the goal.
         self.distances = distances.flatten(0, 1).to(self.device)
         self._number = torch.zeros(self.walls.shape, dtype=torch.int64)

@@ -44,7 +44,9 @@ class GridViews:
     """
 
     def __init__(self, height: int, width: int, view_size: int, see_through_walls: bool, device: torch.device) -> None:
-        self.height, self.width, self.view_size = height, width, view_size
+        self.height = height
+        self.width = width
+        self.view_size = view_size
         self.triples = torch.tensor(TRIPLES, dtype=torch.uint8, device=device)
         opaque = (WALL, CLOSED, LOCKED)
         self.clear = torch.tensor([code not in opaque for code in range(len(TRIPLES))], device=device).long()

@@ -58,9 +58,9 @@ class GridState:
     """An agent in a grid world; all fields [B] int64. A cell is its row * columns + its column."""
 
     cell: Tensor
-    """The agent's."""
+    """Cell of the agent."""
     direction: Tensor
-    """It looks in: 0 right, 1 down, 2 left, 3 up."""
+    """Direction in which the agent looks: 0 right, 1 down, 2 left, 3 up."""
     goal: Tensor
     """Cell of the goal."""
     layout: Tensor
@@ -137,7 +137,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
 
     @property
     def max_episode_steps(self) -> int:
-        """`horizon`, or the kernel's own."""
+        """Steps after which an episode is truncated: `horizon`, or the kernel's own limit."""
         return self._horizon
 
     # --- Steps
@@ -171,7 +171,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
         return self.views.ahead(grid, state.cell, state.direction, self._held(state))
 
     def observe_post(self, post_state: StateT) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def _grid(self, state: StateT) -> Tensor:
@@ -210,7 +210,7 @@ class GridWorld(Kernel[StateT, StateT, None]):
         return self.walls[state.layout[:, None], cells]
 
     def _plane_value(self, code: Tensor | int, present: Tensor | None, cell: Tensor) -> Tensor:
-        """What stands in an object's plane: 1; for a door 0 open, 1/2 closed, 1 locked; 0 where it is gone."""
+        """Value [B] of an object in its plane: 1; for a door 0 open, 1/2 closed, 1 locked; 0 where it is gone."""
         if isinstance(code, Tensor):
             return (code - OPEN) / 2
         return torch.ones_like(cell) if present is None else present

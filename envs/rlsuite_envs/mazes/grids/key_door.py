@@ -38,7 +38,7 @@ class KeyDoorParams(GridWorldParams):
 
 @dataclass(frozen=True)
 class KeyDoorState(GridState):
-    """As `GridState`; the layout is the number of the column of the inner wall, from 2 on."""
+    """Fields of `GridState` (`layout` numbers the column of the inner wall, from 2 on), key and door."""
 
     key: Tensor
     """Cell of the key, -1 while the agent carries it, [B] int64."""
@@ -181,7 +181,7 @@ class KeyDoor(GridWorld[KeyDoorState]):
         return (row - other_row).abs() + (column - other_column).abs()
 
     def info(self, state: KeyDoorState) -> dict[str, Tensor]:
-        """As in `GridMaze`, and how far one is with key and door."""
+        """Info of `GridMaze`, and whether the agent carries the key and the door is open."""
         return {**super().info(state), "has_key": state.key < 0, "door_open": state.door_code == OPEN}
 
 

@@ -44,9 +44,9 @@ class Point2DState:
     """The point; all fields [B, ...]."""
 
     x: Tensor
-    """[B] float, in [-1, 1]."""
+    """x of the point, [B] float, in [-1, 1]."""
     y: Tensor
-    """[B] float, in [-1, 1]."""
+    """y of the point, [B] float, in [-1, 1]."""
     t: Tensor
     """Steps taken, [B] int64."""
 
@@ -108,7 +108,7 @@ class Point2D(Kernel[Point2DState, Point2DState, None]):
         return spaces.Box(-1.0, 1.0, (2,), dtype=np.float32)
 
     def initial_state(self, num: int, rng: torch.Generator) -> Point2DState:
-        """In the middle."""
+        """Start states: in the middle of the square."""
         zeros = torch.zeros(num, device=self.device, dtype=self.dtype)
         return Point2DState(zeros, zeros.clone(), torch.zeros(num, device=self.device, dtype=torch.int64))
 
@@ -129,7 +129,7 @@ class Point2D(Kernel[Point2DState, Point2DState, None]):
         return torch.stack((state.x, state.y), 1).to(torch.float32)
 
     def observe_post(self, post_state: Point2DState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: Point2DState) -> dict[str, Tensor]:

@@ -27,25 +27,25 @@ from torch import Tensor
 __all__ = ["RADIUS", "Ball", "Walls"]
 
 RADIUS = 0.1
-"""Of the ball, m."""
+"""Radius of the ball, m."""
 TIME_STEP = 0.01
-"""s."""
+"""Time of a step, s."""
 GEAR = 100.0
 """Force at full throttle, N."""
 DAMPING = 1.0
-"""N s/m."""
+"""Damping of the ball's velocity, N s/m."""
 MAX_SPEED = 5.0
 """Limit of each velocity component before a step, m/s."""
 MASS = 1000.0 * 4.0 / 3.0 * math.pi * RADIUS**3
-"""kg."""
+"""Mass of the ball, kg."""
 MARGIN = 0.004
 """Distance at which a contact begins to act, m: the sum of the two bodies' margins."""
 IMPEDANCE_LOW, IMPEDANCE_HIGH, IMPEDANCE_WIDTH = 0.9, 0.95, 0.001
 TIME_CONSTANT = 0.02
 CONTACT_DAMPING = 2.0 / (IMPEDANCE_HIGH * TIME_CONSTANT)
-"""b, 1/s."""
+"""Damping b of a contact, 1/s."""
 CONTACT_STIFFNESS = 1.0 / (IMPEDANCE_HIGH * TIME_CONSTANT) ** 2
-"""k, 1/s^2."""
+"""Stiffness k of a contact, 1/s^2."""
 NEWTON_STEPS = 3
 
 
@@ -92,8 +92,10 @@ class Walls:
         def column(*numbers: float) -> Tensor:
             return torch.tensor(numbers, device=device, dtype=dtype)[:, None]
 
-        self.scale, self.middle = column(1 / cell, -1 / cell), column(width / 2, height / 2)
-        self.strides, self.quadrant = column(4.0, 4.0 * width), column(1.0, 0.5)
+        self.scale = column(1 / cell, -1 / cell)
+        self.middle = column(width / 2, height / 2)
+        self.strides = column(4.0, 4.0 * width)
+        self.quadrant = column(1.0, 0.5)
         self.fold = column(1.0, -1.0)
 
     @staticmethod

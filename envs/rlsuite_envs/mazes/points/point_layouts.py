@@ -73,7 +73,7 @@ LAYOUTS: dict[str, tuple[str, ...]] = {
         "111111111111",
     ),
 }
-"""Their rows by the package's name for them."""
+"""Rows of each layout, by the package's name for it."""
 
 HORIZONS = {"UMaze": 300, "Open": 300, "Medium": 600, "Large": 800}
-"""Their time limits in steps, by the first part of the name."""
+"""Time limit of each layout in steps, by the first part of its name."""

@@ -19,7 +19,7 @@ from rlsuite_envs.mazes.points.point_layouts import HORIZONS, LAYOUTS
 __all__ = ["GoalDraws", "PointMaze", "PointMazeParams", "PointMazeState"]
 
 SUCCESS_DISTANCE = 0.45
-"""m; the package's documentation says 0.5, its code 0.45."""
+"""Distance from the goal that counts as success, m; the package's documentation says 0.5, its code 0.45."""
 REDRAWS = 16
 """Candidates for a new goal. All lie too near with probability below 1e-4, even where only two cells exist."""
 
@@ -74,17 +74,17 @@ class PointMazeState:
     """The ball and its goal; all fields [B], floats but for `success`."""
 
     x: Tensor
-    """Position, m, from the middle of the maze."""
+    """x of the ball, m, from the middle of the maze."""
     y: Tensor
-    """Position, m, upwards."""
+    """y of the ball, m, upwards."""
     vx: Tensor
-    """Velocity, m/s."""
+    """x velocity of the ball, m/s."""
     vy: Tensor
-    """Velocity, m/s."""
+    """y velocity of the ball, m/s."""
     goal_x: Tensor
-    """Goal, m."""
+    """x of the goal, m, from the middle of the maze."""
     goal_y: Tensor
-    """Goal, m."""
+    """y of the goal, m, upwards."""
     success: Tensor
     """Bool: within 0.45 m of the goal that this step was rewarded for."""
 
@@ -94,9 +94,9 @@ class GoalDraws:
     """Candidates for a new goal, [B, 16] each."""
 
     x: Tensor
-    """m."""
+    """x of the candidates, m."""
     y: Tensor
-    """m."""
+    """y of the candidates, m."""
 
 
 class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
@@ -163,7 +163,8 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
         scale = [*place, 1 / MAX_SPEED, 1 / MAX_SPEED, *place]
         self._scale = torch.tensor(scale, device=self.device, dtype=self.dtype)
         starts, goals = start_and_goal_cells(p.maze_map)
-        self._starts, self._goals = self._centres(starts), self._centres(goals)
+        self._starts = self._centres(starts)
+        self._goals = self._centres(goals)
         self._draws_goals = p.continuing_task and p.reset_target and len(goals) > 1
 
     def _centres(self, cells: tuple[Cell, ...]) -> Tensor:
@@ -193,7 +194,7 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
 
     @property
     def max_episode_steps(self) -> int:
-        """`horizon`."""
+        """Steps after which an episode is truncated: `horizon`."""
         return self.params.horizon
 
     def _noise(self, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
@@ -267,7 +268,7 @@ class PointMaze(Kernel[PointMazeState, PointMazeState, GoalDraws | None]):
         }
 
     def observe_post(self, post_state: PointMazeState) -> Tensor | dict[str, Tensor]:
-        """As `observe`: all but the goal is the next state's already."""
+        """Observation of the post-decision state: that of the next state, but for a goal still to be redrawn."""
         return self.observe(post_state)
 
     def info(self, state: PointMazeState) -> dict[str, Tensor]:

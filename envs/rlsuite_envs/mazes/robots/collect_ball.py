@@ -74,15 +74,15 @@ class CollectBallState:
     """Robot and N balls."""
 
     robot: FastsimRobot
-    """Fields [B]."""
+    """State of the robot, fields [B]."""
     ball_x: Tensor
-    """Where the balls are [B, N], float; a carried one with the robot, a delivered one at the start."""
+    """x of the balls [B, N], float; a carried ball is at the robot, a delivered one at the start."""
     ball_y: Tensor
-    """[B, N] float."""
+    """y of the balls [B, N], float; as for `ball_x`."""
     held: Tensor
     """Number of the carried ball [B] int64, -1 for none."""
     delivered: Tensor
-    """[B, N] bool."""
+    """Whether each ball was delivered, [B, N] bool."""
     halfway: Tensor
     """Position at half the horizon [B, 2] (before that: now), the first half of the behaviour descriptor."""
 
@@ -258,7 +258,7 @@ class CollectBall(Kernel[CollectBallState, CollectBallState, None]):
         return left[:-1].any(0), right[:-1].any(0), left[-1], right[-1]
 
     def observe_post(self, post_state: CollectBallState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: CollectBallState) -> dict[str, Tensor]:

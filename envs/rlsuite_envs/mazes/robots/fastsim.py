@@ -132,11 +132,11 @@ class FastsimRobot:
     """The robot; all fields [B]."""
 
     x: Tensor
-    """Position, float."""
+    """x of the robot's centre, float."""
     y: Tensor
-    """Position, float."""
+    """y of the robot's centre, float."""
     heading: Tensor
-    """Radians in [-pi, pi], float."""
+    """Heading, radians in [-pi, pi], float."""
     left: Tensor
     """Whether the left bumper was pressed in the last step, bool."""
     right: Tensor
@@ -157,7 +157,9 @@ class FastsimWorld:
     """
 
     def __init__(self, params: FastsimParams, device: torch.device, dtype: torch.dtype) -> None:
-        self.params, self.device, self.dtype = params, device, dtype
+        self.params = params
+        self.device = device
+        self.dtype = dtype
         wall = params.wall()
         # Beyond the map there is wall: a margin of it saves the bounds checks of rays and bumpers.
         self.margin = max(math.ceil(params.laser_range / params.unit), math.ceil(params.robot_radius / params.unit)) + 3
@@ -171,7 +173,8 @@ class FastsimWorld:
         place = np.argwhere(offset[:, None] ** 2 + offset**2 <= reach**2) - reach
         row, column = torch.from_numpy(place).to(device).T.unsqueeze(-1)
         self._disc = row * self.stride + column
-        self._disc_x, self._disc_y = column.to(dtype), row.to(dtype)
+        self._disc_x = column.to(dtype)
+        self._disc_y = row.to(dtype)
         self._angles = torch.tensor(LASERS, dtype=torch.float64).deg2rad().to(device, dtype).unsqueeze(-1)
 
     def start(self, num: int) -> FastsimRobot:

@@ -68,7 +68,7 @@ class FastsimMazeState:
     """The robot, and where it was; fields [B, ...]."""
 
     robot: FastsimRobot
-    """Fields [B]."""
+    """State of the robot, fields [B]."""
     before: Tensor
     """Position before the last move [B, 2]; the start at first."""
 
@@ -209,7 +209,7 @@ class FastsimMaze(Kernel[FastsimMazeState, FastsimMazeState, None]):
         return torch.cat((lasers.float(), bumpers.float())).T.contiguous()
 
     def observe_post(self, post_state: FastsimMazeState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: FastsimMazeState) -> dict[str, Tensor]:

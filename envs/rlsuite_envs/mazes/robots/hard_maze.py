@@ -28,13 +28,13 @@ class HardMazeState:
     """The robot; all fields [B]."""
 
     x: Tensor
-    """Position, float."""
+    """x of the robot's centre, float."""
     y: Tensor
-    """Position, float."""
+    """y of the robot's centre, float."""
     heading: Tensor
-    """Degrees in [0, 360], float."""
+    """Heading, degrees in [0, 360], float."""
     speed: Tensor
-    """Units per step, float."""
+    """Speed, units per step, float."""
     spin: Tensor
     """Angular velocity, degrees per step, float."""
     collisions: Tensor
@@ -236,7 +236,7 @@ class HardMaze(Kernel[HardMazeState, HardMazeState, None]):
         return numbers[1 if textbook else 0 :].T.to(torch.float32, memory_format=torch.contiguous_format)
 
     def observe_post(self, post_state: HardMazeState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: HardMazeState) -> dict[str, Tensor]:

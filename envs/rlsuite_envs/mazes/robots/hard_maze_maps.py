@@ -171,7 +171,7 @@ def check_drivable(
 
     corners = np.array([*np.array(walls).reshape(-1, 2), start, goal])
     low, high = corners.min(0) - 2 * radius, corners.max(0) + 2 * radius
-    # Half the radius keeps the blocked bands beside a wall wider than a diagonal step; at most 1000 x 1000.
+    # Half the radius keeps the blocked bands along a wall wider than a diagonal step; at most 1000 x 1000.
     cell = max(min(1.0, radius / 2), float((high - low).max()) / 1000)
     axes = [np.arange(low[i], high[i] + cell, cell) for i in (0, 1)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
@@ -212,7 +212,7 @@ class HardMazeParams:
     max_speed: float = 3.0
     """Limit of the speed (units per step) and of the angular velocity (degrees per step), > 0."""
     max_change: float = 0.2
-    """Limit of their change per step where motion="velocity", > 0."""
+    """Limit of the velocities' change per step where motion="velocity", > 0."""
     motion: str = "velocity"
     """What the outputs o in [0, 1] set: "velocity" (Uber: velocities drift towards 6 (o - 0.5)) or
     "acceleration" (Lehman and Stanley, textbook: velocities change by o - 0.5)."""

@@ -63,7 +63,7 @@ class ImageHardMazeState:
     corner: Tensor
     """Index of the piece's first pixel in the flat picture, [B, frames] int64."""
     patch: Tensor
-    """Its pixels, row by row, [B, frames, S * S] uint8."""
+    """Pixels of the piece, row by row, [B, frames, S * S] uint8."""
 
 
 class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
@@ -131,7 +131,8 @@ class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
         reach = min(int(np.ceil(p.robot_radius * p.size / p.view)) + 1, (p.size - 1) // 2)
         self._side = 2 * reach + 1
         index = torch.arange(self._side**2, device=self.device)
-        self._row, self._column = index // self._side, index % self._side
+        self._row = index // self._side
+        self._column = index % self._side
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -150,7 +151,7 @@ class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
         return self.params.horizon
 
     def initial_state(self, num: int, rng: torch.Generator) -> ImageHardMazeState:
-        """At the start, where it has always been."""
+        """Start states: the robot at the start, in all stacked pictures."""
         robot = self.maze.initial_state(num, rng)
         corner, patch = self._stamp(robot)
         frames = self.params.frames
@@ -195,15 +196,15 @@ class ImageHardMaze(Kernel[ImageHardMazeState, ImageHardMazeState, None]):
         return images.reshape(num, p.frames, p.size, p.size)
 
     def observe_post(self, post_state: ImageHardMazeState) -> Tensor:
-        """As `observe`: the post-decision state is the next state."""
+        """Observation of the post-decision state, which is the next state: that of `observe`."""
         return self.observe(post_state)
 
     def info(self, state: ImageHardMazeState) -> dict[str, Tensor]:
-        """As in `HardMaze`."""
+        """Info of `HardMaze`."""
         return self.maze.info(state.robot)
 
     def render(self, state_row: ImageHardMazeState) -> np.ndarray:
-        """The hard maze's picture, beside what the policy sees (the newest frame)."""
+        """The hard maze's picture, and to its right the newest frame, which the policy sees."""
         left = self.maze.render(state_row.robot)
         seen = self.observe(tree_map(lambda part: part[:1], state_row))[0, 0].numpy(force=True)
         factor = max(1, left.shape[0] // seen.shape[0])

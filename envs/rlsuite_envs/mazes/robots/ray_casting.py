@@ -23,15 +23,15 @@ class Segments:
     """Wall segments as columns; all fields [W, 1] float."""
 
     x: Tensor
-    """First end."""
+    """x of the first end."""
     y: Tensor
-    """First end."""
+    """y of the first end."""
     dx: Tensor
-    """Second end minus first end."""
+    """x of the second end minus that of the first."""
     dy: Tensor
-    """Second end minus first end."""
+    """y of the second end minus that of the first."""
     inverse_square: Tensor
-    """1 / length^2."""
+    """Inverse of the squared length, 1 / length^2."""
 
     @classmethod
     def of(
@@ -66,7 +66,7 @@ def wall_distance(x: Tensor, y: Tensor, walls: Segments) -> Tensor:
 
 
 def cast_rays(x: Tensor, y: Tensor, ray_x: Tensor, ray_y: Tensor, walls: Segments, max_range: float) -> Tensor:
-    """How far each ray goes until the first wall.
+    """Distance of each ray to the first wall.
 
     With p the origin, d the unit direction, A and E a wall's first end and extent, the lines meet at
     p + t d = A + u E with t = (A - p) x E / (d x E) and u = (A - p) x d / (d x E), x being the plane's cross

@@ -99,7 +99,7 @@ def path_figure(
     label: str,
     title: str,
 ) -> np.ndarray:
-    """A figure of an episode: the path in the map, and a curve over time beside it.
+    """A figure of an episode: the path in the map, and to its right a curve over time.
 
     Args:
         draw_map: draws the walls.
@@ -115,7 +115,7 @@ def path_figure(
         The picture, [H, W, 3] uint8.
     """
     drawn, axes = figure(1, 2, width=11.0, height=5.2, width_ratios=[1.3, 1.0])
-    ax, beside = axes[0]
+    ax, curve_ax = axes[0]
     draw_map(ax)
     steps = draw_path(ax, x, y, marks)
     ax.set(xlim=extent[0], ylim=(extent[1][1], extent[1][0]), xlabel="x (map units)", ylabel="y (map units)")
@@ -123,7 +123,7 @@ def path_figure(
     ax.set_title("Path", fontsize=10)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=5, frameon=False, fontsize=9)
     drawn.colorbar(steps, ax=ax, label="step", shrink=0.8)
-    beside.plot(curve, color=ROBOT)
-    beside.set(xlabel="step", ylabel=label, ylim=(0, max(1.05 * float(curve.max()), 1.0)))
-    beside.set_title(title, fontsize=10)
+    curve_ax.plot(curve, color=ROBOT)
+    curve_ax.set(xlabel="step", ylabel=label, ylim=(0, max(1.05 * float(curve.max()), 1.0)))
+    curve_ax.set_title(title, fontsize=10)
     return figure_array(drawn)

@@ -36,9 +36,13 @@ class ActRun:
     """The folder of one adversary: its task, its generations, its checkpoint and (at `path`, kept) its test."""
 
     def __init__(self, folder: Path, task: Task, seed: int) -> None:
-        self.folder, self.task, self.seed = folder, task, seed
-        self.checkpoint, self.progress = folder / "act.zip", folder / "progress.csv"
-        self.origin, self.path = folder / "origin.json", folder / "tested.json"
+        self.folder = folder
+        self.task = task
+        self.seed = seed
+        self.checkpoint = folder / "act.zip"
+        self.progress = folder / "progress.csv"
+        self.origin = folder / "origin.json"
+        self.path = folder / "tested.json"
         self.checkpoints = [self.checkpoint]
 
     def prepare(self) -> None:

@@ -118,10 +118,8 @@ class EnergyShaping(VectorWrapper[Any, Any, Any, Any, Any]):
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         super().__init__(env)
-        self.output, self.device = (
-            getattr(env, "output", "numpy"),
-            getattr(env, "device", torch.device("cpu")),
-        )
+        self.output = getattr(env, "output", "numpy")
+        self.device = getattr(env, "device", torch.device("cpu"))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
         """Remember the first energies."""
