@@ -21,7 +21,7 @@ __all__ = ["Carry", "Outcome", "Stepper"]
 
 @dataclass(frozen=True)
 class Carry:
-    """What a vector environment carries from step to step."""
+    """State that a vector environment carries from step to step."""
 
     state: Any
     """The kernel's state, fields [B, ...]."""
@@ -31,7 +31,7 @@ class Carry:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one step returns."""
+    """Results of one step."""
 
     obs: Any
     """Observations [B, *obs_shape], or a dict of such; those of the new episode where one ended."""

@@ -81,7 +81,7 @@ def usage() -> str:
 
 
 def parse_and_call(command: Callable[..., None] | Command, words: list[str], prog: str) -> None:
-    """Carry out a command with the words of the command line; settings may stand anywhere among options.
+    """Carry out a command with the words of the command line; settings may be anywhere among options.
 
     Raises:
         UsageError: an option that the command has not; names the nearest.

@@ -57,7 +57,7 @@ def place_of(error: BaseException) -> str:
 
 
 def remedy_of(error: OSError) -> str:
-    """What to do about a disk that refuses: "; ..." or ""."""
+    """Remedy for an error of the disk: "; ..." or ""."""
     remedies = {
         errno.ENAMETOOLONG: "a name is too long for the disk: choose a shorter --name or --out",
         errno.ENOTDIR: "a part of the path is a file: choose another --out",

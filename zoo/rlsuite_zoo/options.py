@@ -155,7 +155,7 @@ class PageOptions:
 
     page: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="; ".join(f"{k}: {v}" for k, v in PAGES.items()))]
     seeds: str = ""
-    """Such as 0-4 (default: the page's)."""
+    """Seeds of the runs, such as 0-4 (default: the page's)."""
     steps: str = ""
     """Environment steps of each run (default: the page's); of act: generations."""
     jobs: int | None = None
@@ -179,19 +179,19 @@ class AttackOptions:
     run: Positional[str]
     """Run folder, or a folder of several (their mean is reported)."""
     attacks: str = "all"
-    """Names separated by commas, all (that the policy can suffer), observations, or actions."""
+    """Names of attacks, separated by commas, or: all (that the policy can suffer), observations, or actions."""
     eps: str = "0:0.3:0.05"
     """Budgets per step: first:last:step, or numbers separated by commas."""
     norm: str = "linf"
-    """linf or l2."""
+    """Norm of the budget: linf or l2."""
     unit: str = "auto"
-    """auto (standard deviations of each observation entry) or raw (the observation's own units)."""
+    """Unit of the budget: auto (standard deviations of each observation entry) or raw (the observation's own)."""
     episodes: int = 20
-    """Of every run, attack and budget."""
+    """Episodes of every run, attack and budget."""
     seed: int = 0
-    """Of the attacks."""
+    """Seed of the attacks."""
     effort: float = 1.0
-    """Times the default training of the attacks that learn."""
+    """Factor on the default training of the attacks that learn."""
     jobs: int | None = None
     """Cells at a time (default: one per core)."""
     quick: bool = False
@@ -213,11 +213,11 @@ class CertifyOptions:
     budgets: str = "0:1:0.1"
     """Total L2 norms of an episode's attack, observation units."""
     method: str = "dkw"
-    """dkw (mean return), ladder (mean of integer returns), success, percentile or expectation."""
+    """Certificate: dkw (mean return), ladder (mean of integer returns), success, percentile or expectation."""
     episodes: int = 10_000
-    """N, clean smoothed episodes of each run and noise."""
+    """Clean smoothed episodes N of each run and noise."""
     alpha: float = 0.05
-    """Failure probability."""
+    """Failure probability of the certificate, in (0, 1)."""
     minimum: float | None = None
     """The least possible return (dkw, expectation; default 0)."""
     maximum: float | None = None
@@ -231,7 +231,7 @@ class CertifyOptions:
     attacked: int = 0
     """Episodes under the tightness attack for each budget; 0 for none."""
     seed: int = 0
-    """Of episodes and noise."""
+    """Seed of episodes and noise."""
     jobs: int | None = None
     """Batches at a time (default: one per core)."""
     quick: bool = False
@@ -256,17 +256,17 @@ class SweepOptions:
     runs: Positional[tuple[str, ...]]
     """Run folders, or folders of several; runs that differ in their seed alone are averaged."""
     body: str = ""
-    """Whose mass is varied (default: the torso or pole)."""
+    """Name of the body whose mass is varied (default: the torso or pole)."""
     mass: str = "0.5:1.5:0.1"
-    """Scales relative to the model: first:last:step, or numbers separated by commas."""
+    """Scales of the mass relative to the model: first:last:step, or numbers separated by commas."""
     friction: str = "0.5:1.5:0.1"
     """Scales of all frictions."""
     force: str = "0:10:2"
     """Strengths of unlearned pushes, N, on tasks with an adversary (Hopper, Walker2d, HalfCheetah, ...)."""
     episodes: int = 5
-    """A cell."""
+    """Episodes of a cell."""
     seed: int = 0
-    """Of the initial states."""
+    """Seed of the initial states."""
     jobs: int | None = None
     """Maps at a time (default: one per core)."""
     quick: bool = False
@@ -282,15 +282,15 @@ class InventoryOptions:
     """Compare inventory policies, rules and learned ones, on the same demands; finished cells are kept."""
 
     scenarios: str = ""
-    """Names or groups (core, marl, networks, all, divergent, serial), separated by commas; default core."""
+    """Scenarios: names or groups (core, marl, networks, all, divergent, serial), separated by commas; default core."""
     policies: str = "all"
-    """Names separated by commas, or all."""
+    """Names of policies, separated by commas, or all."""
     agents: tuple[str, ...] = ()
     """Run folders or checkpoints of learned policies, which become rows."""
     episodes: int = 0
     """Demand paths of each cell; 0 for the default, 30 (4 with --quick)."""
     seed: int = 0
-    """Of the demands."""
+    """Seed of the demands."""
     jobs: int | None = None
     """Cells at a time (default: one per core)."""
     quick: bool = False
@@ -310,19 +310,19 @@ class VictimsOptions:
     runs: tuple[str, ...] = ()
     """Victims: run folders, or folders of several."""
     attacks: str = "all"
-    """Names separated by commas, all, observations, or actions."""
+    """Names of attacks, separated by commas, or: all, observations, or actions."""
     eps: float | None = None
     """Budget per step; default the papers' (Hopper .075, Walker2d .05, HalfCheetah and Ant .15, others .1)."""
     norm: str = "linf"
-    """linf or l2."""
+    """Norm of the budget: linf or l2."""
     unit: str = "auto"
-    """auto (standard deviations of each observation entry) or raw."""
+    """Unit of the budget: auto (standard deviations of each observation entry) or raw."""
     episodes: int = 20
-    """Of every run and attack (4 with --quick)."""
+    """Episodes of every run and attack (4 with --quick)."""
     seed: int = 0
-    """Of the attacks."""
+    """Seed of the attacks."""
     effort: float = 1.0
-    """Times the default training of the attacks that learn."""
+    """Factor on the default training of the attacks that learn."""
     jobs: int | None = None
     """Cells at a time (default: one per core)."""
     quick: bool = False

@@ -70,7 +70,7 @@ def git_state() -> dict[str, Any]:
 
 
 def provenance_of() -> dict[str, str]:
-    """What makes a page now: command, date, versions and commit."""
+    """Provenance of a page made now: command, date, versions and commit."""
     return {
         "command": portable(command()),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

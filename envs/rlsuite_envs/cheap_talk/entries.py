@@ -9,7 +9,7 @@ __all__ = ["ENTRIES"]
 _TALK = "cheap_talk.wrapper:CheapTalk"
 
 ENTRIES: tuple[KernelEntry, ...] = (
-    KernelEntry("rlsuite/CheapTalk-v0", _TALK, None, "Any kernel (env=...) with a message beside it."),
+    KernelEntry("rlsuite/CheapTalk-v0", _TALK, None, "Any kernel (env=...) with a message about its observation."),
     KernelEntry("rlsuite/CheapTalk-CartPole-v0", _TALK, None, "CartPole, 201 steps, with messages.", preset="CartPole"),
     KernelEntry("rlsuite/CheapTalk-Pendulum-v0", _TALK, None, "TanhPendulum with messages.", preset="Pendulum"),
     KernelEntry("rlsuite/CheapTalk-Reacher-v0", _TALK, None, "TwoLinkReacher with messages.", preset="Reacher"),

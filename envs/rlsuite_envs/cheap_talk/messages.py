@@ -61,7 +61,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class MessageParams:
-    """What is said about an observation."""
+    """Constants of the message about an observation."""
 
     message: str = "auto"
     """ "none" (nothing is appended), "constant", "random" (a random network), "given" (`network`), or "auto":

@@ -33,7 +33,7 @@ class CheapTalkParams(MessageParams):
     env: str = "rlsuite/CartPole-v1"
     """The environment: an id of a kernel ("rlsuite/..."), or "module:Class" of one."""
     env_kwargs: Any = ()
-    """Its constants, a dict (kept as name-value pairs)."""
+    """Constants of the environment, a dict (kept as name-value pairs)."""
     horizon: int | None = None
     """Steps of an episode, >= 1; None for the environment's own limit."""
 

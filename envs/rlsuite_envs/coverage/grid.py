@@ -263,7 +263,7 @@ class GraphWalk(Kernel[WalkState, WalkPost, Slip | None]):
         return self._observe(state.node, state)
 
     def observe_post(self, post_state: WalkPost) -> Tensor:
-        """As `observe`; where the move is still to be made, with the agent at its target already.
+        """Observation of the post-decision state; with slip, the agent is shown at the target it has not reached yet.
 
         (A history has no room for a move not yet made: there it is the state's own.)
         """

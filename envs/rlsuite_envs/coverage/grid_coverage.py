@@ -156,7 +156,7 @@ class GridCoverage(GraphWalk):
 
     @property
     def value_label(self) -> str:
-        """What F measures."""
+        """Name of the quantity that F measures."""
         constant = self.params.weights is None and self.params.density == "constant"
         return "cells seen" if constant else "weight seen"
 

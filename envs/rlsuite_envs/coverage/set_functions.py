@@ -77,7 +77,7 @@ def modular_function(function: SetFunction) -> SetFunction:
 
 
 def marginal_gains(function: SetFunction, nodes: Sequence[int]) -> list[float]:
-    """What each visit adds to those before it; they sum to the function's value."""
+    """Gain of each visit given those before it; the gains sum to the function's value."""
     values = [function(nodes[:k]) for k in range(len(nodes) + 1)]
     return [after - before for before, after in itertools.pairwise(values)]
 

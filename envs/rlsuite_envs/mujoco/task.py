@@ -77,7 +77,7 @@ class Bound:
 
 
 class Outcome(NamedTuple):
-    """What one step earned: reward [B], terminated [B], and Gymnasium's info entries as arrays [B, ...]."""
+    """Outcome of one step: reward [B], terminated [B], and Gymnasium's info entries as arrays [B, ...]."""
 
     reward: Array
     terminated: NDArray[np.bool_]

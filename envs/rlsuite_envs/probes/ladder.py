@@ -164,7 +164,7 @@ class ProbePolicyObservation(OneStepProbe):
 
 
 class ProbeDict(ProbePolicyObservation):
-    """As PolicyObservation, the sign being one part of a Dict; the other two parts are noise."""
+    """ProbePolicyObservation with the sign as one part of a Dict; the other two parts are noise."""
 
     @property
     def observation_space(self) -> spaces.Dict:

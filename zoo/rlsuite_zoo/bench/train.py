@@ -28,7 +28,7 @@ from rlsuite_zoo.provenance import machine
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What every competitor trains with."""
+    """Hyper-parameters with which every competitor trains."""
 
     env: str = "HalfCheetah-v5"
     num_envs: int = 16

@@ -16,7 +16,7 @@ MODULES = {
 }
 """Pages with a module of their own; the others are suites, made by `pages.suite_page`."""
 KEEPING = ("attacks", "bpo", "pdppo", "sac")
-"""Pages that are made of their tables, whose rows can outlive the runs."""
+"""Pages written from their tables, whose rows are kept when runs are deleted."""
 
 
 def results(options: PageOptions) -> None:

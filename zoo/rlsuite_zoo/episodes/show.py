@@ -32,7 +32,7 @@ from rlsuite_zoo.runs.recipe import parse_overrides
 from rlsuite_zoo.runs.spec import safe_name
 
 FILM_FRAMES = 600
-"""Longer episodes are shown at a stride: nobody watches a thousand steps of a still robot."""
+"""Most frames of a film; of longer episodes every n-th step is shown."""
 STRIP = (3, 4)
 """Rows and columns of frames, for environments that do not draw whole episodes."""
 
@@ -42,13 +42,13 @@ class Played:
     """One episode."""
 
     states: list[Any]
-    """Of a kernel, T + 1 of them; empty for other environments."""
+    """States of a kernel's episode, T + 1 of them; empty for other environments."""
     actions: list[Any]
-    """T."""
+    """The T actions."""
     rewards: np.ndarray
-    """[T], or [T, K]."""
+    """Rewards [T], or [T, K]."""
     frames: list[np.ndarray]
-    """Pictures, where asked for; every `stride`-th step."""
+    """Pictures of every `stride`-th step; empty unless asked for."""
     stride: int
     """Steps between frames."""
     end: str
@@ -119,11 +119,11 @@ class Known:
     env: str
     env_kwargs: dict[str, Any]
     stochastic: bool
-    """Whether its run is evaluated by sampled actions."""
+    """Whether the policy's run is evaluated with sampled actions."""
 
 
 def _trained_in(policy: str, checkpoint: str) -> Known | None:
-    """What a run folder or a checkpoint says; None for random play.
+    """Environment a run folder or a checkpoint was trained in; None for random play.
 
     Raises:
         UsageError: neither of these, no checkpoint yet, or several runs.

@@ -32,7 +32,7 @@ class VideoError(Exception):
 
 
 MOST_FPS = 50
-"""Hopper's 125 pictures a second cost time to draw and nobody sees them."""
+"""Most pictures per second: more (Hopper: 125) cost time to draw and are not seen."""
 
 
 def check_video(path: Path, option: str = "--render") -> None:
@@ -88,13 +88,13 @@ class First:
     """The episode of an evaluation that finished first."""
 
     env: int
-    """Its environment's place in the batch."""
+    """Index of the episode's environment in the batch."""
     actions: list[Any]
-    """T, as an environment of one takes them."""
+    """The T actions, as a single environment takes them."""
     states: list[Any]
-    """Of a kernel, before each action; empty for other environments."""
+    """States of a kernel before each action; empty for other environments."""
     total: float
-    """Its return."""
+    """Return of the episode."""
 
 
 def replay_first(policy: Predictor, spec: RunSpec, *, episodes: int, deterministic: bool, seed: int) -> First:

@@ -36,7 +36,7 @@ TUNING, QUICK_TUNING = 200, 20
 PATHS, QUICK_PATHS = 10, 4
 QUICK_SCENARIOS = ("serial-stationary-backlog", "serial-shock-goodwill-lost", "divergent-m5-backlog")
 FORMAT = 2
-"""Of the cells' files; a change of what a policy does raises it, so that old cells are played again."""
+"""Number of the cells' file format; a change of what a policy does raises it, so that old cells are played again."""
 SLOW_FIRST = ("samples", "mean", "tuned", "hdpo", ORACLE)
 """Cells whose policy's name has these words start first, so that no long one is left for the end."""
 
@@ -141,12 +141,12 @@ class KeptCell:
 
     @property
     def path(self) -> Path:
-        """Where its outcome is kept."""
+        """File in which the outcome is kept."""
         return self.root / self.cell.scenario / f"{safe_name(self.cell.policy).replace(' ', '_')}.json"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the outcome beside the agents' models."""
+        """Everything but the agents' models that decides the outcome."""
         return kept.plain({**dataclasses.asdict(self.cell), "format": FORMAT}, "checkpoints")
 
     @property

@@ -43,20 +43,20 @@ Builder = Callable[["Cell"], tuple[SupplyNetwork, Any]]
 
 @dataclass(frozen=True)
 class Cell:
-    """What is to be played; cells with equal fields have equal results (but for the clock)."""
+    """One policy on one scenario; cells with equal fields have equal results (but for the clock)."""
 
     scenario: str
     policy: str
     """A name of `POLICIES`, or an agent's label."""
     episodes: int
     seed: int
-    """Of the demands; policies are tuned on others."""
+    """Seed of the demands; policies are tuned on others."""
     tuning: int
     """Sets of numbers that tuning may try; learned policies get `TRAINING` periods for each."""
     paths: int
     """Sampled demand paths of the stochastic programme."""
     checkpoints: tuple[str, ...] = ()
-    """Of an agent: run folders or checkpoint files; the profit is the mean over them."""
+    """Run folders or checkpoint files of an agent; the profit is the mean over them."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ POLICIES: Mapping[str, tuple[str, Builder | None]] = {
     "capped-base-stock-tuned": ("constant levels and caps, tuned", _tuned(policies.CappedBaseStock)),
     "echelon-base-stock-tuned": ("constant echelon levels, tuned", _tuned(policies.EchelonBaseStock)),
 }
-"""Name -> (what it is, builder)."""
+"""Name of a policy -> (description, builder)."""
 
 
 def _groups() -> dict[str, list[str]]:
@@ -144,7 +144,9 @@ def _groups() -> dict[str, list[str]]:
 
 
 SCENARIO_GROUPS: Mapping[str, list[str]] = _groups()
-"""core: gym-invmgmt's 22; marl: its four that repeat core ones; networks: steady demand on its other networks."""
+"""Scenarios by group.
+
+core: gym-invmgmt's 22; marl: its four that repeat core ones; networks: steady demand on its other networks."""
 
 
 def benchmark_kernel(scenario: str, **constants: Any) -> SupplyNetwork:
@@ -198,7 +200,7 @@ def _learned(path: str, scenario: str) -> tuple[SupplyNetwork, Predicted]:
 
 
 def _acting_kernel(scenario: str, params: Any, model: Any) -> tuple[SupplyNetwork, Predicted]:
-    """The same for an agent that was trained with these constants."""
+    """A scenario with the observations and actions of these training constants, and the agent."""
     constants = {name: getattr(params, name) for name in ("observation", "action", "order_reach")}
     kernel = benchmark_kernel(scenario, **constants)
     return kernel, Predicted(model, kernel)
@@ -261,6 +263,6 @@ def find_agents(paths: list[str]) -> list[Agent]:
 
 
 def _same_problem(one: Any, other: Any) -> bool:
-    """Whether two sets of constants differ in what is shown and how orders are given only."""
+    """Whether two sets of constants differ at most in observation, action and reward format."""
     surface = {"observation", "action", "reward", "order_reach"}
     return all(getattr(one, f) == getattr(other, f) for f in vars(one) if f not in surface)

@@ -33,9 +33,9 @@ NAMES = (
     "blind: without the true mean of demand.\n"
     "tuned: numbers found by simulation. hdpo: a network trained by gradients. oracle (grey): knows every demand."
 )
-"""Below the picture: what names in it mean."""
+"""Legend below the picture: the meaning of the policies' names."""
 SLACK = 1e-6
-"""Of the bound's size: rounding of the linear programme."""
+"""Share of the bound within which a profit above it counts as rounding of the linear programme."""
 
 
 class BrokenBenchmark(RuntimeError):
@@ -49,12 +49,12 @@ class Line:
     name: str
     profit: Interval
     share: float
-    """Of the oracle's profit."""
+    """Profit as a share of the oracle's."""
     to_best: Interval
-    """Difference to the best policy, paired."""
+    """Paired difference of profit to the best policy."""
     figures: dict[str, float]
     milliseconds: float
-    """Per decision, median over scenarios."""
+    """Time per decision, ms, median over scenarios."""
     wins: int
     """Scenarios in which no other policy earns more on average."""
     scenarios: int
@@ -210,7 +210,7 @@ def _provenance() -> str:
 
 
 def _honesty(cells: Cells, scenarios: list[str]) -> str:
-    """What the oracle's row is worth."""
+    """How far the oracle's row can be trusted."""
     there = [s for s in scenarios if (s, ORACLE) in cells]
     exact = [s for s in there if cells[s, ORACLE]["exact"]]
     rest = [s for s in there if s not in exact]
@@ -292,7 +292,7 @@ def _csv(cells: Cells, scenarios: list[str], names: list[str]) -> str:
 
 
 def _draw(lines: list[Line], path: Path) -> None:
-    """Mean profit with its interval, best on top, and beside it the time of a decision."""
+    """Mean profit with its interval, best on top, and to its right the time of a decision."""
     drawn, axes = figure(1, 2, width=10.0, height=1.6 + 0.3 * len(lines))
     left, right = axes[0, 0], axes[0, 1]
     spots = np.arange(len(lines))

@@ -36,7 +36,7 @@ __all__ = ["make_results"]
 PLAYED = "all"
 """Attacks, as `rlsuite attack --attacks` names them."""
 EPISODES, EFFORT = 20, 0.4
-"""Per victim and attack; times the default training of attacks that learn (200,000 steps)."""
+"""Episodes per victim and attack; factor on the default training of attacks that learn (200,000 steps)."""
 ORDER = (("random", "pgd"), ("pgd", "sa-rl"), ("pgd", "pa-ad"), ("random", "sa-rl"), ("random", "pa-ad"))
 """Pairs of attacks of which the second should leave less."""
 
@@ -110,7 +110,7 @@ def _write(found: Trained, victims: list[Victim], out: Path, keep: bool) -> None
 
 
 def _findings(victims: list[Victim]) -> list[str]:
-    """By environment, what the strongest attack leaves of the natural return, most first."""
+    """Share of the natural return that the strongest attack leaves, by environment, most first."""
     lines = []
     for env in dict.fromkeys(victim.env for victim in victims):
         left = {}

@@ -59,7 +59,7 @@ ALSO = (
     "rlsuite/RedundantArm-Dense-v0",
     "rlsuite/Curling-Dense-v0",
 )
-"""Presets beside the first id of every kernel, without --only."""
+"""Presets played in addition to the first id of every kernel, without --only."""
 FAMILIES = {
     "inventory": "Inventory",
     "cheap_talk": "Cheap talk",
@@ -83,7 +83,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """What Welch's 95 % interval of the difference between sampled and random says."""
+        """Verdict of Welch's 95 % interval of the difference between sampled and random."""
         difference = self.sampled.mean() - self.random.mean()
         shares = [returns.var(ddof=1) / len(returns) for returns in (self.sampled, self.random)]
         margin = 0.0
@@ -176,7 +176,7 @@ def _random_policy(env: VectorEnv[Any, Any, Any]) -> Predictor:
 
 
 def _returns(id: str, file: Path, policy: Callable[[VectorEnv[Any, Any, Any]], Predictor]) -> np.ndarray:
-    """Returns [E] of a policy that samples its actions, kept beside the runs."""
+    """Returns [E] of a policy that samples its actions, kept in the folder of the runs."""
     if not file.exists():
         env = make_vector_env(id, EPISODES)
         torch.set_num_threads(1)  # a hundred copies are too few for two

@@ -21,21 +21,21 @@ HEADER = "environment,entry,seed,steps,evaluated_return,training_return_last_ten
 
 @dataclass(frozen=True)
 class Row:
-    """What a run came to."""
+    """Result of a run."""
 
     seed: int
     steps: int
-    """Environment steps it has taken."""
+    """Environment steps the run has taken."""
     evaluated: float
     """Mean return of the trained policy."""
     training: float
     """Mean training return of the last tenth of the steps; NaN if no episode ended."""
     commit: str
-    """Twelve digits of the code's; "" of an installed release or an older table."""
+    """First twelve digits of the code's commit; "" for an installed release or an older table."""
 
 
 Rows = dict[tuple[str, str], list[Row]]
-"""By environment and entry."""
+"""Rows of the runs by environment and entry."""
 
 
 def rows_of(cells: Cells) -> Rows:

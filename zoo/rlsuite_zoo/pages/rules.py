@@ -33,11 +33,11 @@ class Rule:
 
     what: str
     make: Callable[[str], Any]
-    """From an environment's id."""
+    """Makes the rule, given an environment's id."""
     episodes: int | None = None
-    """Of an evaluation that it plays; None plays all, fewer are for slow ones."""
+    """Episodes of an evaluation that the rule plays; None for all, fewer for slow rules."""
     seeds: int | None = None
-    """Evaluations that it plays; None plays all."""
+    """Evaluations that the rule plays; None for all."""
 
 
 RULES: Mapping[str, Rule] = {
@@ -48,7 +48,7 @@ RULES: Mapping[str, Rule] = {
     "greedy": Rule("greedy rule", plant_rules.GreedyPlant),
     "plan": Rule("rolling mixed-integer plan", PlannedPlant, episodes=10, seeds=3),
 }
-"""By their names in suites."""
+"""Rules by their names in suites."""
 
 RuleReturns = dict[tuple[str, str, int], np.ndarray]
 """Returns [E] by environment, rule and seed."""

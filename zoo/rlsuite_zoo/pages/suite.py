@@ -20,9 +20,9 @@ class Entry:
     algo: str
     recipe: str = "default"
     recipes: dict[str, str] = field(default_factory=dict)
-    """By environment, where another one than `recipe` is taken."""
+    """Recipes by environment, where another one than `recipe` is taken."""
     steps: dict[str, str] = field(default_factory=dict)
-    """By environment ("all" for every one), environment steps of a run where they are fewer than the suite's."""
+    """Environment steps of a run by environment ("all" for every one), where fewer than the suite's."""
     seeds: str = ""
     """Seeds of this entry where they are fewer than the suite's, such as 0-2."""
 
@@ -43,7 +43,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Suite:
-    """What to train and what to compare with."""
+    """Entries to train, and comparisons to report."""
 
     name: str
     title: str

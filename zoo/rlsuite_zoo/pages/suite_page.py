@@ -50,11 +50,11 @@ class Trained:
     environments: list[str]
     seeds: list[int]
     steps: int
-    """Of a run that has no budget of its own."""
+    """Environment steps of a run that has no budget of its own."""
     root: Path
     cells: Cells
     failure: RunFailed | None
-    """Of some of the runs; to be raised once the page of the others is written."""
+    """Failure of some of the runs; to be raised once the page of the others is written."""
 
     def budget(self, env: str, name: str) -> int | None:
         """Environment steps of an entry's runs; None if the suite has no such entry or environment."""
@@ -181,7 +181,7 @@ def write_page(
         out: folder of the page.
         more: further parts, which come before the curves.
         keep: let rows of the former table stay whose runs are not among `found`.
-        findings: what stands below the title; without, who is ahead.
+        findings: text below the title; without, who is ahead.
     """
     out.mkdir(parents=True, exist_ok=True)
     suite, environments, cells = found.suite, found.environments, found.cells

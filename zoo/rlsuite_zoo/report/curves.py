@@ -32,13 +32,13 @@ class Curve:
 
     label: str
     steps: np.ndarray
-    """[P] environment steps."""
+    """Environment steps [P] of the points."""
     values: np.ndarray
-    """[S, P] one row per seed."""
+    """Values [S, P], one row per seed."""
     rests: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
-    """Steps and values of what single seeds have before and after the steps that all of them have."""
+    """Steps and values of single seeds, outside the range of steps that all of them have."""
     note: str = ""
-    """Where the seeds end, if not together."""
+    """Note on the steps at which the seeds end; "" if all end at the same one."""
 
     @property
     def mean(self) -> np.ndarray:
@@ -104,7 +104,7 @@ def gather(
 
 
 def curve_of(label: str, runs: Sequence[tuple[str, np.ndarray, np.ndarray]], smooth: float) -> Curve:
-    """Seeds on one grid of the steps that all of them have; what single ones have beyond it is kept beside it.
+    """Seeds on one grid of the steps that all of them have; what single seeds have beyond it goes to `rests`.
 
     Args:
         label: of the curve.
@@ -207,7 +207,7 @@ def draw(
         metric: what is drawn.
         smooth: see `gather`.
         title: above the legend.
-        settings: what short names in the legend stand for.
+        settings: the meaning of short names in the legend.
     """
     names = list(dict.fromkeys(curve.label for group in curves.values() for curve in group))
     columns = min(len(curves), 2 if len(curves) in (2, 4) else 3)

@@ -51,7 +51,7 @@ class HtmlPage:
         self._parts.append(f"<p>{html.escape(text)}</p>")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()) -> None:
-        """A table; the rows numbered in `strong` stand out."""
+        """A table; the rows numbered in `strong` are in bold."""
         words = [all(_is_text(row[i]) for row in rows) for i in range(len(header))]
         left = [" class=left" if is_text else "" for is_text in words]
         head = "".join(f"<th{kind}>{html.escape(cell)}</th>" for cell, kind in zip(header, left, strict=True))

@@ -12,7 +12,7 @@ from rlsuite_zoo.files import write_text
 __all__ = ["MOST_WORDS", "table_verdicts", "write_paged"]
 
 MOST_WORDS = 1500
-"""Of a page."""
+"""Most words of a page."""
 VERDICTS = ("ahead", "behind", "no difference shown", "too few seeds", "not compared", "in order", "out of order")
 
 
@@ -22,7 +22,7 @@ def write_paged(path: Path, text: str, findings: Sequence[str], *, detail: Seque
     Args:
         path: of the page, .md; detail pages of an earlier one are replaced.
         text: Markdown: a title (`# ...`), what follows it, and sections (`## ...`).
-        findings: what was found, three sentences at most, which stand below the title.
+        findings: what was found, three sentences at most, shown below the title.
         detail: beginnings of the titles of the sections that are detail, in the order in which they leave the page
             while it is too long; those without a turn stay.
 
@@ -60,7 +60,7 @@ def write_paged(path: Path, text: str, findings: Sequence[str], *, detail: Seque
 
 
 def table_verdicts(text: str, column: int) -> list[tuple[str, str]]:
-    """What and verdict of the rows of the first Markdown table in a text that has one in `column`.
+    """Name and verdict of the rows of the first Markdown table in a text that has one in `column`.
 
     Args:
         text: Markdown; the first cell of a row says what it is about.

@@ -1,4 +1,4 @@
-"""One cell of `rlsuite attack`: a trained run under one attack, at every budget; kept beside the run."""
+"""One cell of `rlsuite attack`: a trained run under one attack, at every budget; kept in the run's folder."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ __all__ = [
 CLEAN = "none"
 """Name of the cell without an attack."""
 FORMAT = {"sa-rl": 2, "pa-ad": 2, "action-q": 2, "action-mas": 2}
-"""Of the cells' files where it is not 1; a change of what an attack does raises its own, so that old cells are played
-again."""
+"""Number of the cells' file format where it is not 1.
+
+A change of what an attack does raises its own, so that old cells are played again."""
 
 
 @dataclass(frozen=True)
 class AttackCell:
-    """What is to be played; cells with equal fields have equal results (but for the clock)."""
+    """One attack on one run; cells with equal fields have equal results (but for the clock)."""
 
     run: str
     """Run folder."""
@@ -51,22 +52,22 @@ class AttackCell:
     """"auto" (the policy's normaliser, else measured on a clean rollout) or "raw"."""
     episodes: int
     seed: int
-    """Of what attacks draw and learn; the episodes are the run's own evaluation."""
+    """Seed of what attacks draw and learn; the episodes are those of the run's own evaluation."""
     effort: float
     """Times the default training of attacks that learn."""
     member: int | None = None
-    """Of a run that found a set of policies, the one that plays; None for a single policy."""
+    """Index of the attacked policy in a run's set of policies; None for a run of a single policy."""
 
     @property
     def path(self) -> Path:
-        """Where its outcome is kept."""
+        """File in which the outcome is kept."""
         settings = f"{self.norm}-{self.unit}-{self.episodes}-episodes-seed{self.seed}-effort{self.effort:g}"
         folder = Path(self.run) / "attacks" / settings
         return (folder if self.member is None else folder / f"member{self.member}") / f"{self.attack}.json"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides an outcome beside the model; budgets are added one by one."""
+        """Everything but the model that decides an outcome; budgets are added one by one."""
         return kept.plain({**asdict(self), "format": FORMAT.get(self.attack, 1)}, "run", "eps")
 
     @property
@@ -84,15 +85,15 @@ def members_of(run: str) -> list[int | None]:
 
 
 OF_SETS = (
-    "A set of policies (PROTECTED) has the return of the member that stands an attack best, every member being "
+    "A set of policies (PROTECTED) has the return of the member most robust to the attack, every member being "
     "attacked for itself: chosen by one half of the episodes, reported on the other. An attack that learns is then the "
     "weakest of as many trainings as there are members, as in the paper's table."
 )
-"""For pages."""
+"""How pages explain the return of a set of policies under attack."""
 
 
 def best_of(members: list[np.ndarray | None]) -> np.ndarray | None:
-    """What a bandit over a set of policies converges to: the member best in every second episode, on the others.
+    """Returns of the member that a bandit converges to: chosen by every second episode, reported on the others.
 
     Args:
         members: returns [E] of each; a single policy's are all taken, those of a set that was played in part are none.
@@ -150,7 +151,7 @@ def cells_of(run: str, attacks: str, eps: tuple[float, ...], **common: Any) -> l
 
 
 def playable(attack: str, eps: tuple[float, ...]) -> tuple[float, ...]:
-    """The budgets that an attack can have; a share or a probability ends at 1."""
+    """Budgets the attack accepts; if eps is a fraction or a probability, at most 1."""
     return tuple(value for value in eps if value <= ATTACKS[attack].largest_eps)
 
 

@@ -15,14 +15,14 @@ __all__ = ["Outcome"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was played of some runs, ready for a report."""
+    """Returns of some runs with and without attacks, ready for a report."""
 
     runs: list[RunFolder]
     attacks: list[str]
     eps: list[float]
     """Budgets above 0."""
     settings: dict[str, str]
-    """As the page shows them."""
+    """Settings of the attacks, name -> value, as the page shows them."""
     clean: dict[str, np.ndarray]
     """Returns [E] by run."""
     returns: dict[tuple[str, str, float], np.ndarray]

@@ -76,7 +76,7 @@ class Victim:
         return bootstrap_interval(found[0] if len(found) == 1 else [float(v.mean()) for v in found])
 
     def strongest(self) -> dict[str, tuple[float, str]]:
-        """By run, the least mean return under an attack on observations, and that attack."""
+        """The least mean return under an attack on observations, and that attack, by run."""
         least: dict[str, tuple[float, str]] = {}
         for (run, attack), values in self.returns.items():
             if attack != CLEAN and not ATTACKS[attack].on_actions:
@@ -133,7 +133,7 @@ def make_benchmark(options: VictimsOptions) -> None:
 
 
 def victim_of(name: str, env: str, eps: float, cells: list[AttackCell]) -> Victim:
-    """What was played of the runs in `cells`, at the budget `eps` and without an attack."""
+    """Returns of the runs in `cells`, at the budget `eps` and without an attack."""
     played: dict[tuple[str, str], list[np.ndarray | None]] = {}
     for cell in cells:
         played.setdefault((cell.run, cell.attack), []).append(played_returns(cell, 0 if cell.attack == CLEAN else eps))

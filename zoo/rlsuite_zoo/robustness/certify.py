@@ -1,7 +1,7 @@
 """`rlsuite certify RUN`: what return a smoothed policy keeps whatever is done to its observations, and on what terms.
 
 The clean smoothed episodes of a run and a noise are one batch, kept in `RUN/certify/`; certificates are computed from
-them, so that another method or other budgets cost no simulation. Attacked episodes stand beside them on request.
+them, so that another method or other budgets cost no simulation. Attacked episodes are shown next to them on request.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ class Played:
     episodes: int
     seed: int
     budget: float = 0.0
-    """Of the tightness attack, total L2 norm of an episode; 0 for the clean episodes of a certificate."""
+    """Total L2 norm of the tightness attack on an episode; 0 for the clean episodes of a certificate."""
 
     @property
     def path(self) -> Path:
-        """Where they are kept."""
+        """File in which the returns are kept."""
         attacked = f"-attacked{self.budget:g}" if self.budget else ""
         return Path(self.run) / "certify" / f"sigma{self.sigma:g}{attacked}.json"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the returns beside the model."""
+        """Everything but the model that decides the returns."""
         return kept.plain(asdict(self), "run")
 
     @property
@@ -173,7 +173,7 @@ def _check_attackable(folder: RunFolder, attacked: int) -> None:
 
 
 def _scores(hurt: dict[float, np.ndarray], method: str, above: float, q: float) -> dict[float, Interval]:
-    """What the certificate speaks of, under attack, with 95 % intervals over episodes; by budget."""
+    """The certified quantity measured under attack, with 95 % intervals over episodes, by budget."""
     return {budget: _score(returns, method, above, q) for budget, returns in sorted(hurt.items())}
 
 

@@ -39,7 +39,7 @@ QUICK_CELLS, QUICK_EPISODES = 3, 1
 TAIL = 0.1
 """Share of the episodes that the CVaR is the mean of."""
 FORMAT = 1
-"""Of the files; a change of what a map is raises it."""
+"""Number of the files' format; a change of what a map is raises it."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Sweep:
 
     @property
     def path(self) -> Path:
-        """Where it is kept; every grid has a file of its own."""
+        """File in which the map is kept; every grid has one of its own."""
         digest = hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:12]
         return Path(self.run) / "robustness" / f"sweep-{digest}.json"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides a map beside the model."""
+        """Everything but the model that decides a map."""
         return kept.plain({**asdict(self), "format": FORMAT}, "run")
 
     @property
@@ -74,16 +74,16 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Found:
-    """What a sweep found."""
+    """Returns measured by a sweep."""
 
     returns: np.ndarray
-    """[M, F, E] over mass and friction."""
+    """Returns [M, F, E] over mass and friction scales and episodes."""
     pushed: dict[str, np.ndarray]
-    """[K, E] over the strength of pushes, by opponent."""
+    """Returns [K, E] over the strengths of pushes and episodes, by opponent."""
 
 
 def read_sweep(sweep: Sweep) -> Found | None:
-    """What was found, or None if it was not played, or with other settings."""
+    """Returns of a sweep; None if it was not played, or with other settings."""
     record = kept.read(sweep)
     if record is None:
         return None
@@ -152,7 +152,7 @@ def make_robustness(options: SweepOptions) -> None:
 
 
 Groups = dict[str, list[tuple[Sweep, Found]]]
-"""By what differs in more than the seed."""
+"""Sweeps and their returns, grouped by everything but the seed."""
 
 
 def nominal(sweep: Sweep, returns: np.ndarray) -> float:

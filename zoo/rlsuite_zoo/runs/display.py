@@ -16,7 +16,7 @@ WIDE = 160
 
 
 def out_console() -> Console:
-    """Where tables go: as wide as the terminal, wider into a pipe, since nobody greps cut lines."""
+    """Console for tables: as wide as the terminal, wider into a pipe, since nobody greps cut lines."""
     return Console(width=None if sys.stdout.isatty() else WIDE, soft_wrap=True)
 
 

@@ -16,13 +16,13 @@ from rlsuite_zoo.runs.schema import EVALUATION, check_fields, read_json
 __all__ = ["evaluation_record", "mode_hint", "other_mode", "own_evaluation", "read_evaluation"]
 
 OTHER_EPISODES = 10
-"""Of the other way to act, where that is looked at."""
+"""Episodes of the other way to act (mode or sampled), where that is compared."""
 FEWEST_EPISODES = 5
-"""Intervals over fewer are too narrow to call two returns apart."""
+"""Fewest episodes whose intervals can tell two returns apart; over fewer they are too narrow."""
 
 
 def evaluation_record(result: Evaluation, checkpoint: Path, *, deterministic: bool, seed: int | None) -> dict[str, Any]:
-    """What evaluation.json holds.
+    """Content of evaluation.json.
 
     Args:
         result: returns [E] and lengths [E] of E episodes, undiscounted and unscaled.

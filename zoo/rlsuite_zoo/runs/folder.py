@@ -36,7 +36,7 @@ from rlsuite_zoo.runs.recipe import parse_yaml
 from rlsuite_zoo.runs.schema import SPEC, STATUS, RunFolderError, check_fields, read_json, read_small
 
 LONGEST_LABEL = 40
-"""Characters of the settings in a name."""
+"""Most characters of the settings in a folder's name."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class RunSpec:
     """One run, complete: two folders with equal specs hold equal runs."""
 
     algo: str
-    """Algorithm, such as "bpo" or "sb3:ppo"."""
+    """Name of the algorithm, such as "bpo" or "sb3:ppo"."""
     env: str
-    """Gymnasium id."""
+    """Gymnasium id of the environment."""
     seed: int
     steps: int
     """Environment steps to train for; the algorithm finishes the rollout it is in."""
@@ -65,7 +65,7 @@ class RunSpec:
     eval_stochastic: bool = False
     """Whether evaluations sample the actions instead of taking the distribution's mode."""
     label: str = ""
-    """What the settings beside the recipe were, for plots: "ent_coef=0.01"."""
+    """Settings that differ from the recipe's, for plots: "ent_coef=0.01"."""
 
     @property
     def group(self) -> str:
@@ -153,7 +153,7 @@ class RunFolder:
         write_text(self.config, yaml.safe_dump(plain, sort_keys=False))
 
     def status(self) -> dict[str, Any]:
-        """What status.json says; an empty dict when there is none yet.
+        """Content of status.json; an empty dict when there is none yet.
 
         Raises:
             RunFolderError: it is not what rlsuite writes.
@@ -171,7 +171,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run reached its steps."""
+        """Whether the run has taken all its steps."""
         return self.status().get("state") == "finished"
 
 

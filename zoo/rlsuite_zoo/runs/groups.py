@@ -12,7 +12,7 @@ from rlsuite_zoo.runs.folder import RunFolder, RunSpec
 __all__ = ["full_settings", "group_names", "one_group"]
 
 LONGEST = 60
-"""Characters; a difference that takes more is numbered, not spelled out."""
+"""Most characters of a difference in a name; a longer one is numbered, not spelled out."""
 
 
 def group_names(folders: Sequence[RunFolder]) -> list[str]:
@@ -58,7 +58,7 @@ def one_group(folders: Sequence[RunFolder], what: str) -> None:
 
 
 def full_settings(specs: Sequence[RunSpec]) -> dict[str, str]:
-    """The settings that a short name stands for, by group; only of groups whose name leaves some out."""
+    """The settings that a short name abbreviates, by group; only of groups whose name leaves some out."""
     return {spec.group: spec.label for spec in specs if spec.label and spec.label not in spec.group}
 
 
@@ -86,7 +86,7 @@ def _flat(spec: RunSpec) -> dict[str, Any]:
 
 
 def _urgency(key: str) -> int:
-    """What tells most comes first."""
+    """Sort key of a difference: the most telling first."""
     order = ("env", "algo", "steps", "recipe")
     return order.index(key) if key in order else len(order)
 

@@ -1,7 +1,7 @@
 """What a long computation found, kept in a file of its own, and the one rule that says when it is stale.
 
 A computation is a frozen dataclass with a `path`, its `settings` (all that decides the outcome) and the `checkpoints`
-it reads. Its file holds these beside the outcome; what is found there is used again where settings and contents of the
+it reads. Its file holds these with the outcome; what is found there is used again where settings and contents of the
 checkpoints are still the same, and computed anew where anything differs. A copied folder stays valid, a retrained model
 does not.
 """
@@ -33,7 +33,7 @@ class Kept(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All that decides the outcome beside the checkpoints, and a number "format", raised when the code changes."""
+        """Everything but the checkpoints that decides the outcome, and a number "format", raised with the code."""
 
     @property
     def checkpoints(self) -> Sequence[Path]:
@@ -50,7 +50,7 @@ def plain(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
 
 
 def key_of(computation: Kept) -> dict[str, Any]:
-    """What an outcome depends on: the settings, and a digest of every checkpoint as it now is."""
+    """Key of an outcome: the settings, and a digest of every checkpoint as it now is."""
     return {
         "settings": plain(computation.settings),
         "checkpoints": [_digest(file) for file in computation.checkpoints],
@@ -115,7 +115,7 @@ def play_missing(
 
 
 def _digest(file: Path) -> str | None:
-    """Of a checkpoint's contents; None where it is missing."""
+    """Digest of a checkpoint's contents; None where it is missing."""
     try:
         about = file.stat()
     except FileNotFoundError:

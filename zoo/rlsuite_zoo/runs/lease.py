@@ -26,7 +26,7 @@ __all__ = ["HEARTBEAT_SECONDS", "STALE_SECONDS", "InUse", "check_free", "lease"]
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 600.0
-"""Without a sign of life, after which a writer on another machine counts as dead."""
+"""Time without a sign of life after which a writer on another machine counts as dead, s."""
 _WRITING_SECONDS = 10.0
 """A lease that cannot be read is being written if it is younger than this."""
 _mine: dict[Path, str] = {}
@@ -145,7 +145,7 @@ def _exists(pid: int) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """What tells a process from a later one of the same number; "dead" for one that nobody has waited for yet."""
+    """Start time, which differs from that of a later process with the same number; "dead" for a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

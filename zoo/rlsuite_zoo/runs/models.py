@@ -28,7 +28,7 @@ EVAL_SEED = 1_000_003
 
 
 class Model(Protocol):
-    """What a run needs of a learner."""
+    """A learner as a run uses it."""
 
     @property
     def num_timesteps(self) -> int:
@@ -41,7 +41,7 @@ class Model(Protocol):
         """Write the model atomically."""
 
     def policy(self) -> Predictor:
-        """What acts on raw observations."""
+        """The policy, which acts on raw observations."""
 
     def close(self) -> None:
         """Release the environments."""

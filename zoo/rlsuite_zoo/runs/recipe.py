@@ -39,7 +39,7 @@ class Loader(yaml.SafeLoader):
     """YAML's safe loader, reading 1e6 as a number (YAML 1.1 wants a dot) and refusing repeated keys."""
 
     aliases = True
-    """Whether a value may stand for one further up: a few lines can so mean billions of values."""
+    """Whether a value may be an alias of an earlier one: a few lines can then expand to billions of values."""
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -83,19 +83,19 @@ class Recipe:
     """Settings of one training: what the command line does not say comes from here."""
 
     name: str
-    """Variant, such as "default" or "paper"."""
+    """Name of the variant, such as "default" or "paper"."""
     description: str = ""
     source: str = ""
     num_envs: int = 1
     """Copies of the environment."""
     steps: int = 1_000_000
-    """Environment steps."""
+    """Environment steps of a run."""
     config: dict[str, Any] = field(default_factory=dict)
     """Fields of the algorithm's configuration."""
     env: dict[str, Any] = field(default_factory=dict)
     """Arguments of the environment."""
     eval_stochastic: bool = False
-    """Whether what it trains is to be judged by sampled actions, not by the distribution's mode."""
+    """Whether trained policies are evaluated with sampled actions, not with the distribution's mode."""
 
 
 def parse_yaml(text: str, where: str, *, aliases: bool = False) -> Any:
@@ -317,7 +317,7 @@ def build_config(config_class: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 def parse_names(text: str, known: Mapping[str, NamedT], kind: str) -> list[NamedT]:
-    """What is named, separated by commas; all of `known` where nothing is.
+    """Names of a comma-separated list; all of `known` where the list is empty.
 
     Raises:
         UsageError: an unknown name; names the nearest.

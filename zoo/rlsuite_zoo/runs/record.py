@@ -15,7 +15,7 @@ from rlsuite_zoo.runs.stopping import Stop
 
 STATUS_SECONDS = 0.5
 Progress = Callable[[dict[str, Any]], None]
-"""Called with the content of status.json."""
+"""Callback that receives the content of status.json."""
 
 
 class Recorder:

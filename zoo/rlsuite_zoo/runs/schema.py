@@ -149,7 +149,7 @@ STATUS: dict[str, Rule] = {
     "checkpoint": optional(TEXT),
     "pid": whole(0),
 }
-"""Fields of status.json; others may stand beside them."""
+"""Fields of status.json; further ones are allowed."""
 EVALUATION: dict[str, Rule] = {
     "episodes": whole(1),
     **dict.fromkeys(("mean", "low", "high"), NUMBER),
@@ -159,7 +159,7 @@ EVALUATION: dict[str, Rule] = {
     "returns": NUMBERS,
     "lengths": NUMBERS,
 }
-"""Fields of evaluation.json; others may stand beside them."""
+"""Fields of evaluation.json; further ones are allowed."""
 
 
 def check_fields(

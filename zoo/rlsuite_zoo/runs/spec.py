@@ -13,7 +13,7 @@ from rlsuite_zoo.runs.recipe import find_recipe, is_file, parse_count, parse_ove
 __all__ = ["CHECKPOINTS", "check_jobs", "make_spec", "safe_name"]
 
 CHECKPOINTS = 20
-"""Checkpoints of a run, unless told otherwise."""
+"""Number of checkpoints of a run, unless told otherwise."""
 
 
 def make_spec(

@@ -19,11 +19,11 @@ from typing import Any
 __all__ = ["Stop", "end_with_parent", "end_with_stdin", "handled_signals", "stop_on_signal"]
 
 GRACE_SECONDS = 300.0
-"""What a worker without a parent has for its update and its checkpoint; one that hangs in other code is ended then."""
+"""Time that a worker without a parent has for its update and its checkpoint before it is ended, s."""
 
 
 class Stop:
-    """Whether a run was asked to stop, and what that means now."""
+    """Whether a run was asked to stop, and whether it stops at once or between updates."""
 
     def __init__(self) -> None:
         self.requested = False

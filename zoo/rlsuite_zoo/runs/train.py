@@ -138,7 +138,7 @@ def _note_versions(folder: RunFolder) -> None:
 
 
 def checkpoint_hint(folder: RunFolder) -> str:
-    """Where the last good model of a stopped run is, and how to go on."""
+    """Hint with the path of a stopped run's last good model, and how to go on."""
     last: Path = folder.last
     if not last.exists():
         return f"no checkpoint yet; start again with: rlsuite train --resume {folder.path}"

@@ -50,7 +50,7 @@ class NetworkMatrices:
         self._scales(graph, demands)
 
     def fill(self, order: Tensor, stock: Tensor) -> Tensor:
-        """What of the orders [B, E] the suppliers can fill from stock [B, N]: [B, E].
+        """Units [B, E] of the orders [B, E] that the suppliers can fill from stock [B, N].
 
         A supplier's links are served in order, each from what the ones before leave.
         """
@@ -59,7 +59,7 @@ class NetworkMatrices:
         return _promise(order, available, self.promised_before, self.promise_rounds)
 
     def sell(self, wanted: Tensor, stock: Tensor) -> Tensor:
-        """What of the demand [B, M] the retailers can meet from stock [B, N]: [B, M]."""
+        """Units [B, M] of the demand [B, M] that the retailers can meet from stock [B, N]."""
         return _promise(wanted, stock.index_select(1, self.retailer), self.sold_before, self.sale_rounds)
 
     def _floats(self, values: Sequence[float]) -> Tensor:

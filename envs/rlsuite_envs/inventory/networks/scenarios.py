@@ -178,7 +178,7 @@ class SupplyNetworkParams:
 
     @property
     def reward_scale(self) -> float:
-        """What profit is multiplied by to be the reward."""
+        """Factor from profit to reward."""
         if self.reward == "money":
             return 1.0
         pairs = zip(self.graph.market_links, self.nominal_demand, strict=True)

@@ -46,7 +46,7 @@ class LotSizingParams:
     """Distribution of demand: "binomial", "poisson", "normal", "uniform" or "pmf"; whole units, independent and alike
     in all periods unless `seasons`, `history` or `demand_correlation` say otherwise."""
     demand_parameters: tuple[Any, ...] = (20, 0.4)
-    """Its parameters, see `count_demand.count_table`: (trials, probability), (mean,), (mean, deviation), (lowest,
+    """Parameters of the demand, see `count_demand.count_table`: (trials, probability), (mean,), (mean, sd), (lowest,
     highest) or (demands, weights); each may be a tuple with one entry per item."""
     start: str = "random"
     """"random": any stock, machines set up; "stored": the next two fields."""

@@ -37,7 +37,7 @@ def place(inventory: Tensor, order: Tensor, mask: Tensor) -> Tensor:
 
 
 def serve(stock: Tensor, demand: Tensor, *, lost: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """What demand does to the stock on hand.
+    """Stock on hand after demand.
 
     Args:
         stock: [...] units on hand, negative where demand is backlogged.

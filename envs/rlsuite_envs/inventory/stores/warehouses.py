@@ -74,7 +74,7 @@ class ManyWarehousesParams(NetworkParams):
         object.__setattr__(self, name, tuple(tuple(row) for row in rows))
 
     def sourcing(self) -> Sourcing:
-        """As the fields say."""
+        """Links, lead times and costs between warehouses and stores, from the fields."""
         return Sourcing(
             self.lead_times,
             self.warehouse_lead_times,

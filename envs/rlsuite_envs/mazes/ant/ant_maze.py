@@ -269,7 +269,7 @@ class AntObstaclesPool(MujocoPool):
         self.task = _Task(**fields, score=_Score(self.params))
 
     def step(self, action: NDArray[Any]) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """As `MujocoPool.step`, with the reward of the last step."""
+        """Step all environments as `MujocoPool.step`, with the reward of the last step."""
         obs, reward, terminated, truncated, info = super().step(action)
         if truncated.any():
             end = info["final_info"]

@@ -61,7 +61,8 @@ STEERING: dict[str, Any] = {
     "learning_rate_decay": 0.98,
     "beta1": 0.9,
 }
-"""As above, f and g linear: with the experiments' g of 1,512 numbers nothing was learnt in 40 generations."""
+"""Settings of a steering adversary for a CPU, f and g linear:
+with the experiments' g of 1,512 numbers nothing was learnt in 40 generations."""
 SHORT = dataclasses.replace(VICTIMS["CartPole"], n_updates=8)
 TASKS = (
     Task("harm", "harmful", ACTConfig(objective="harm", **CPU_MESSAGES), SHORT, 40),
@@ -127,7 +128,7 @@ def evolve(run: ActRun) -> None:
 
 
 def judge(act: ACT) -> dict[str, Any]:
-    """What fresh victims make of an adversary's words, and of others; returns are lists [victims][updates]."""
+    """Returns of fresh victims under an adversary's messages and under others, as lists [victims][updates]."""
     seeds = range(TEST_SEED, TEST_SEED + TEST_VICTIMS)
     each = TEST_VICTIMS // RANDOM_NETWORKS  # victims of a random network; all together the seeds of the others
     random = [

@@ -116,7 +116,7 @@ def steering_table(records: list[dict[str, Any]]) -> str:
         lines.append(f"| {number + 1} | {cells} | {gap} | {verdict} |")
     lines.append(
         "\nSum over an episode of exp(-(x - goal)^2), at most 201; the mean over many episodes of each victim, 95 % "
-        f"intervals over {len(records[0]['steered'])} victims. A cart that stands in the middle for a whole episode "
+        f"intervals over {len(records[0]['steered'])} victims. A cart that stays in the middle for a whole episode "
         "earns 74, so that balancing alone pays: steering is what a victim earns more for its own goal than for being "
         "told another's. Left alone: victims that heard nothing, neither in training nor after it."
     )

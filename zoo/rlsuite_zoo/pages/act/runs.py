@@ -55,7 +55,7 @@ class ActRun:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the outcome beside the seed, as JSON gives it back."""
+        """Everything but the seed that decides the outcome, as JSON gives it back."""
         task = self.task
         return kept.plain(
             {"config": asdict(task.config), "victim": asdict(task.victim), "generations": task.generations}

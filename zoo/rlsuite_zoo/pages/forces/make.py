@@ -35,10 +35,10 @@ from rlsuite_zoo.runs.models import load_policy, quiet_mujoco
 __all__ = ["SCALES", "Trial", "make_results", "play_trial", "read_trial"]
 
 SCALES = tuple(float(x) for x in np.linspace(0.5, 1.5, 11).round(2))
-"""Of the torso's mass, and of all frictions."""
+"""Scales of the torso's mass, and of all frictions."""
 EPISODES, ADVERSARY_STEPS = 20, 100_000
 FORMAT = 3
-"""Of the files; a change of what a trial does raises it."""
+"""Number of the files' format; a change of what a trial does raises it."""
 NUM_ENVS = 16
 ADVERSARY: dict[str, Any] = {
     "n_steps": 128,
@@ -49,9 +49,9 @@ ADVERSARY: dict[str, Any] = {
     "normalize_reward": True,
     "device": "cpu",
 }
-"""PPO that learns to push."""
+"""Hyper-parameters of the PPO that learns to push."""
 FIRST_STD = 0.4
-"""Its first standard deviation, in half widths of its box."""
+"""First standard deviation of the adversary's actions, in half widths of its box."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,24 @@ class Trial:
 
     run: str
     episodes: int
-    """Against each opponent, all from the same initial states."""
+    """Episodes against each opponent, all from the same initial states."""
     adversary_steps: int
-    """Of each new adversary's training."""
+    """Environment steps of each new adversary's training."""
     adversaries: int = 2
-    """New adversaries, from different seeds; the stronger one counts."""
+    """Number of new adversaries, from different seeds; the strongest one counts."""
     rivals: tuple[str, ...] = ()
     """Other runs of the task that have trained an adversary; the protagonist meets all of these."""
     seed: int = 77_000
-    """Of episodes, opponents and adversaries, the same for all protagonists."""
+    """Seed of episodes, opponents and adversaries, the same for all protagonists."""
 
     @property
     def path(self) -> Path:
-        """Where its outcome is kept."""
+        """File in which the outcome is kept."""
         return Path(self.run) / "forces.json"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides a trial beside the models."""
+        """Everything but the models that decides a trial."""
         return kept.plain({**asdict(self), "format": FORMAT}, "run", "rivals")
 
     @property
@@ -132,7 +132,7 @@ def play_trial(trial: Trial) -> None:
 
 
 def _trained_adversary(folder: RunFolder) -> bool:
-    """Whether a run has trained an adversary beside its protagonist."""
+    """Whether a run has trained an adversary as well as its protagonist."""
     return folder.spec().config.get("adversary") not in ("none", "random")
 
 

@@ -23,7 +23,7 @@ from rlsuite_zoo.runs.folder import RunFolder
 __all__ = ["write_forces"]
 
 Returns = Mapping[str, Mapping[str, np.ndarray]]
-"""By run and opponent, [E]."""
+"""Returns [E] by run and opponent."""
 Swept = Mapping[str, tuple[Sweep, Found]]
 NEW, RIVAL = "new adversary", "rival"
 OPPONENTS = {

@@ -156,7 +156,7 @@ def _prepare(folders: dict[tuple[str, str], list[RunFolder]], seeds: list[int], 
 
 
 def simulate_run(path: str) -> None:
-    """Simulate the policy of a run folder for long, and write test.json and test.npy beside it."""
+    """Simulate the policy of a run folder for long, and write test.json and test.npy into that folder."""
     folder = RunFolder(path)
     spec = folder.spec()
     kernel = kernel_of(spec.env)

@@ -29,7 +29,7 @@ class Group:
     name: str
     title: str
     environment: str
-    """Kernel; its presets are the instances."""
+    """Name of the kernel, whose presets are the instances."""
     learned: tuple[str, ...]
     """Recipes whose gap is reported."""
     classical: tuple[str, ...]
@@ -37,7 +37,7 @@ class Group:
     goal: float | None
     """Largest gap to the optimum that is asked for, percent."""
     presets: tuple[str, ...] = ()
-    """The instances taken; empty for all."""
+    """Names of the presets taken; empty for all."""
 
     @property
     def ids(self) -> list[str]:
@@ -54,17 +54,17 @@ class Trial:
 
     folders: list[RunFolder]
     costs: np.ndarray
-    """[R] of the seeds."""
+    """Mean cost [R] of each seed's policy, per period and store."""
     errors: np.ndarray
-    """[R] standard errors of the simulation."""
+    """Standard errors [R] of the simulated costs."""
     paths: np.ndarray
-    """[R, N] per demand path; the same demand everywhere."""
+    """Costs [R, N] per demand path; all policies meet the same demand."""
     minutes: float
-    """Mean time of training."""
+    """Mean time of training, minutes."""
 
     @property
     def cost(self) -> float:
-        """Mean over seeds."""
+        """Mean cost over seeds."""
         return float(self.costs.mean())
 
     @property
@@ -86,13 +86,13 @@ class Row:
 
     id: str
     name: str
-    """Of the instance."""
+    """Name of the instance."""
     learned: str
     tested: Trial
     optimum: float | None
-    """Or lower bound, per store; None where neither is known."""
+    """Optimal cost, or a lower bound of it, per period and store; None where neither is known."""
     classical: str
-    """The best rule; empty if none was run."""
+    """Name of the best rule; empty if none was run."""
     rule: Trial | None
 
     @property
@@ -126,7 +126,7 @@ def rows_of(
     """The group's rows, as far as there are runs.
 
     Args:
-        group: what is learned, and beside which rules.
+        group: what is learned, and the rules that it is compared with.
         ids: its environments.
         tested: by environment and recipe.
         optima: of each environment, with the number of stores that share its cost.

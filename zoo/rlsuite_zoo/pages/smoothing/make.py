@@ -35,7 +35,7 @@ SIZES = Sizes()
 ABOUT = """Policy smoothing (Kumar, Levine and Feizi, arXiv 2106.11420): a policy that acts on noisy observations cannot
 be made much worse by small changes of them. A certificate says, from clean episodes alone, what mean return (or success
 probability) is left whatever an adversary does whose changes over a whole episode have total L2 norm B at most. It may
-see everything but the noise to come. Beside it stand returns under the paper's adaptive attack. No certificate may
+see everything but the noise to come. Next to it are returns under the paper's adaptive attack. No certificate may
 exceed them, but for the attacked mean's own sampling error; the gap is slack of the bound, of the policy or of the
 attack. Noise and budgets are in observation units. Each noise has a policy of its own, PPO trained under it. "No noise"
 is the plain policy under the same attack: nothing can be certified for it."""
@@ -85,7 +85,7 @@ def check_sizes(tasks: Sequence[Task], sizes: Sizes) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """What is said of one task under one noise."""
+    """Results of one task under one noise."""
 
     cell: Cell
     clean: np.ndarray
@@ -93,9 +93,9 @@ class Line:
     grid: np.ndarray
     """Budgets [G] of the certificate."""
     certified: np.ndarray | None
-    """[G], or None without noise."""
+    """Certified values [G] for these budgets; None without noise."""
     attacked: list[dict[str, float]]
-    """Per budget the worst threshold's mean, its standard_error and threshold."""
+    """For each budget, mean, standard_error and threshold of the attack with the worst threshold."""
 
     @property
     def label(self) -> str:
@@ -103,7 +103,7 @@ class Line:
         return f"sigma {self.cell.sigma:g}" if self.cell.sigma else "no noise"
 
     def at(self, budget: float) -> float | None:
-        """What is certified for a budget."""
+        """Certified value for a budget."""
         if self.certified is None:
             return None
         return float(self.certified[int(np.abs(self.grid - budget).argmin())])

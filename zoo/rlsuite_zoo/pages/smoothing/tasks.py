@@ -29,7 +29,7 @@ certificate's own episodes, nor by ones whose seeds (seed + environment) are amo
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured."""
+    """Numbers of episodes and draws of a measurement."""
 
     choosing: int = 1_000
     """Episodes that choose between training seeds."""
@@ -58,17 +58,17 @@ class Task:
     steps: int = 300_000
     """Environment steps of training."""
     config: dict[str, Any] = field(default_factory=dict)
-    """Fields of PPOConfig."""
+    """Hyper-parameters: fields of PPOConfig by name."""
     num_envs: int = 16
     success: bool = False
     """Whether a positive return is a success, and the success probability is certified instead of the mean."""
     budgets: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
-    """Of the attacks."""
+    """Budgets of the attacks, total L2 norms of an episode, observation units."""
     thresholds: tuple[float, ...] = (0.0, 1.0, 2.0)
     """The attacks' q_gap, or penalty; the worst counts."""
 
     def score(self, returns: np.ndarray) -> np.ndarray:
-        """What is reported of each episode [N]."""
+        """Reported score [N] of each episode."""
         return (returns > 0).astype(np.float64) if self.success else returns
 
     @property
@@ -197,17 +197,17 @@ class Cell:
     sigma: float
     folder: Path
     seeds: tuple[int, ...] = (0, 1)
-    """Of the training, among which the best is chosen."""
+    """Seeds of training, among whose policies the best is chosen."""
     sizes: Sizes = field(default_factory=Sizes)
 
     @property
     def path(self) -> Path:
-        """Where the measurements are."""
+        """File in which the measurements are kept."""
         return self.folder / "result.json"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the measurements beside the noise and the models."""
+        """Everything but the noise and the models that decides the measurements."""
         task = kept.plain(asdict(self.task), "title", "sigmas")
         return {"seeds": sorted(self.seeds), **asdict(self.sizes), "task": task}
 
@@ -227,7 +227,7 @@ class Cell:
         return found
 
     def certificate(self, alpha: float) -> Certificate:
-        """Of the measured clean episodes, on the task's grid of budgets."""
+        """Certificate of the measured clean episodes, on the task's grid of budgets."""
         scores = self.task.score(np.array(self.read()["clean"]))
         if self.task.success:
             return certify_success(scores, self.task.grid, self.sigma, alpha=alpha)

@@ -105,7 +105,7 @@ def _interval(values: list[float]) -> str:
 
 
 def _differences(results: Results) -> str:
-    """Of pairs of lines, the difference over the seeds that both have, with its 95 % interval."""
+    """Differences of pairs of lines over the seeds that both have, with 95 % intervals."""
     note = (
         "Difference of normalised J, paired by seed, with Student's 95 % interval; ahead or behind only where the "
         "interval leaves 0 out."

@@ -1,7 +1,7 @@
 """What `rlsuite results subpo` compares: the problems, the learners, and what policies and planners reach.
 
 Everything is judged by F, the value of the set of places visited, whatever reward it learned from; what a finished
-run's policy is worth is kept beside it.
+run's policy is worth is kept in the run's folder.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class Task:
     steps: int
     """Environment steps of a run."""
     most: Callable[[dict[str, Any]], float]
-    """What F is divided by, from the references of one instance."""
+    """Computes the number that F is divided by, from the references of one instance."""
     divisor: str
-    """What that is, in words."""
+    """Name of the number that F is divided by."""
     constants: dict[str, Any] = field(default_factory=dict)
     instances: bool = False
     """Whether each seed has an instance of its own."""
     tiny: bool = False
     """Whether brute force can try all walks."""
     num_envs: str = ""
-    """Episodes of a batch; empty for the recipe's."""
+    """Number of environments of a run, as text; empty for the recipe's."""
 
     def kwargs(self, seed: int) -> dict[str, Any]:
         """The environment's constants for one seed."""
@@ -167,7 +167,7 @@ def kernel_of(task: Task, seed: int) -> Any:
 
 
 def references(task: Task, seed: int, root: Path) -> dict[str, Any]:
-    """What planners and random play reach on one instance, computed once.
+    """Values that planners and random play reach on one instance, computed once.
 
     "greedy" and "random" are mean values of F over episodes, "beam" and "best" (brute force, tiny tasks) one value.
     """
@@ -221,7 +221,7 @@ def set_values(folder: RunFolder, task: Task) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Results:
-    """What the page is written from."""
+    """Runs and references from which the page is written."""
 
     tasks: list[Task]
     seeds: list[int]
@@ -234,7 +234,7 @@ class Results:
         return references(task, seed, self.root)
 
     def divisor(self, task: Task, seed: int) -> float:
-        """What F is divided by."""
+        """Number that F is divided by."""
         return task.most(self.references(task, seed))
 
     def learned(self, task: Task, entry: Entry, how: str = "sampled") -> dict[int, float]:
