@@ -100,7 +100,7 @@ def _is_a(value: Any, kind: type) -> bool:
 
 @cache
 def _kinds(params_class: type) -> dict[str, tuple[type, ...]]:
-    """Of each field the classes its value may have; object for any."""
+    """Classes that the value of each field may have; object for any."""
     hints = typing.get_type_hints(params_class)
     return {field.name: _classes(hints[field.name]) for field in dataclasses.fields(params_class)}
 

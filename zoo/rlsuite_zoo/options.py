@@ -99,7 +99,7 @@ class EvaluateOptions:
     stochastic: bool = False
     """Sample the actions instead of taking the distribution's mode (default: as the run says)."""
     seed: int | None = None
-    """Of the episodes (default: derived from the run's)."""
+    """Seed of the episodes (default: derived from the run's)."""
     checkpoint: str = "last"
     """last or best."""
 
@@ -138,13 +138,13 @@ class ShowOptions:
     out: str = ""
     """File to write (default: a .png named after the environment)."""
     seed: int = 0
-    """Of the episode."""
+    """Seed of the episode."""
     steps: int = 0
     """Stop after so many steps; 0 for the whole episode."""
     stochastic: bool = False
     """Sample the trained policy's actions instead of taking the distribution's mode (default: as its run says)."""
     checkpoint: str = "last"
-    """Of a run folder, last or best."""
+    """Checkpoint of a run folder: last or best."""
     text: bool = False
     """Draw nothing; print what the environment is: observations, actions, reward, constants."""
 

@@ -35,7 +35,7 @@ def show(options: ShowOptions) -> None:
             raise UsageError("--text prints an environment's text; give the environment")
         print(showing.describe(options.env))
         return
-    if "=" in options.env:  # no environment given: the first setting stands in its place
+    if "=" in options.env:  # no environment given: the first setting is in its place
         options = replace(options, env="", settings=(options.env, *options.settings))
     showing.show(
         options.env,
