@@ -93,7 +93,7 @@ class EvaluateOptions:
     run: Positional[str]
     """Run folder, or a folder of several."""
     episodes: int = 20
-    """How many."""
+    """Number of episodes."""
     render: str = ""
     """Also write a video of one episode to this .mp4 file."""
     stochastic: bool = False
@@ -101,7 +101,7 @@ class EvaluateOptions:
     seed: int | None = None
     """Seed of the episodes (default: derived from the run's)."""
     checkpoint: str = "last"
-    """last or best."""
+    """Checkpoint to evaluate: last or best."""
 
 
 @dataclass(frozen=True)
