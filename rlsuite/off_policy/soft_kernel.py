@@ -179,7 +179,7 @@ class SoftKernel:
         target_entropy: float | None,
         train_actor: bool,
     ) -> dict[str, Any]:
-        """See `SoftLearner.gradient_step`; without `target_entropy` (nats) the temperature is not trained."""
+        """`SoftLearner.gradient_step` in numpy; without `target_entropy` (nats) the temperature is not trained."""
         adam, clip, n = self.adam, self.max_grad_norm, len(batch.reward)
         obs, next_obs = batch.obs.numpy(), batch.next_obs.numpy()
         weight: Any = np.exp(self.log_alpha[0]) if alpha is None else alpha.numpy()
@@ -212,7 +212,7 @@ class SoftKernel:
         return metrics
 
     def _improve_actor(self, draw: _Draw, obs: F32, alpha: Any) -> float:
-        """Leave the gradient of the actor's loss in its flat vector; the loss."""
+        """Leave the gradient of the actor's loss in its flat vector; return the loss."""
         n = len(obs)
         q = self.critic.forward(np.concatenate((obs, draw.action), axis=1))
         # a draw between two equal critics is no loss: torch.minimum halves it, here the first takes it

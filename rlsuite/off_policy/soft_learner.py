@@ -104,7 +104,7 @@ class SoftLearner:
         return parts | {f"{name}_optimizer": adam for name, adam in self.adam.items()}
 
     def check(self, metrics: Mapping[str, Any]) -> None:
-        """Raise if a last loss, a weight, or a gradient of any step so far is not finite.
+        """Raise if the last step's losses, a weight, or a gradient of any step so far is not finite.
 
         Raises:
             FloatingPointError: names them.

@@ -142,7 +142,7 @@ class BPOConfig:
         self.bounds(0.3)  # raises on bad ratio_bounds
 
     def bounds(self, clip_range: float) -> RatioBounds:
-        """The bounds on the ratio when the schedule of epsilon stands at `clip_range`."""
+        """The bounds on the ratio when the schedule of epsilon has the value `clip_range`."""
         return RatioBounds.symmetric(clip_range) if self.ratio_bounds is None else RatioBounds(*self.ratio_bounds)
 
     @classmethod

@@ -73,7 +73,7 @@ class PDPPOConfig:
     learning_rate: float | str = 3e-4
     """Adam's step size for the actor, or a schedule such as "linear:3e-4"."""
     critic_lr_factor: float = 1.0
-    """The critics' step size, in actor's; above 0."""
+    """The critics' step size as a multiple of the actor's; above 0."""
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
     gae_lambda: float = 0.95
@@ -91,7 +91,7 @@ class PDPPOConfig:
     critics: str = "two"
     """"two" networks, or "one" for both kinds of states (PDPPO1C)."""
     bootstrap: bool = True
-    """Whether values stand for what lies beyond a rollout or a time limit; False takes plain sums (the release)."""
+    """Whether to bootstrap from values at rollout ends and time limits; False takes plain sums (the release)."""
     window: int = 1
     """Rollouts an update uses: the newest and window - 1 older ones with their old policies' numbers; at least 1."""
     normalize_advantage: bool = True
@@ -107,9 +107,9 @@ class PDPPOConfig:
     net_arch: tuple[int, ...] = (64, 64)
     """Hidden layers of the actor and of each critic."""
     activation: str = "tanh"
-    """Of the actor: tanh, relu, elu or gelu."""
+    """Activation of the actor: tanh, relu, elu or gelu."""
     critic_activation: str = "tanh"
-    """Of the critics."""
+    """Activation of the critics: tanh, relu, elu or gelu."""
     log_std_init: float = 0.0
     """First logarithm of a Gaussian's standard deviation."""
     ortho_init: bool = True
@@ -325,7 +325,7 @@ class PDPPO(Agent):
             run.update_end(named | {"train/n_updates": self.n_updates}, runner.stats)
 
     def _batch(self, rollout: Rollout, post: PostDecisions) -> PDPPOBatch:
-        """One rollout with its targets, flattened to N samples."""
+        """Flatten one rollout with its targets to N samples."""
         post_obs, post_reward = post.stack()
         if self.config.normalize_reward:
             for reward, done in zip(rollout.reward, rollout.terminated | rollout.truncated, strict=True):

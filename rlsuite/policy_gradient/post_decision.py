@@ -58,7 +58,7 @@ class DualCriticPolicy(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def actor(self, frozen_trunk: bool) -> nn.Module:
-        """What the actor's optimiser trains: the whole of it, or its last layer (an accident of the release)."""
+        """Parameters that the actor's optimiser trains: all, or the last layer's (an accident of the release)."""
         self.body[:-1].requires_grad_(not frozen_trunk)
         actor = nn.ModuleList([self.body[-1] if frozen_trunk else self.body])
         if self.log_std is not None:
@@ -107,7 +107,7 @@ class PostDecisions:
 
     @torch.no_grad()
     def __call__(self, action: torch.Tensor) -> None:
-        """Record what actions [B, ...] cause for certain; the environments do not move."""
+        """Record the deterministic effects of actions [B, ...]; the environments do not step."""
         venv: Any = self.runner.stepper.venv
         given = self.spec.to_env(action).to(self.kernel.device)
         post, reward = self.kernel.post_decision(venv.carry.state, given)

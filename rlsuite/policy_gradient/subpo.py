@@ -124,7 +124,7 @@ class SubPOConfig:
 
     @property
     def gamma(self) -> float:
-        """1: the horizon is finite, and J counts all gains alike."""
+        """Discount, always 1: the horizon is finite, and J weighs all gains equally."""
         return 1.0
 
 
@@ -245,7 +245,7 @@ class SubPO(Agent):
         return self.parts.brain(self)
 
     def _whole_episodes(self, env: VectorEnv[Any, Any, Any]) -> int:
-        """Steps of a rollout, of which whole episodes are made.
+        """Steps of a rollout, a multiple of the horizon so that it holds whole episodes.
 
         Raises:
             ValueError: no horizon, one that does not divide `n_steps`, or a mean over a single episode.
@@ -275,7 +275,7 @@ class SubPO(Agent):
         self._whole_episodes(self.venv)
 
     def _resolved(self) -> on_policy.OnPolicyConfig:
-        """The configuration with the sizes that None stood for."""
+        """The configuration with sizes in place of None."""
         steps = self.config.n_steps or 1
         size = self.config.batch_size or steps * self.num_envs
         return cast(on_policy.OnPolicyConfig, replace(self.config, n_steps=steps, batch_size=size))

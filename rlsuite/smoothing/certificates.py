@@ -185,7 +185,7 @@ def certify_ladder(
         budgets: B, one or [G], at least 0, observation units.
         sigma: noise of the episodes, > 0.
         ladder: v_0 < v_1 < ... < v_n, fixed before the episodes were played, v_0 the least possible return; an
-            integer T stands for 0, 1, ..., T.
+            integer T means 0, 1, ..., T.
         alpha: failure probability of all thresholds together, in (0, 1).
 
     Raises:
@@ -332,7 +332,7 @@ def certify_expectation(
 ) -> Certificate:
     """CROP's expectation bound (GRe): mean - Hoeffding's term - lipschitz (J_max - J_min) B / sigma.
 
-    CROP's budget is per step; `total_budget(eps, H)` is the B that stands here.
+    CROP's budget is per step; `total_budget(eps, H)` is the B to give here.
 
     Args:
         returns: [N], of clean smoothed episodes.

@@ -28,14 +28,14 @@ __all__ = ["SmoothedReturns", "smoothed_returns"]
 
 @dataclass(frozen=True)
 class SmoothedReturns:
-    """N whole episodes of a smoothed policy; the episodes of one environment stand together, in their order."""
+    """N whole episodes of a smoothed policy; the episodes of one environment are adjacent, in their order."""
 
     returns: np.ndarray
-    """[N] float64, undiscounted, reward units."""
+    """Undiscounted returns [N] float64, reward units."""
     lengths: np.ndarray
-    """[N] int64, steps."""
+    """Lengths [N] int64, steps."""
     spent: np.ndarray
-    """[N] float64, total L2 norm of the attack; 0 without one."""
+    """Total L2 norm of the attack over each episode, [N] float64; 0 without one."""
     sigma: float
     """Standard deviation of the noise, observation units."""
 

@@ -74,7 +74,7 @@ class GaussianNoise:
 
 
 def noise_seed(seed: int) -> int:
-    """The noise's seed beside an environment's: another stream, since both may draw from the same kind of generator."""
+    """Seed of the noise for an environment's seed: another stream, as both may use the same kind of generator."""
     return own_seed(seed, NOISE)
 
 
@@ -91,7 +91,7 @@ def as_frames(obs: Any) -> Tensor:
 
 
 def _noisy_box(space: gym.Space[Any], shape: tuple[int, ...] | None = None) -> spaces.Box:
-    """All of R^F, float32."""
+    """The observation space of noisy observations: all of R^F, float32."""
     if not isinstance(space, spaces.Box):
         raise ValueError(
             f"observations are {space}; Gaussian noise needs a Box (gymnasium.wrappers.FlattenObservation makes "
@@ -145,13 +145,13 @@ class _FrameWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
 
     @property
     def state_dict(self) -> Callable[[], dict[str, np.ndarray]]:
-        """A function that gives everything the next steps depend on; there is none where the environment has none."""
+        """Function that returns the state that the next steps depend on; missing where the environment lacks it."""
         self.env.state_dict  # type: ignore[attr-defined]  # noqa: B018  # raises where training cannot go on exactly
         return self._state
 
     @property
     def load_state_dict(self) -> Callable[[dict[str, np.ndarray]], None]:
-        """The function that restores it, where there is one."""
+        """Function that restores what `state_dict` gave; missing where the environment lacks it."""
         self.env.load_state_dict  # type: ignore[attr-defined]  # noqa: B018
         return self._load_state
 
@@ -216,7 +216,7 @@ class NoisyVectorObservation(_FrameWrapper):
         return self._out(self.noise.add(self._frames(obs))), info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """As the environment's, with noise on observations and on `final_obs`."""
+        """Step the environment; noise is added to observations and to `final_obs`."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
         final = self._final(info)
         if final is not None:
@@ -258,7 +258,7 @@ class StackVectorObservation(_FrameWrapper):
         return self._out(self._stack.clone()), info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """As the environment's, with stacks for observations and for `final_obs`."""
+        """Step the environment; observations and `final_obs` are stacks of frames."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
         frame, final = self._frames(obs), self._final(info)
         if final is not None:

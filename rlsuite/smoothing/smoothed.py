@@ -38,17 +38,17 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class FrameContext:
-    """What surrounds the newest frame of B environments: how to make the policy's observation of it."""
+    """Context of the newest frame of B environments, from which the policy's observation is made."""
 
     older: Tensor
     """The k - 1 frames before, as executed (attacked and noisy), oldest first, [B, k-1, *F]."""
     first: Tensor
-    """[B] bool: the episode has just begun, so that the newest frame fills the whole stack."""
+    """Whether the episode has just begun, [B] bool: then the newest frame fills the whole stack."""
     shape: tuple[int, ...] | None
     """Shape of the policy's observation; None for [k, *F], or [*F] where k is 1."""
 
     def observe(self, newest: Tensor, rows: Tensor) -> Tensor:
-        """Observations [M, ...] of newest frames [M, *F] that stand in environments `rows` [M]; differentiable."""
+        """Observations [M, ...] of newest frames [M, *F] of environments `rows` [M]; differentiable."""
         if self.older.shape[1]:
             before = self.older[rows]
             first = self.first[rows].reshape(-1, *[1] * (before.ndim - 1))
@@ -75,12 +75,12 @@ class SmoothedState:
     stack: Tensor
     """The newest k frames as executed, oldest first, [B, k, *F]."""
     remaining: Tensor
-    """What is left of the attack's budget, [B] float64."""
+    """Attack budget left in the episode, [B] float64, observation units."""
     inner: Any
     """The base policy's own state."""
 
     def stop(self, rows: np.ndarray) -> SmoothedState:
-        """The same, with nothing left to spend in `rows` [B] bool."""
+        """This state with the attack's budget used up in `rows` [B] bool."""
         return replace(self, remaining=self.remaining.masked_fill(torch.as_tensor(rows), 0.0))
 
 
@@ -235,7 +235,7 @@ class SmoothedPolicy:
         return math.prod(self._shape) // (1 if self.stacked else self.frames)
 
     def _first(self, frame: Tensor, state: Any, episode_start: Any) -> Tensor:
-        """[B] bool: where an episode begins."""
+        """Which episodes begin now, [B] bool."""
         count = len(frame)
         if state is None:
             if (self.frames > 1 or self.attack is not None) and not np.all(
@@ -253,7 +253,7 @@ class SmoothedPolicy:
         return torch.as_tensor(np.asarray(episode_start, bool)).reshape(count)
 
     def _attacked(self, frame: Tensor, context: FrameContext, remaining: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames with the adversary's part, and what is left of its budget."""
+        """Frames with the adversary's perturbation added, and its budget left."""
         assert self.attack is not None
         part = self.attack(frame, context, remaining).detach()
         if part.shape != frame.shape or not bool(torch.isfinite(part).all()):

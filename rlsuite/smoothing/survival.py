@@ -152,11 +152,11 @@ class SurvivalBound:
     """P(R >= thresholds[i]) >= p_lower[i] for all i at once, and R >= minimum for certain."""
 
     minimum: float
-    """v_0, return units."""
+    """v_0, the least possible return, return units."""
     thresholds: np.ndarray
-    """v_1 < ... < v_n, [n]."""
+    """Thresholds v_1 < ... < v_n of the return, [n], return units."""
     p_lower: np.ndarray
-    """Lower bounds in [0, 1), [n]."""
+    """Lower bounds [n] of P(R >= thresholds), in [0, 1)."""
 
     def expectation(self, ratio: npt.ArrayLike) -> np.ndarray:
         """Lower bound [...] of the mean return under attack, for ratios B / sigma [...] (A2)."""

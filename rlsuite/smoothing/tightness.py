@@ -73,7 +73,7 @@ class ScoreAttackConfig:
     noise_draws: int = 128
     """J, draws over which scores are averaged, >= 1; 1 is used where sigma is 0."""
     seed: int = 0
-    """Of these draws."""
+    """Seed of these noise draws."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -101,15 +101,15 @@ class ActionAttackConfig:
     sigma: float = 0.0
     """Noise of the smoothed policy that is attacked, >= 0; 0 for a plain policy."""
     penalty: float = 1e-3
-    """Price of ||e||^2, >= 0: what q_gap is to the other attack."""
+    """Weight of ||e||^2 in the objective, >= 0; the counterpart of `ScoreAttackConfig.q_gap`."""
     step_size: float = 0.01
     """Length of a gradient step, > 0, observation units."""
     steps: int = 100
     """Gradient steps per environment step, >= 1."""
     noise_draws: int = 128
-    """J, >= 1; 1 is used where sigma is 0."""
+    """J, noise draws over which actions are averaged, >= 1; 1 is used where sigma is 0."""
     seed: int = 0
-    """Of the draws and of the first direction."""
+    """Seed of the noise draws and of the first direction."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -126,7 +126,7 @@ class ActionAttackConfig:
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
-    """[M] beside [M, *F]."""
+    """Values [M] reshaped to broadcast against [M, *F]."""
     return values.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
 
 
@@ -163,7 +163,7 @@ class _Draws:
             self.noise = torch.randn(shape, generator=self.generator, dtype=frame.dtype).mul_(self.sigma)
 
     def outputs(self, function: Scores, newest: Tensor, rows: Tensor, context: FrameContext) -> Tensor:
-        """[M, J, A]: the function at the observations of newest frames [M, *F] under each draw."""
+        """Outputs [M, J, A] of the function at the observations of newest frames [M, *F] under each draw."""
         if self.noise is None:
             return function(context.observe(newest, rows))[:, None]
         many = (newest[:, None] + self.noise).flatten(0, 1)
@@ -276,7 +276,7 @@ class ActionAttack:
         if not len(rows):
             return part
         self._draws.renew(frame)
-        # At e = 0 the distance has no gradient: begin beside it.
+        # At e = 0 the distance has no gradient: begin a little away from it.
         start = torch.randn(frame.shape, generator=self._draws.generator, dtype=frame.dtype)
         for some in rows.split(max(1, ROWS_AT_ONCE // self._draws.count)):
             part[some] = self._improve(frame[some], start[some], some, context, remaining[some])
@@ -298,7 +298,7 @@ class ActionAttack:
         return torch.where(_column(better, part) > 0, part, torch.zeros_like(part))
 
     def _objective(self, clean: Tensor, part: Tensor, usual: Tensor, rows: Tensor, context: FrameContext) -> Tensor:
-        """What is minimised, [M]."""
+        """The objective [M] that is minimised."""
         actions = self._draws.outputs(self.actions, clean + part, rows, context)
         price = self.config.penalty * part.flatten(1).square().sum(1)
         if self.harm is None:

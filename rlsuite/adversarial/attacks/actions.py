@@ -53,7 +53,7 @@ class ActionAttack:
 
     kind: str
     eps: float
-    """Size >= 0, in half ranges of the box."""
+    """Size of the perturbation, >= 0, in half ranges of the action box."""
     norm: str = "linf"
     """"linf" or "l2"."""
     steps: int = 10
@@ -70,7 +70,7 @@ class ActionAttack:
 
     @property
     def name(self) -> str:
-        """For reports."""
+        """Name of the attack in reports."""
         return self.kind
 
     def check(self, victim: Victim) -> None:
@@ -148,7 +148,7 @@ def _rarity(action: Tensor, heads: PolicyOutput) -> Tensor:
 
 
 class MixedAction:
-    """Another policy's hand on the controls: blended in, or taking over at random.
+    """Mixes another policy's action into the victim's: blended in, or replacing it at random.
 
     Args:
         eps: share ("blend") or probability ("swap"), in [0, 1].
@@ -166,7 +166,7 @@ class MixedAction:
 
     @property
     def name(self) -> str:
-        """For reports."""
+        """Name of the attack in reports."""
         return self.kind
 
     def check(self, victim: Victim) -> None:

@@ -40,7 +40,7 @@ def check_attack(attack: Attack, victim: Victim) -> None:
 
 
 class Perturber:
-    """Applies an attack to batches of raw observations and keeps the budget's books, row by row.
+    """Applies an attack to batches of raw observations and tracks the budget left, row by row.
 
     Args:
         attack: proposes perturbations.
@@ -114,7 +114,7 @@ class _Draws(torch.Generator):
     """
 
     def __new__(cls, seed: int) -> _Draws:
-        """On the CPU."""
+        """Make the generator on the CPU."""
         return super().__new__(cls)
 
     def __init__(self, seed: int) -> None:
@@ -122,7 +122,7 @@ class _Draws(torch.Generator):
         super().manual_seed(seed)
 
     def manual_seed(self, seed: int) -> torch.Generator:
-        """Start anew from both seeds."""
+        """Seed from `seed` and the attack's own seed."""
         return super().manual_seed(own_seed(seed, self.own))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -166,7 +166,7 @@ class AttackedPolicy:
 
     @property
     def generators(self) -> list[torch.Generator]:
-        """Where `evaluate` finds them: the victim's first, so that they get the seeds they have without an attack."""
+        """Generators for `evaluate` to seed, the victim's first: they get the same seeds as without an attack."""
         model = self.victim.model
         theirs = getattr(model, "generators", None) or [getattr(model, "generator", None)]
         mine = [self.action_generator] if self.perturber is None else [self.perturber.generator, self.action_generator]
@@ -232,7 +232,7 @@ class AttackedEnv(gym.Wrapper[Any, Any, Any, Any]):
         return self._attacked(obs, np.ones(1, bool)), {**info, "true_obs": obs}
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """The environment's step; only the observation is changed."""
+        """Step the environment; only the observation is changed."""
         obs, reward, terminated, truncated, info = self.env.step(action)
         return self._attacked(obs, None), reward, terminated, truncated, {**info, "true_obs": obs}
 
@@ -273,7 +273,7 @@ class AttackedVectorEnv(VectorEnv[Any, Any, Any]):
         return self.show(np.ones(self.num_envs, bool)), info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """The environment's step; only what is seen of it is changed."""
+        """Step the environment; only the observations shown are changed."""
         obs, reward, terminated, truncated, info = self.venv.step(env_action(self.venv, actions))
         reward, terminated, truncated = to_numpy(reward), to_numpy(terminated), to_numpy(truncated)
         ended = terminated | truncated
@@ -292,12 +292,12 @@ class AttackedVectorEnv(VectorEnv[Any, Any, Any]):
 
     @property
     def state_dict(self) -> Any:
-        """A function that gives everything the next steps depend on; None where the environment has none."""
+        """Function that returns the state that the next steps depend on; None where the environment cannot give it."""
         return self._state if hasattr(self.venv, "state_dict") else None
 
     @property
     def load_state_dict(self) -> Any:
-        """The function that restores it, or None."""
+        """Function that restores what `state_dict` gave; None where the environment cannot."""
         return self._load if hasattr(self.venv, "load_state_dict") else None
 
     def _state(self) -> dict[str, np.ndarray]:

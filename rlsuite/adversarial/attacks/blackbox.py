@@ -58,7 +58,7 @@ class SearchAttack:
     """The best of K random points on the sphere; ties stay with the first."""
 
     candidates: int = 32
-    """K, >= 1."""
+    """K, random points tried, >= 1."""
     name: str = "search"
 
     def __post_init__(self) -> None:
@@ -82,11 +82,11 @@ class FiniteDifferenceAttack:
     """K ascent steps on the mode's squared change, each along an antithetic Gaussian gradient estimate."""
 
     steps: int = 5
-    """K, >= 1."""
+    """K, ascent steps, >= 1."""
     pairs: int = 16
-    """Antithetic pairs of an estimate, >= 1; a step asks the victim 2 * pairs + 1 times."""
+    """Antithetic pairs per gradient estimate, >= 1; a step queries the victim 2 * pairs + 1 times."""
     width: float = 0.1
-    """Standard deviation of the probes, as a share of the radius, > 0."""
+    """Standard deviation of the probes, as a fraction of the radius, > 0."""
     name: str = "finite-difference"
 
     def __post_init__(self) -> None:

@@ -26,15 +26,15 @@ __all__ = ["ATTACKS", "AttackSpec", "Target", "attacked", "attacks_for"]
 
 @dataclass(frozen=True)
 class Target:
-    """Where and how hard a victim is attacked."""
+    """Environment, seed and training effort of an attack on a victim."""
 
     env: str
-    """Gymnasium id."""
+    """Gymnasium id of the environment."""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    """Of everything an attack learns or draws."""
+    """Seed of everything an attack learns or draws."""
     effort: float = 1.0
-    """Times the default training of attacks that learn, > 0."""
+    """Training of attacks that learn, as a multiple of the default, > 0."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class AttackSpec:
     learns: str = ""
     """"" (nothing), "run" (once for a victim) or "budget" (anew for each budget)."""
     largest_eps: float = float("inf")
-    """Larger budgets cannot be played: 1 where eps is a share or a probability."""
+    """Largest eps the attack accepts: 1 where eps is a fraction or a probability."""
 
 
 def _plain(what: str, attack: Any) -> AttackSpec:
@@ -123,7 +123,7 @@ ATTACKS: Mapping[str, AttackSpec] = {
     "blend": _mixed("blend", "a share eps of a random action (NR-MDP)"),
     "swap": _mixed("swap", "a random action with probability eps (PR-MDP)"),
 }
-"""By name, weakest families first."""
+"""The attacks by name, weakest families first."""
 
 
 def attacks_for(victim: Victim, words: str = "all") -> list[str]:

@@ -36,7 +36,7 @@ from rlsuite.core.config import check_types
 __all__ = ["GradientAttack", "Objective", "ascend", "clip", "in_box", "policy_divergence"]
 
 Objective = Callable[[Tensor], Tensor]
-"""From attacked raw observations [N, O] to what is maximised [N]."""
+"""Function of attacked raw observations [N, O] to the objective [N] that is maximised."""
 
 
 def ascend(
@@ -168,7 +168,7 @@ class GradientAttack:
     steps: int = 10
     """K, gradient steps, >= 1 (`fgsm`: always one)."""
     step_size: float | None = None
-    """Share of the radius that a step moves, > 0; None is 2.5 / K (1 for K = 1)."""
+    """Length of a step as a fraction of the radius, > 0; None is 2.5 / K (1 for K = 1)."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -181,7 +181,7 @@ class GradientAttack:
 
     @property
     def name(self) -> str:
-        """For reports."""
+        """Name of the attack in reports."""
         return self.kind
 
     def check(self, victim: Victim) -> None:
@@ -198,7 +198,7 @@ class GradientAttack:
             )
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
-        """See `Attack`."""
+        """See `rlsuite.adversarial.attacks.protocol.Attack`."""
         self.check(victim)
         steps = 1 if self.kind == "fgsm" else self.steps
         step_size = self.step_size or (1.0 if steps == 1 else 2.5 / steps)
@@ -212,7 +212,7 @@ class GradientAttack:
         )
 
     def _objective(self, obs: Tensor, victim: Victim, generator: torch.Generator) -> tuple[Objective, bool]:
-        """What to maximise, and whether its gradient vanishes at the clean observation."""
+        """The objective to maximise, and whether its gradient vanishes at the clean observation."""
         if self.kind == "critic":
             value = victim.need("value", self.kind)
             return lambda s: -value(s), False

@@ -67,10 +67,10 @@ SETTINGS: dict[str, Any] = {
     "normalize_reward": True,
     "log_std_init": 0.0,
 }
-"""Of the attacker's PPO, found on Hopper: the papers' rates, 16 environments instead of one."""
+"""Hyper-parameters of the attacker's PPO, tuned on Hopper: the papers' rates, 16 environments instead of one."""
 NUM_ENVS = 16
 ENDLESS, ENDING = 0.99, 0.999
-"""Discounts where no episode can end early, and where one can."""
+"""The attacker's discount where no episode can end early, and where one can."""
 WATCHED = 200
 """Steps of random play, of every environment, in which one shows."""
 
@@ -90,7 +90,7 @@ class LearnedAttack:
 
     @property
     def name(self) -> str:
-        """For reports."""
+        """Name of the attack in reports."""
         return self.kind
 
     def check(self, victim: Victim) -> None:
@@ -134,7 +134,7 @@ def _directed(
 
 
 def attacker_space(victim: Victim, kind: str) -> spaces.Box:
-    """Where the attacker's actions u lie.
+    """The attacker's action space.
 
     Raises:
         ValueError: an unknown kind.

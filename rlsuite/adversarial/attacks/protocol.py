@@ -17,7 +17,7 @@ class Attack(Protocol):
 
     @property
     def name(self) -> str:
-        """For reports."""
+        """Name of the attack in reports."""
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
         """Perturbations [N, O] in budget units for raw observations [N, O] float64, of size at most radius [N]."""

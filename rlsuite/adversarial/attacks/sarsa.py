@@ -53,7 +53,7 @@ class SarsaConfig:
     batch_size: int = 64
     """Samples per minibatch, >= 1."""
     learning_rate: float = 1e-3
-    """Adam's, constant for two thirds, then falling to 0; > 0."""
+    """Adam's step size, constant for two thirds of the rounds, then falling to 0; > 0."""
     gamma: float = 0.99
     """Discount, in [0, 1]."""
     sarsa_eps: float = 0.02
@@ -61,7 +61,7 @@ class SarsaConfig:
     reg: float = 0.1
     """Weight of the bound, >= 0; the papers take the best of .1 to 10."""
     net_arch: tuple[int, ...] = (64, 64)
-    """Hidden layers."""
+    """Widths of the hidden layers of Q."""
     mad_coef: float = 0.0
     """c in [0, 1): share of maximal action difference in the attack's objective (RS+MAD)."""
 
@@ -239,7 +239,7 @@ def _collect(venv: Any, victim: Victim, obs: Any, length: int) -> tuple[Any, dic
 
 
 def _step(net: nn.Sequential, adam: torch.optim.Adam, rows: dict[str, Tensor], config: SarsaConfig, eps: float) -> None:
-    """One minibatch."""
+    """Take one gradient step on a minibatch."""
     with torch.no_grad():
         target = rows["reward"] + config.gamma * rows["alive"] * net(rows["next"]).squeeze(1)
     q = net(rows["now"]).squeeze(1)

@@ -77,7 +77,7 @@ class TargetedAttack:
         self.intention, self.steps = intention, steps
 
     def check(self, victim: Victim) -> None:
-        """See `check_intention`."""
+        """Raise unless the victim can be attacked so; see `check_intention`."""
         check_intention(victim, self.intention)
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:
@@ -108,17 +108,17 @@ class RATConfig:
     steps: int = 50_000
     """Environment steps watched, >= 1."""
     num_envs: int = 16
-    """Environments, >= 1."""
+    """Environments watched in parallel, >= 1."""
     horizon: int = 500
     """T, at which the mixture's switch is drawn, >= 1."""
     net_arch: tuple[int, ...] = (256, 256, 256)
-    """Hidden layers of the adversary."""
+    """Widths of the adversary's hidden layers."""
     learning_rate: float = 3e-4
-    """Of the adversary's Adam, and of the unrolled step; > 0."""
+    """Step size of the adversary's Adam, and of the unrolled step; > 0."""
     weight_learning_rate: float = 1e-3
-    """Of the weights' Adam, > 0."""
+    """Step size of the Adam of the weights h_w, > 0."""
     batch_size: int = 512
-    """States of a step, >= 1."""
+    """States per gradient step, >= 1."""
     inner_every: int = 100
     """Environment steps (of all together) between inner updates, >= 1."""
     inner_steps: int = 10

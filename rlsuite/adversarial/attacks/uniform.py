@@ -37,7 +37,7 @@ class RandomAttack:
     """Uniform noise in the ball: the floor that every other attack must beat."""
 
     surface: bool = False
-    """On the ball's surface instead of within."""
+    """Whether to draw on the ball's surface instead of within."""
     name: str = "random"
 
     def __call__(self, obs: Tensor, victim: Victim, radius: Tensor, norm: str, generator: torch.Generator) -> Tensor:

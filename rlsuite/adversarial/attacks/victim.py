@@ -44,17 +44,17 @@ class Victim:
     """A policy under attack; made by `as_victim`."""
 
     name: str
-    """Of its algorithm, for reports."""
+    """Name of the victim's algorithm, for reports."""
     model: Predictor
-    """Acts on raw observations."""
+    """Policy with `predict` on raw observations."""
     observation_space: spaces.Box
     action_space: gym.Space[Any]
     unit: Tensor
-    """[O] float64, observation units per unit of budget, > 0."""
+    """Observation units per unit of budget, [O] float64, > 0."""
     unit_name: str
-    """"normalised" (the policy's normaliser), "measured" (a clean rollout) or "raw"."""
+    """Source of `unit`: "normalised" (the policy's normaliser), "measured" (a clean rollout) or "raw"."""
     heads: Callable[[Tensor], PolicyOutput] | None = None
-    """Policy at raw observations [N, O]; None for a black box."""
+    """Policy output at raw observations [N, O]; None for a black box."""
     value: Callable[[Tensor], Tensor] | None = None
     """State value [N] at raw observations [N, O]; None without a value network."""
     q_value: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -62,12 +62,12 @@ class Victim:
 
     @property
     def discrete(self) -> bool:
-        """Whether it chooses among A actions."""
+        """Whether the victim chooses among A discrete actions."""
         return isinstance(self.action_space, spaces.Discrete)
 
     @property
     def obs_size(self) -> int:
-        """O."""
+        """O, numbers in an observation."""
         return len(self.unit)
 
     def need(self, part: str, attack: str) -> Any:
@@ -244,7 +244,7 @@ def victim_of(model: Behind, brain: Brain) -> Victim:
 
 
 def _squashed(mean: Tensor, std: Tensor | None, box: tuple[Tensor, Tensor]) -> PolicyOutput:
-    """Of a Gaussian whose numbers tanh squashes into the box (low, high)."""
+    """Policy output of a Gaussian that tanh squashes into the box (low, high)."""
     low, high = box
     return PolicyOutput(mean, std, low + 0.5 * (mean.tanh() + 1) * (high - low), box)
 

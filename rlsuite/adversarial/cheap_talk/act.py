@@ -76,7 +76,7 @@ class ACTConfig(OpenESConfig):
     message_hidden: tuple[int, ...] = (64, 64)
     """Units of f's hidden layers (ReLU)."""
     steering_hidden: tuple[int, ...] | None = None
-    """Of g's; None builds g like the victims' network, as the experiments do: too much for few candidates to find."""
+    """Units of g's hidden layers; None builds g like the victims' net, as the experiments do: needs many candidates."""
     episodes: int = 64
     """B, episodes by which a victim's control is judged, >= 1."""
 
@@ -175,7 +175,7 @@ class ACT:
 
     @property
     def generation(self) -> int:
-        """Generations done."""
+        """Number of generations completed."""
         return self.es.generation
 
     @property
@@ -250,7 +250,7 @@ class ACT:
         }
 
     def judge(self, candidates: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Train fresh victims under candidate parameters and judge what became of them.
+        """Train fresh victims under candidate parameters and compute the candidates' fitness.
 
         Args:
             candidates: [P, D]: phi, and psi behind it for control. A vector of zeros says nothing; `es.mean` is what

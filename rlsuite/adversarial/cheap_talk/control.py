@@ -37,7 +37,7 @@ __all__ = ["Controller", "control_returns"]
 def control_returns(
     victims: Victims, speak: MessageFunction, seeds: Sequence[int], episodes: int, *, mislead: bool = False
 ) -> Tensor:
-    """The goal returns [P, R] of P controllers over the victims that were trained beside them.
+    """Goal returns [P, R] of P controllers, each with the R victims that were trained under its candidate.
 
     Args:
         victims: trained; network p of its environment belongs to network p of `speak`.
@@ -84,7 +84,7 @@ def control_returns(
 
 
 class Controller:
-    """The network g alone: what to tell a victim so that it does what one wants.
+    """The network g alone: messages that steer a trained victim towards a goal.
 
     Args:
         kernel: the victim's environment.

@@ -34,7 +34,7 @@ __all__ = ["Speech", "goal_features", "say"]
 
 
 def goal_features(kernel: Kernel[Any, Any, Any], goal: Tensor) -> Tensor:
-    """What g sees of goals [B] (or [B, 2] for the reacher): [B, G]; a pendulum's angle as its cosine and sine."""
+    """Inputs [B, G] of g for goals [B] (or [B, 2] for the reacher); a pendulum's angle as its cosine and sine."""
     if isinstance(kernel, TanhPendulum):
         return torch.stack((goal.cos(), goal.sin()), dim=-1)
     return goal.reshape(len(goal), -1)
@@ -155,7 +155,7 @@ class Speech:
         return MessageFunction(params, self.steering_inputs, self.talk.device)
 
     def unlearnt(self, messages: str, networks: int = 1, message_seed: int = 0) -> CheapTalk:
-        """The environment with messages nobody evolved: "random" networks, a constant "zero", or "none" at all.
+        """The environment with messages that are not evolved: "random" networks, a constant "zero", or "none" at all.
 
         Raises:
             ValueError: other messages.

@@ -65,11 +65,11 @@ class VictimConfig:
     gae_lambda: float = 0.95
     """Lambda of generalised advantage estimation, in [0, 1]."""
     clip_range: float = 0.2
-    """eps: of the ratio, and of the value's change in return units; > 0."""
+    """eps, clip range of the probability ratio, and of the value's change in return units; > 0."""
     ent_coef: float = 0.01
-    """c2, >= 0."""
+    """c2, weight of the entropy bonus, >= 0."""
     vf_coef: float = 0.5
-    """c1, >= 0."""
+    """c1, weight of the value loss, >= 0."""
     max_grad_norm: float = 0.5
     """Largest L2 norm of a victim's gradient, > 0."""
     stagger: bool = False
@@ -104,17 +104,17 @@ class Samples:
     """One rollout of V learners with its targets."""
 
     obs: Tensor
-    """[V, N, D], scaled."""
+    """Scaled observations [V, N, D]."""
     action: Tensor
-    """[V, A, N] float: one-hot, or a Gaussian's."""
+    """Actions [V, A, N] float: one-hot choices, or samples of the Gaussian."""
     log_prob: Tensor
-    """[V, N], of the policy that acted."""
+    """Log-probabilities [V, N] of the actions under the policy that took them."""
     value: Tensor
-    """[V, N], of the value function then."""
+    """State values [V, N] by the value function at the time of the rollout."""
     advantage: Tensor
-    """[V, N], zero mean and unit standard deviation per learner."""
+    """Advantages [V, N], standardised to zero mean and unit standard deviation per learner."""
     return_: Tensor
-    """[V, N], advantage + value, before normalisation."""
+    """Lambda-returns [V, N]: advantage before standardisation + value."""
 
 
 class VictimNet:
@@ -161,7 +161,7 @@ class VictimNet:
         return self._forward(obs)[2]
 
     def _forward(self, obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Both hidden layers [V, N, h], and the heads [V, K, N]."""
+        """Outputs of both hidden layers [V, N, h], and the heads [V, K, N]."""
         w1, b1, w2, b2, w3, b3 = self.weights
         act = _tanh_ if self.config.activation == "tanh" else torch.relu_
         first = act(torch.baddbmm(b1[:, None], obs, w1.mT))
@@ -232,7 +232,7 @@ class VictimNet:
         grads[1].copy_(d_first.sum(1))
 
     def _policy_slope(self, log_prob: Tensor, batch: Samples) -> Tensor:
-        """The loss by log pi(a|s), [V, N]: 0 where the clipped term is the smaller one."""
+        """Derivative [V, N] of the loss by log pi(a|s); 0 where the clipped term is the smaller one."""
         eps = self.config.clip_range
         ratio = (log_prob - batch.log_prob).exp_()
         gain = ratio * batch.advantage
@@ -240,7 +240,7 @@ class VictimNet:
         return gain.masked_fill_(flat, 0).mul_(-1 / log_prob.shape[1])
 
     def _through(self, grad: Tensor, out: Tensor) -> Tensor:
-        """The gradient before an activation, given the one behind it and the activation's output."""
+        """Gradient by an activation's input, given the gradient by its output and that output."""
         if self.config.activation == "tanh":
             return torch.ops.aten.tanh_backward(grad, out)
         return torch.ops.aten.threshold_backward(grad, out, 0)
@@ -257,7 +257,7 @@ class VictimNet:
         self.flat.addcdiv_(self.first_moment, root, value=-config.learning_rate / (1 - 0.9**self.steps))
 
     def rows(self, some: slice) -> VictimNet:
-        """The same networks, of some learners only, sharing memory; `steps` is a copy."""
+        """The networks of some learners only, sharing memory with all; `steps` is a copy."""
         part: VictimNet = object.__new__(VictimNet)
         part.config, part.gaussian, part.shapes, part.steps = (
             self.config,

@@ -130,7 +130,8 @@ class Victims:
             talk.action_space.shape[0] if isinstance(talk.action_space, spaces.Box) else int(talk.action_space.n)  # type: ignore[attr-defined]
         )
         dim = talk.observation_dim + talk.speak.dim
-        # Weights have generators of their own: with or without a channel, the world deals a seed the same hands.
+        # Weights have generators of their own: the environment's random stream does not depend on whether there is
+        # a channel.
         births = [torch.Generator(self.device).manual_seed(derived_seeds(int(seed), count=1)[0]) for seed in seeds]
         self.net = VictimNet(births, self.networks, dim, self.actions, gaussian=self.gaussian, config=config)
         self.scale = RunningScale(self.num, dim, self.device)
@@ -223,7 +224,7 @@ class Victims:
         )
 
     def _noise(self) -> Tensor:
-        """Of the actions: uniform [T, V, E], or standard normal [T, V, A, E]."""
+        """Random numbers for sampling actions: uniform [T, V, E], or standard normal [T, V, A, E]."""
         steps, envs = self.config.n_steps, self.config.num_envs
         shape = (steps, self.actions, envs) if self.gaussian else (steps, envs)
         draw = torch.randn if self.gaussian else torch.rand
@@ -231,7 +232,7 @@ class Victims:
         return per_seed.repeat(1, self.networks, *(1,) * (per_seed.ndim - 2))
 
     def _collect(self) -> None:
-        """T steps of all environments."""
+        """Take T steps in all environments."""
         restarts, noises = self._restarts(), self._noise()
         log_probs, values, rewards = self._numbers
         terminations, truncations = self._done

@@ -47,7 +47,7 @@ def quantal_response(payoff: ArrayLike, alpha: float, beta: float) -> tuple[Vect
 
     Raises:
         ValueError: a payoff that is no finite matrix, or a temperature out of range.
-        ArithmeticError: no solution to 1e-8: the temperatures are too small beside the payoffs for float64.
+        ArithmeticError: no solution to 1e-8: the temperatures are too small relative to the payoffs for float64.
     """
     matrix = np.asarray(payoff, np.float64)
     if matrix.ndim != 2 or matrix.size == 0 or not np.isfinite(matrix).all():
@@ -78,7 +78,7 @@ def quantal_response(payoff: ArrayLike, alpha: float, beta: float) -> tuple[Vect
 
 
 def worst_case(payoff: ArrayLike, mu: ArrayLike) -> float:
-    """What mu [M] is paid by the adversary's best response: min over columns of mu' A."""
+    """Expected payoff of mu [M] against the adversary's best response: min over columns of mu' A."""
     return float((np.asarray(mu, np.float64) @ np.asarray(payoff, np.float64)).min())
 
 

@@ -4,7 +4,7 @@
 
 Both players pay for their own entropy; the solution is a quantal response equilibrium (that of a matrix game is
 computed exactly by `rlsuite.adversarial.games.matrix_games`). A hot adversary is close to a random one, a cold one
-rational: the adversary's temperature alpha is cooled as fast as the protagonist can stand it
+rational: the adversary's temperature alpha is cooled as fast as the protagonist's return allows
 (`rlsuite.adversarial.games.teacher`).
 
     repeat   draw one temperature per episode from the teacher's p_w(alpha); both players see it
@@ -75,21 +75,21 @@ class QARLConfig:
     max_kl: float = 0.5
     """epsilon, largest KL(new || old) of the temperature's distribution per update, nats."""
     concentration: float = 50.0
-    """Of the first Gamma distribution; its mean is concentration / rate, in reward units per nat."""
+    """Concentration of the first Gamma distribution, > 0; its mean is concentration / rate, reward units per nat."""
     target_concentration: float = 1.0
-    """Of the last Gamma distribution."""
+    """Concentration of the final Gamma distribution, > 0."""
     rate: float = 1000.0
-    """Of both."""
+    """Rate of the first and the final Gamma distribution, nats per reward unit, > 0."""
     teacher_samples: int = 30
     """Episodes per update of the teacher; at least 1."""
     linear_fraction: float = 2 / 3
-    """Share of the training over which the "linear" temperature falls, in (0, 1]."""
+    """Fraction of the training over which the "linear" temperature falls, in (0, 1]."""
     actor_learning_rate: float = 1e-4
-    """Adam's step size of the actors."""
+    """Adam's step size of both players' actors, > 0."""
     critic_learning_rate: float = 3e-4
-    """Of the critics."""
+    """Adam's step size of both players' critics, > 0."""
     alpha_learning_rate: float = 3e-4
-    """Of the learned temperatures."""
+    """Adam's step size of the learned temperatures, > 0."""
     buffer_size: int = 1_000_000
     """Transitions kept per player, over all environments; at least 1. Old rewards carry the other side's former play:
     the longer the memory, the hotter an adversary acts than its temperature says."""
@@ -184,7 +184,7 @@ class QARL(Agent):
         return venv.single_observation_space, venv.single_action_space, venv.opponent_space
 
     def build(self) -> Brain:
-        """Both players and the teacher of the temperature."""
+        """Make the networks of both players and the teacher of the temperature."""
         config = self.config
         theirs = torch.Generator(self.device).manual_seed(own_seed(self.seed, OPPONENT))
         hot = config.adversary in TEMPERED
@@ -213,7 +213,7 @@ class QARL(Agent):
 
     @property
     def temperature(self) -> float:
-        """What both players are shown beside an observation where nothing is drawn: for the mean of p_w."""
+        """Temperature input of both players outside training: the scalar for the mean of p_w."""
         return float(self._shown(np.array([self.teacher.mean]))[0])
 
     def _shown(self, alphas: np.ndarray) -> np.ndarray:
@@ -227,7 +227,7 @@ class QARL(Agent):
         return np.clip((first + last - alphas) * (most / first), 0.0, most)
 
     def extend(self, rows: torch.Tensor, scalars: torch.Tensor | None = None) -> torch.Tensor:
-        """Rows [B, O] with their scalar behind, [B, O + 1] float32."""
+        """Rows [B, O] with the temperature input appended as last column, [B, O + 1] float32."""
         rows = rows.to(self.device, torch.float32)
         shown = torch.full_like(rows[:, :1], self.temperature) if scalars is None else scalars
         return torch.cat((rows, shown), dim=1)
@@ -245,7 +245,7 @@ class QARL(Agent):
         return self._sample(ADVERSARY, obs)
 
     def opponent(self, seed: int = 0) -> Opponent:
-        """The adversary as it is now, with randomness of its own: for evaluation beside training."""
+        """The current adversary with a generator of its own, so that evaluations do not change training's draws."""
         if self.config.adversary == "none":
             return self.idle
         if self.config.adversary == "random":

@@ -73,7 +73,7 @@ class RARLConfig(PPOConfig):
     n_pro_updates: int = 1
     """N_mu, the protagonist's rollouts (each with its update) per iteration; at least 1."""
     n_adv_updates: int = 1
-    """N_nu, the adversary's; at least 1."""
+    """N_nu, the adversary's rollouts (each with its update) per iteration; at least 1."""
     adv_learning_rate: float | str | None = None
     """The adversary's step size or schedule; None is the protagonist's."""
     adv_ent_coef: float | None = None
@@ -146,7 +146,7 @@ class RARL(Agent):
         return venv.single_observation_space, venv.single_action_space, venv.opponent_space
 
     def build(self) -> Brain:
-        """Both players' networks."""
+        """Make the networks of both players."""
         config = self.config
         self.parts = ppo_parts(self, config)
         self.adversary_space = self.spaces[2]
@@ -174,7 +174,7 @@ class RARL(Agent):
         return sample(self.adversary, obs, self.adversary_generator)
 
     def opponent(self, seed: int = 0) -> Opponent:
-        """The adversary as it is now, with randomness of its own: for evaluation beside training."""
+        """The current adversary with a generator of its own, so that evaluations do not change training's draws."""
         generator = torch.Generator(self.device).manual_seed(own_seed(seed, OPPONENT))
         if self.config.adversary == "none":
             return Zero(self.adversary_space)

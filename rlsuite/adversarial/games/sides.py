@@ -63,11 +63,11 @@ class Side:
 
 
 class Mirrored:
-    """Enters the adversary's rewards into the protagonist's statistics, so that episodes of both phases are whole.
+    """Enters the adversary's rewards into the protagonist's statistics, so that returns count the steps of both phases.
 
     Args:
-        stats: the protagonist's.
-        sign: factor from the adversary's reward to the protagonist's; -1 in a zero-sum game.
+        stats: episode statistics of the protagonist.
+        sign: factor from the adversary's reward to the protagonist's (-1: zero-sum).
 
     Attributes:
         total: sum of the protagonist's rewards.
@@ -105,7 +105,7 @@ class Player:
     parts: on_policy.Parts
     runner: Runner
     generator: torch.Generator
-    """Of its actions and minibatches."""
+    """Random generator of the player's actions and minibatches."""
 
 
 def ppo_parts(seat: on_policy.Seat, config: PPOConfig) -> on_policy.Parts:
@@ -127,7 +127,7 @@ def phase(
         run: the session.
         player: who learns; callbacks see the protagonist's rewards on either side.
         extra: a further loss; see `on_policy.update`.
-        left: where schedules stand, from 1 to 0; None is where the session stands.
+        left: remaining progress at which schedules are read, from 1 to 0; None takes the session's.
 
     Returns:
         Metrics and the batch that it learned from.

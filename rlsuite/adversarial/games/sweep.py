@@ -42,7 +42,7 @@ TORSO = {
 
 
 def check_sweep(env: str, body: str, mass: Sequence[float], friction: Sequence[float], episodes: int) -> str:
-    """The body of a sweep, before anything is simulated.
+    """The body whose mass a sweep varies, checked before anything is simulated.
 
     Raises:
         ValueError: not a MuJoCo task of the pool, an unknown body, a scale that is not positive, no episodes.
@@ -134,7 +134,7 @@ def force_sweep(
     deterministic: bool = True,
     env_kwargs: dict[str, Any] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Returns [K, E] under K strengths of pushing on the task's bodies, by kind of opponent.
+    """Returns [K, E] under K strengths of forces on the task's bodies, by kind of opponent.
 
     The opponents are `panel`'s: uniformly random forces, pulses of full size, and pulses of random size, whose largest
     force along an axis is the strength. All strengths meet the same initial states.

@@ -74,13 +74,13 @@ class ATLAConfig(PPOConfig):
     n_pro_updates: int = 1
     """The agent's rollouts (each with its update) per iteration; at least 1."""
     n_adv_updates: int = 1
-    """The adversary's; at least 1."""
+    """The adversary's rollouts (each with its update) per iteration; at least 1."""
     sa_coef: float = 0.0
     """kappa, weight of the SA regulariser in the agent's loss; at least 0."""
     sa_steps: int = 10
-    """K, steps of its inner maximisation; at least 1."""
+    """K, gradient steps of the SA regulariser's inner maximisation; at least 1."""
     sa_warmup: float = 0.75
-    """Share of the training over which its box grows from 0 to `eps`, in [0, 1]."""
+    """Fraction of the training over which the SA regulariser's box grows from 0 to `eps`, in [0, 1]."""
     adv_learning_rate: float | str | None = None
     """The adversary's step size or schedule; None is the agent's."""
     adv_ent_coef: float | None = None
@@ -113,7 +113,7 @@ class ATLAConfig(PPOConfig):
                 check_schedule(self, name)
 
     def grown(self, left: float) -> float:
-        """Share of its size that the regulariser's box has, `left` of the training remaining (from 1 to 0)."""
+        """Size of the regulariser's box as a fraction of `eps` when `left` of the training remains (from 1 to 0)."""
         return min(1.0, (1.0 - left) / self.sa_warmup) if self.sa_warmup else 1.0
 
     def for_adversary(self) -> ATLAConfig:
@@ -166,7 +166,7 @@ class Ground:
 
     @property
     def world(self) -> AttackedVectorEnv:
-        """What the agent learns in."""
+        """The vector environment in which the agent learns, with attacked observations."""
         assert isinstance(self.agent.venv, AttackedVectorEnv)  # made by the agents' _make_env
         return self.agent.venv
 
@@ -175,7 +175,7 @@ class Ground:
         self.world.perturber = self.perturber
 
     def attack(self) -> LearnedAttack:
-        """The adversary as it is at each call, sampling."""
+        """The current adversary as an attack with sampled actions; later updates change it."""
         return LearnedAttack(self.config.attack, self)
 
     def predict(
@@ -234,7 +234,7 @@ class ATLA(Agent):
         self.ground.show()
 
     def build(self) -> Brain:
-        """The agent, its adversary, and who shows what to whom."""
+        """Make the networks of the agent and its adversary, and the attack that joins them."""
         self.ground = ground = Ground(self, self.config)
         self.parts, self.adversary, self.perturber = ground.parts, ground.adversary, ground.perturber
         return ground.brain

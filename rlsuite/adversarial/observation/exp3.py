@@ -78,7 +78,7 @@ class Exp3:
         return found
 
     def draw(self) -> int:
-        """A policy."""
+        """Index of a policy drawn from `weights`, 0..K-1."""
         return int(self.rng.choice(len(self.log_weights), p=self.weights))
 
     def update(self, policy: int, return_: float) -> None:
@@ -96,11 +96,11 @@ class Exp3:
         self.log_weights -= top + math.log(np.exp(self.log_weights - top).sum())
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next draws depend on."""
+        """The log-weights and the random state."""
         return {"log_weights": self.log_weights.copy(), "rng": self.rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there.
+        """Restore what `state_dict` gave.
 
         Raises:
             ValueError: another number of policies.
@@ -133,7 +133,7 @@ class NonDominatedSet:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, Any]:
-        """The chosen policy's action."""
+        """Action of the policy chosen for this episode."""
         return self.policies[self.current].predict(observation, state, episode_start, deterministic)
 
     def end_episode(self, return_: float) -> None:

@@ -102,7 +102,7 @@ class Member:
 
 
 class _Split:
-    """The attacker as `collect` wants it: one network acts, another judges."""
+    """The attacker as an actor for `collect`: actions from one network, values from another."""
 
     def __init__(self, actor: on_policy.Parts, critic: on_policy.Parts) -> None:
         self.sample, self.log_prob = actor.backend.sample, actor.backend.log_prob
@@ -110,7 +110,7 @@ class _Split:
 
 
 class _Counters:
-    """Where the search stands, as a `Stateful`."""
+    """Counters of the search (policies found, update, index of the best one), as a `Stateful`."""
 
     def __init__(self) -> None:
         self.found, self.update, self.best = 0, 0, 0
@@ -148,7 +148,7 @@ class PROTECTED(Agent):
         self.ground.show()
 
     def build(self) -> Brain:
-        """The newcomer, the set, and the attacker with its two critics."""
+        """Make the newcomer, the set, and the attacker with its two critics."""
         config, self.ground = self.config, Ground(self, self.config)
         ground = self.ground
         self.parts, self.perturber = ground.parts, ground.perturber
@@ -209,7 +209,7 @@ class PROTECTED(Agent):
             run.update_end(named, mine.runner.stats)
 
     def _left(self) -> float:
-        """Where schedules stand, from 1 to 0: every policy has whole ones."""
+        """Remaining progress at which schedules are read, from 1 to 0; it restarts with every policy."""
         return 1.0 - self.counters.update / self.config.n_updates
 
     def _set_budget(self) -> None:
@@ -243,7 +243,7 @@ class PROTECTED(Agent):
     def _face(
         self, run: Session, mine: Runner, victim: Victim, critic: int, paid: float
     ) -> tuple[PolicyBatch, float] | None:
-        """One rollout of the attacker before a policy: its batch, and what the policy is worth under it."""
+        """One rollout of the attacker against a policy: its batch, and the policy's `worth` under attack."""
         world, norm = self.ground.facing(victim, paid), self.attacker[1].return_norm
         if norm is not None:
             norm.frozen = paid < 0  # the newcomer's rewards set the unit
@@ -263,7 +263,7 @@ class PROTECTED(Agent):
         return batch, worth(enter.total / rollout.reward.numel(), fallen, self.config.gamma)
 
     def _refresh(self, run: Session, mine: Runner) -> bool:
-        """Find the policy of the set that stands the attacker best; False when a callback stopped it."""
+        """Find the policy of the set that is most robust to the attacker; False when a callback stopped it."""
         rewards = []
         for policy in self.slots[: self.counters.found]:
             found = self._face(run, mine, self._victim_of(policy), 2, -1.0)
@@ -296,7 +296,7 @@ class PROTECTED(Agent):
 
 
 def worth(reward: float, fallen: float, gamma: float) -> float:
-    """Discounted return of whoever earns `reward` a step and has a chance `fallen` that each step is its last.
+    """Expected discounted return at mean reward `reward` and termination probability `fallen` per step.
 
     Reward per step alone would prefer a robot that falls quickly and well: a new episode begins for nothing.
     """

@@ -66,7 +66,7 @@ class Smoothness:
         return loss.detach()
 
     def _numpy(self, obs: np.ndarray) -> float:
-        """The same by hand; one forward over [s; s~] at the end has both gradients by the parameters."""
+        """`__call__` in numpy; a last forward over [s; s~] gives the parameter gradients of both policies."""
         backend, flat = self.parts.backend, self.parts.flat.grad.numpy()
         assert isinstance(backend, NumpyBackend)  # by its name
         actor, log_std, n = backend.kernel.actor, backend.log_std, len(obs)
@@ -122,7 +122,7 @@ def _by_hand(
 
 
 def _input_grad(actor: Tower, d_out: np.ndarray) -> np.ndarray:
-    """The gradient by the rows of the last forward; overwrites the parameters' gradients."""
+    """Gradient with respect to the rows of the last forward; overwrites the parameters' gradients."""
     grad = actor.backward(d_out, input_grad=True)
     assert grad is not None  # input_grad asked for it
     return grad
