@@ -32,7 +32,7 @@ COLOURS = {
 ABOUT = """Adversarial cheap talk (Lu et al., arXiv 2211.11030): a PPO learner sees its state and a message about it, a
 fixed function of that state. The function was evolved to make the learner worse (harmful), better (helpful), or
 steerable after its training (steering: the cart's position). Everything below is about victims that no generation
-saw."""
+saw. A helpful adversary needs its generations: after ten, its victims may still learn less than without messages."""
 
 
 def write_page(runs: list[ActRun], out: Path) -> None:
