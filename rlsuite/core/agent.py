@@ -176,7 +176,7 @@ class Agent(SB3Names):
         return make_env(env, self.num_envs, self.device, self.env_kwargs)
 
     def _spaces(self, venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
-        """The spaces that the model is built for: observation, action, and what else it needs."""
+        """The spaces that the model is built for: observation, action, then those of further players."""
         return venv.single_observation_space, venv.single_action_space
 
     def _resize(self, num_envs: int) -> None:
@@ -201,7 +201,7 @@ class Agent(SB3Names):
 
     @property
     def return_norm(self) -> ReturnNorm | None:
-        """What scales the rewards that are learned from, or None."""
+        """Normaliser of the rewards that are learned from, or None."""
         return self.brain.return_norm
 
     @property
@@ -472,7 +472,7 @@ class Agent(SB3Names):
         return agent
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For `copy.deepcopy` and `pickle`; see `rlsuite.core.copying`.
+        """How `copy.deepcopy` and `pickle` rebuild the agent; see `rlsuite.core.copying`.
 
         Raises:
             TypeError: the environment is an object that this algorithm plays in through wrappers of its own.
@@ -489,5 +489,5 @@ class Agent(SB3Names):
 
 
 def _bare(env_id: str) -> str:
-    """An id without the name of our engine: rlsuite/HalfCheetah-v5 is HalfCheetah-v5."""
+    """An environment's id without the namespace of rlsuite: rlsuite/HalfCheetah-v5 gives HalfCheetah-v5."""
     return env_id.removeprefix("rlsuite/")

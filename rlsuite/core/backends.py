@@ -25,10 +25,10 @@ NUMPY_WORK_LIMIT = 1 << 18
 
 
 class Policy(Protocol):
-    """A network that acts and judges."""
+    """A policy network with a value function."""
 
     def distribution(self, obs: torch.Tensor, mask: torch.Tensor | None = None) -> Distribution:
-        """Of actions, at rows [N, O]; mask [N, A'] marks allowed ones."""
+        """Distribution of actions at rows [N, O]; mask [N, A'] marks allowed actions."""
 
     def values(self, obs: torch.Tensor) -> torch.Tensor:
         """Values [N]."""

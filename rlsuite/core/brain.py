@@ -25,7 +25,7 @@ class Distributes(Protocol):
     """A network that gives the distribution of actions."""
 
     def distribution(self, obs: Tensor, mask: Tensor | None = None) -> Distribution:
-        """At rows [N, O]; mask [N, A'] marks allowed actions."""
+        """Distribution of actions at rows [N, O]; mask [N, A'] marks allowed actions."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class PolicyOutput:
     """What a policy's network says about N observations, differentiable in them; A action entries or choices."""
 
     mean: Tensor
-    """[N, A] mean of the Gaussian (before a squash), deterministic action, or logits (Q values) of A choices."""
+    """Mean of the Gaussian (before a squash), deterministic action, or logits (Q values) of A choices, [N, A]."""
     std: Tensor | None
-    """[N, A] standard deviation of the Gaussian; None for choices and deterministic policies."""
+    """Standard deviation [N, A] of the Gaussian; None for choices and deterministic policies."""
     action: Tensor
-    """[N, A] the action of the policy's mode in the environment's units, not clipped; the logits for choices."""
+    """Most probable action [N, A] in the environment's units, not clipped; the logits for choices."""
     box: tuple[Tensor, Tensor] | None = None
     """Low and high [A] of the box into which tanh squashes the Gaussian; None where nothing is squashed."""
 
     def to(self, device: torch.device) -> PolicyOutput:
-        """The same on a device."""
+        """Copy to a device."""
         std = None if self.std is None else self.std.to(device)
         box = None if self.box is None else (self.box[0].to(device), self.box[1].to(device))
         return PolicyOutput(self.mean.to(device), std, self.action.to(device), box)
@@ -53,7 +53,7 @@ class Insides:
     """A policy's networks as attacks and certificates read them: differentiable functions of normalised rows [N, O]."""
 
     output: Callable[[Tensor], PolicyOutput]
-    """Policy at rows [N, O]."""
+    """Policy output at rows [N, O]."""
     value: Callable[[Tensor], Tensor]
     """State values [N] at rows [N, O], in the units of the rewards that were learned from."""
     q_value: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -71,20 +71,20 @@ class Brain:
     policy: nn.Module
     """The network that acts."""
     act: Callable[[Tensor, Tensor | None, bool], Tensor]
-    """(rows, mask, deterministic) -> actions [B, ...], as sampled, at normalised rows [B, O]; mask [B, A'] or None."""
+    """Function (rows [B, O] normalised, mask [B, A'] or None, deterministic) -> actions [B, ...] as sampled."""
     state: Callable[[], dict[str, Stateful]]
-    """Everything a checkpoint holds, by name. Parts with a method `resize(num_envs)` are told of another number of
+    """Everything a checkpoint holds, by name. Parts with a method `resize(num_envs)` are given a new number of
     environments; they raise ValueError where they cannot go on."""
     obs_norm: RunningNorm | None = None
     """Normaliser of observations; `predict` applies it, frozen."""
     return_norm: ReturnNorm | None = None
-    """Scales the rewards that are learned from."""
+    """Normaliser of the rewards that are learned from; None leaves them as they are."""
     insides: Insides | None = None
-    """None for policies whose networks no attack can read."""
+    """The networks as attacks and certificates read them; None for policies whose networks cannot be read."""
     check_envs: Callable[[int], None] | None = None
     """Raises ValueError where the algorithm cannot learn in that number of environments; asked before any `resize`."""
     members: Callable[[], Sequence[Predictor]] | None = None
-    """The policies found so far, of an algorithm that finds a set of them."""
+    """Function that gives the policies found so far, of an algorithm that finds a set; None for others."""
 
 
 def sample_or_mode(

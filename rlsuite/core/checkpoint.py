@@ -56,22 +56,22 @@ class CheckpointError(ValueError):
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
-    """There is no file of that name."""
+    """The checkpoint's file does not exist."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds."""
+    """Contents of a checkpoint: metadata and tensors."""
 
     meta: dict[str, Any]
     """The JSON part, as it was saved (tuples come back as lists)."""
     tensors: dict[str, Tensor]
     """The tensors by name, on the CPU."""
     path: str = ""
-    """Where it was read from, for messages."""
+    """Path of the file it was read from, for error messages."""
 
     def require(self, *, meta: tuple[str, ...] = (), tensors: tuple[str, ...] = ()) -> None:
-        """Check that keys are there.
+        """Check that the checkpoint has these keys.
 
         Raises:
             CheckpointError: If any is missing; the message lists all of them.

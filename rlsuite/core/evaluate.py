@@ -43,17 +43,17 @@ class Evaluation:
     """Undiscounted returns [E] and lengths [E] of E episodes, with a 95 % interval of the mean return."""
 
     returns: np.ndarray
-    """[E] float64, raw reward units, in the order of finishing."""
+    """Undiscounted returns [E] float64, raw reward units, in the order of finishing."""
     lengths: np.ndarray
-    """[E] int64, steps."""
+    """Episode lengths [E] int64, steps."""
     interval: Interval
-    """Of the mean return, over episodes of this one policy."""
+    """95 % confidence interval of the mean return over episodes of this one policy, raw reward units."""
     envs: np.ndarray
-    """[E] int64, the environment of the batch that played each episode."""
+    """Index [E] int64 of the environment that played each episode, 0..B-1."""
 
     @property
     def episodes(self) -> int:
-        """E."""
+        """E, number of episodes."""
         return len(self.returns)
 
 

@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 
 class Exportable(Protocol):
-    """What export needs of an agent; `rlsuite.core.agent.Agent` has it all."""
+    """Interface that export needs of an agent; `rlsuite.core.agent.Agent` has all of it."""
 
     observation_space: gym.Space[Any]
     spec: ActionSpec
@@ -60,7 +60,7 @@ class Deployed(nn.Module):
 
 
 def _assemble(space: gym.Space[Any], parts: list[Any]) -> Any:
-    """An observation of `space` out of its leaves, taken from the front of `parts`."""
+    """Build an observation of `space` from its leaves, removed from the front of `parts`."""
     if isinstance(space, spaces.Dict):
         return {key: _assemble(part, parts) for key, part in space.spaces.items()}
     if isinstance(space, spaces.Tuple):

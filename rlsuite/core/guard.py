@@ -33,7 +33,7 @@ LARGEST = 1e18
 LARGEST_NORMALIZED = 1e150
 """Largest absolute reward where it is normalised first, which is done in float64."""
 FINITE = float(np.finfo(np.float32).max)
-"""For numbers that need only fit into float32."""
+"""Largest absolute value of numbers that need only fit into float32."""
 
 _DIVERGED = "the policy has diverged: lower learning_rate, or normalise (normalize_obs, normalize_reward)"
 

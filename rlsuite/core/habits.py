@@ -15,7 +15,7 @@ from rlsuite.core.networks import ACTIVATIONS
 from rlsuite.core.settings import LAST_SEED, show, whole_number
 
 POLICIES = ("MlpPolicy", "MultiInputPolicy")
-"""SB3's names of what the networks here are; another first word that ends in Policy is refused."""
+"""SB3's policy names that are accepted; any other first argument that ends in Policy is refused."""
 
 ABSENT: dict[str, tuple[tuple[Any, ...], str]] = {
     "use_sde": ((False,), "state-dependent exploration is not supported"),

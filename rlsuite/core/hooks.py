@@ -68,7 +68,7 @@ def _parts(callback: Any) -> list[BaseCallback]:
 
 
 class Shown:
-    """What callbacks see of each step, counted from the running episodes of the model's environments."""
+    """SB3's view of each step for callbacks; returns and lengths continue those of the running episodes."""
 
     def __init__(self, agent: Learner) -> None:
         self.agent = agent

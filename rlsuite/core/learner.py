@@ -24,9 +24,9 @@ class Learner(Protocol):
     custom_logger: bool
     """Whether the user set the logger."""
     runner: Runner | None
-    """Environments in the middle of their episodes, if there are any yet."""
+    """Environments in the middle of their episodes; None before the first rollout."""
     start_time: int
-    """When the current `learn` began, ns since the epoch."""
+    """Start of the current `learn`, ns since the epoch."""
     _num_timesteps_at_start: int
     _total_timesteps: int
 

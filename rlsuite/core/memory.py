@@ -47,7 +47,7 @@ def check_memory(config: Any, obs_size: int, num_envs: int, device: torch.device
 
 
 def memory_bytes(device: torch.device) -> int | None:
-    """All memory of the device; None where the system does not say."""
+    """Memory of the device in bytes; None where the system does not report it."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     try:

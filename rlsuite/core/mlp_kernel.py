@@ -146,7 +146,7 @@ class MlpKernel:
         return self.value.forward(self.critic.forward(obs))[:, 0].copy()
 
     def heads(self, obs: F32, action: F32, mask: F32 | None = None) -> Heads:
-        """As `ActorCritic.heads`; keeps the activations for `backward`. Arrays are overwritten by the next call."""
+        """`ActorCritic.heads` in numpy; keeps the activations for `backward`. The next call overwrites the arrays."""
         log_prob, entropy = self.log_prob(obs, action, mask)
         latent = self.critic.forward(obs)
         median = None

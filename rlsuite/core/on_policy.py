@@ -55,7 +55,7 @@ class OnPolicyConfig(Protocol):
 
 
 class Seat(Protocol):
-    """For whom the parts are built: an `Agent`, or the other player of a game."""
+    """Owner of the parts, with its spaces and device: an `Agent`, or the other player of a game."""
 
     @property
     def obs_size(self) -> int: ...  # noqa: D102
@@ -90,7 +90,7 @@ class Parts:
         return {name: part for name, part in parts.items() if part is not None}
 
     def brain(self, agent: Agent) -> Brain:
-        """These parts as the agent's own."""
+        """A `Brain` made of these parts."""
         generator = agent.generator
         return Brain(
             policy=self.policy,

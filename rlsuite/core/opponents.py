@@ -23,10 +23,10 @@ __all__ = ["Learned", "Opponent", "StepForce", "Uniform", "Zero", "box_bounds"]
 
 
 class Opponent(Protocol):
-    """Who sits on the other side; stateful ones also have `state_dict` and `load_state_dict`."""
+    """The other player of a two-player game; stateful ones also have `state_dict` and `load_state_dict`."""
 
     def __call__(self, obs: Tensor, started: Tensor) -> Tensor:
-        """Actions [B, D] in the units of its space, at rows [B, O]; started [B] marks episodes that begin here."""
+        """Actions [B, D] in the units of the opponent's space, at rows [B, O]; started [B] marks new episodes."""
 
 
 def box_bounds(space: Space[Any], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -42,14 +42,14 @@ def box_bounds(space: Space[Any], device: torch.device | str = "cpu") -> tuple[T
 
 
 class Zero:
-    """Does nothing: action 0, or the nearest the box has."""
+    """Applies the action 0, or the one nearest to it in the box."""
 
     def __init__(self, space: Space[Any]) -> None:
         low, high = box_bounds(space)
         self.action = torch.zeros_like(low).clamp(low, high)
 
     def __call__(self, obs: Tensor, started: Tensor) -> Tensor:
-        """[B, D]."""
+        """The constant action [B, D], in the units of the box."""
         return self.action.to(obs.device).expand(len(obs), -1)
 
 
@@ -83,7 +83,7 @@ class Uniform(_Seeded):
     """
 
     def __call__(self, obs: Tensor, started: Tensor) -> Tensor:
-        """[B, D]."""
+        """Uniform actions [B, D] in the units of the box."""
         return self._draw(len(obs))
 
 
@@ -125,7 +125,7 @@ class StepForce(_Seeded):
         self._size = torch.zeros(num_envs, len(self.low), device=device)
 
     def __call__(self, obs: Tensor, started: Tensor) -> Tensor:
-        """[B, D]."""
+        """Actions [B, D] of the running pulses, in the units of the box; 0 between pulses."""
         self._left = torch.where(started, 0, self._left)
         chance = torch.rand(len(obs), generator=self.generator, device=self._left.device)
         begins = (self._left == 0) & (chance < 1.0 / self.length)
@@ -159,7 +159,7 @@ class Learned:
         self._memory: Any = None
 
     def __call__(self, obs: Tensor, started: Tensor) -> Tensor:
-        """[B, D]."""
+        """Actions [B, D] of the model, in the units of its space."""
         action, self._memory = self.model.predict(
             obs.cpu().numpy(), self._memory, started.cpu().numpy(), deterministic=self.deterministic
         )

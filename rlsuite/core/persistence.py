@@ -17,7 +17,7 @@ from rlsuite.core.vector import Stepper
 
 
 class Saveable(Protocol):
-    """What a checkpoint needs of an agent; `rlsuite.core.agent.Agent` has it all."""
+    """Interface that saving needs of an agent; `rlsuite.core.agent.Agent` has all of it."""
 
     config: Any
     spaces: tuple[gym.Space[Any], ...]

@@ -35,7 +35,7 @@ _ENV_SEEDS = 2**31 - 2**20
 
 
 def own_seed(seed: int, *streams: int) -> int:
-    """The seed of a further generator beside one that was seeded with `seed`.
+    """Seed of a further generator, independent of one seeded with `seed`.
 
     Two generators of one seed draw the same numbers, and torch's on a CPU keep the low 32 bits of a seed alone: adding
     2^32 to it changes nothing.

@@ -29,7 +29,7 @@ _REMEDY = 'write a number such as 3e-4, "linear:3e-4", "linear:3e-4:1e-5" or "co
 
 @dataclass(frozen=True)
 class Constant:
-    """The same value throughout."""
+    """A schedule of one constant value."""
 
     value: float
 
@@ -120,7 +120,7 @@ class Rates:
         self.schedules = {name: parse_schedule(getattr(config, name)) for name in names}
 
     def at(self, progress_remaining: float) -> dict[str, Any]:
-        """Each one's value, a float, by its name, at `progress_remaining` (1 at the start, 0 at the end)."""
+        """Values (floats) of the schedules by name, at `progress_remaining` (1 at the start, 0 at the end)."""
         return {name: schedule(progress_remaining) for name, schedule in self.schedules.items()}
 
 

@@ -18,7 +18,7 @@ class Stateful(Protocol):
         """Named tensors."""
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> Any:
-        """Restore them."""
+        """Restore what `state_dict` gave."""
 
 
 @runtime_checkable
@@ -26,7 +26,7 @@ class Cuttable(Protocol):
     """A part that carries something from step to step, such as a running return or an n-step window."""
 
     def cut(self) -> None:
-        """End it here: the next step belongs to new episodes, though no flag says that the old ones are over."""
+        """Reset what is carried: the next step belongs to new episodes, though no done flag ended the old ones."""
 
 
 class GeneratorState:

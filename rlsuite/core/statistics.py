@@ -19,7 +19,7 @@ import numpy.typing as npt
 __all__ = ["Interval", "bootstrap_interval", "iqm"]
 
 _CHUNK = 4_000_000
-"""Resampled numbers held at a time: bounds the memory, whatever the number of episodes."""
+"""Resampled numbers held at a time; bounds the memory for any number of episodes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def bootstrap_interval(
 
     Returns:
         The interval. With a single value per row there is nothing to resample: low = estimate = high, which
-        says nothing about precision; show `n` beside it. Fewer than about 10 values make it somewhat too
+        says nothing about precision; report `n` with it. Fewer than about 10 values make it somewhat too
         narrow.
 
     Raises:

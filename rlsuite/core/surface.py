@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rlsuite.core.collect import EpisodeStats
 
 WINDOW = 100
-"""Episodes that the buffers of recent ones hold."""
+"""Capacity of the buffers of recent episodes."""
 
 
 class SB3Names:

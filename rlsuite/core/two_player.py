@@ -30,11 +30,11 @@ from rlsuite.core.opponents import Opponent, Zero, box_bounds
 __all__ = ["ADVERSARY", "AGENT", "Match", "Versus", "make_one_player"]
 
 AGENT, ADVERSARY = 0, 1
-"""The players, by their place in the game's action."""
+"""The players' indices in the game's action."""
 
 
 class Match:
-    """A game and what both sides see of it; the views of the two players share it.
+    """A game and its current observations, shared by the views of both players.
 
     Attributes:
         limit: largest absolute action of the adversary, [B, 1] or None: a handicap per environment within its box.
@@ -61,7 +61,7 @@ class Match:
         self.steps = 0  # of each environment so far, for messages
 
     def see(self, obs: Any, started: Any) -> None:
-        """Remember what is now to be acted on."""
+        """Store the current observations, on which both players act next."""
         self.obs = torch.as_tensor(obs, device=self.device)
         self.started = torch.as_tensor(started, device=self.device)
 
@@ -119,7 +119,7 @@ class Versus(VectorEnv[Any, Any, Any]):
         return Versus(self.match, 1 - self.player, opponent, adv_fraction=self.adv_fraction)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start new episodes; as the game's."""
+        """Start new episodes of the game."""
         obs, info = self.match.game.reset(seed=seed, options=options)
         mask = (options or {}).get("reset_mask")
         started = self.match.started | torch.as_tensor(mask, device=self.device) if mask is not None else None
@@ -162,12 +162,12 @@ class Versus(VectorEnv[Any, Any, Any]):
 
     @property
     def state_dict(self) -> Callable[[], dict[str, np.ndarray]] | None:
-        """A function that gives everything the next steps depend on; None where the game has none."""
+        """Function that returns the state that the next steps depend on; None where the game cannot give it."""
         return self._state if hasattr(self.match.game, "state_dict") else None
 
     @property
     def load_state_dict(self) -> Callable[[Mapping[str, np.ndarray]], None] | None:
-        """The function that restores it, or None."""
+        """Function that restores what `state_dict` gave; None where the game cannot."""
         return self._load if hasattr(self.match.game, "load_state_dict") else None
 
     def _state(self) -> dict[str, np.ndarray]:
@@ -193,7 +193,7 @@ class Versus(VectorEnv[Any, Any, Any]):
             self.opponent.load_state_dict({k: torch.as_tensor(v) for k, v in parts["opponent"].items()})
 
     def render(self) -> Any:
-        """The game's pictures."""
+        """Rendered frames of the game."""
         return self.match.game.render()
 
     def close_extras(self, **kwargs: Any) -> None:

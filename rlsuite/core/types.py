@@ -24,7 +24,7 @@ BatchT = TypeVar("BatchT", bound="Batch")
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of all B environments gave.
+    """Result of one step of all B environments.
 
     obs [B, O] is the observation to act on next (after an automatic reset, the new episode's first);
     final_obs [B, O] holds, in the rows of environments that just ended, the true last observation and
@@ -82,7 +82,7 @@ class Batch:
         return self._map(itemgetter(index))
 
     def numpy(self: BatchT) -> BatchT:
-        """The same batch as numpy views of the CPU tensors (no copy)."""
+        """This batch as numpy views of its CPU tensors (no copy)."""
         return self._map(lambda value: value.numpy() if isinstance(value, torch.Tensor) else value)
 
 
@@ -105,7 +105,7 @@ class PolicyBatch(Batch):
 
 @dataclass(frozen=True)
 class Heads:
-    """What the networks say about N samples: log_prob [N], entropy [N], value [N], median [N] or None."""
+    """Network outputs for N samples: log_prob [N], entropy [N], value [N], median [N] or None."""
 
     log_prob: Any
     entropy: Any

@@ -24,7 +24,7 @@ SAME_STEP_ENV = (
     "gym.make_vec(id, num_envs, vectorization_mode='sync', "
     "vector_kwargs={'autoreset_mode': gym.vector.AutoresetMode.SAME_STEP})"
 )
-"""What makes a vector environment with the automatic reset that we need, for messages."""
+"""Call that makes a vector environment with SAME_STEP autoreset, for error messages."""
 
 
 def as_vec_env(vector_env: VectorEnv[Any, Any, Any]) -> VectorEnvAdapter:

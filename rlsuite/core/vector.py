@@ -158,7 +158,7 @@ class Stepper:
         return self._count[0]
 
     def settle(self) -> None:
-        """Raise what `step` found but did not wait for; nothing is left where it looks at once."""
+        """Raise the errors of earlier steps whose checks were deferred to avoid a host sync."""
         pending, self._later = self._later, []
         if not pending or not bool(torch.stack([bad.any() for _, _, bad, _, _ in pending]).any()):
             return

@@ -60,7 +60,7 @@ __all__ = [
 LIPSCHITZ_CROP = math.sqrt(2 / math.pi)
 """CROP's constant of the Gaussian-smoothed mean, per unit of range and sigma."""
 LIPSCHITZ_TIGHT = 1 / math.sqrt(2 * math.pi)
-"""Half of it: the largest slope of 2 Phi(x/2) - 1, the total variation that (A1) allows."""
+"""Tight constant, half of CROP's: the largest slope of 2 Phi(x/2) - 1, the total variation that (A1) allows."""
 
 ASSUMPTIONS = (
     "the episodes are independent, of the smoothed policy without attack, none of them trained or chose it, and their "
@@ -80,7 +80,7 @@ class Certificate:
     method: str
     """Name of the estimator."""
     quantity: str
-    """What is bounded from below."""
+    """Name of the quantity that is bounded from below."""
     budget: np.ndarray
     """B [G], total L2 norm of an episode's attack, observation units."""
     value: np.ndarray
@@ -88,19 +88,19 @@ class Certificate:
     sigma: float
     """Standard deviation of the noise, observation units."""
     episodes: int
-    """N."""
+    """N, number of episodes."""
     alpha: float
     """Probability that the certificate is wrong."""
     clean: float
-    """The same quantity estimated without attack: no guarantee, for comparison."""
+    """Estimate of the quantity without attack, in the units of `value`: no guarantee, for comparison."""
     minimum: float
-    """The known least value: what is certified for nothing."""
+    """The known least possible value, certified without any episode."""
     assumptions: tuple[str, ...]
-    """What must hold, in words."""
+    """Assumptions of the guarantee, in words."""
     details: dict[str, float | int | str] = field(default_factory=dict)
-    """Numbers of the method."""
+    """Further numbers of the method, by name."""
     bound: SurvivalBound | None = field(default=None, repr=False)
-    """What the episodes said, for `bound.radius`; None where the method has none."""
+    """Survival bound estimated from the episodes, for `bound.radius`; None where the method has none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON; a value that is not finite (nothing certified) becomes None."""

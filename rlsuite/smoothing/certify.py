@@ -26,7 +26,7 @@ from rlsuite.smoothing.survival import check_returns
 __all__ = ["CERTIFYING_SEED", "certify_policy", "certify_returns", "check_certificate"]
 
 CERTIFYING_SEED = 6_000_003
-"""Added to the seed: an agent trained with the same one (0 by default) has met these first states and this noise."""
+"""Offset added to the seed, as an agent trained with that seed (0 by default) has met its start states and noise."""
 CERTIFIERS: dict[str, Callable[..., Certificate]] = {
     "success": certify_success,
     "ladder": certify_ladder,
@@ -138,7 +138,7 @@ def _certifier(method: str) -> Callable[..., Certificate]:
 
 
 def _allowed(method: str, options: dict[str, Any]) -> float:
-    """A return that no setting forbids."""
+    """The least return that the settings allow."""
     if method == "ladder" and not np.isscalar(options.get("ladder")):
         rungs = np.asarray(options.get("ladder", [0.0]), np.float64).reshape(-1)
         return float(rungs[0]) if len(rungs) and np.isfinite(rungs[0]) else 0.0

@@ -25,13 +25,13 @@ __all__ = ["Forecast", "Holt", "Informed", "MovingAverage"]
 Memory = tuple[Tensor, ...]
 
 WINDOW = 5
-"""Periods of the moving average."""
+"""Periods over which the moving average is taken."""
 LEVEL_RATE, TREND_RATE, ERROR_RATE = 0.3, 0.1, 0.1
-"""Of Holt's smoothing: alpha, beta, and of the mean squared error."""
+"""Smoothing rates in (0, 1] of Holt's method: level alpha, trend beta, and mean squared error."""
 
 
 class Forecast(ABC):
-    """What demand will be.
+    """A forecast of demand.
 
     Args:
         sites: the problem.
@@ -61,11 +61,11 @@ class Informed(Forecast):
     """The true mean and variance of demand, its future trend, season and shock included."""
 
     def outlook(self, memory: Memory, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The sites'."""
+        """True mean and variance [B, N] of each place's demand, from the sites."""
         return self.sites.outlook(state, periods)
 
     def path(self, memory: Memory, state: Any, periods: int) -> Tensor:
-        """The sites'."""
+        """True mean demand [B, periods, M] of the markets, from the sites."""
         return self.sites.path(state, periods)
 
 
@@ -76,18 +76,18 @@ class MovingAverage(Forecast):
     """
 
     def begin(self, num: int) -> Memory:
-        """No demand seen: window [num, 5, M], periods so far -1."""
+        """Memory without demand: window [num, 5, M], and -1 periods so far [num]."""
         prior = self.sites.prior
         return prior.new_zeros(num, WINDOW, len(prior)), prior.new_full((num,), -1.0)
 
     def see(self, memory: Memory, state: Any) -> Memory:
-        """The newest demand stands last."""
+        """Append the newest demand to the window [B, 5, M], in last place."""
         window, seen = memory
         moved = torch.cat((window[:, 1:], self.sites.demand(state)[:, None]), dim=1)
         return torch.where((seen >= 0)[:, None, None], moved, window), seen + 1
 
     def outlook(self, memory: Memory, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The markets' means and variances, summed over those a place serves."""
+        """Means and variances [B, N], summed over the markets that a place serves."""
         window, mean, count = memory[0], *self._mean(memory)
         inside = (torch.arange(WINDOW, device=window.device) >= WINDOW - count)[:, :, None]
         squares = ((window - mean[:, None]).square() * inside).sum(1)
@@ -95,13 +95,13 @@ class MovingAverage(Forecast):
         return _by_place(self.sites, mean, variance, periods)
 
     def _mean(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Of the window [B, M], and the periods in it [B, 1]."""
+        """Mean demand per period over the window [B, M], and the number of periods in it [B, 1]."""
         window, seen = memory
         count = seen.clamp(0, WINDOW)[:, None]
         return torch.where(count > 0, window.sum(1) / count.clamp_min(1), self.sites.prior), count
 
     def path(self, memory: Memory, state: Any, periods: int) -> Tensor:
-        """The mean, again and again."""
+        """The mean demand of the window in every period, [B, periods, M]."""
         return self._mean(memory)[0][:, None].expand(-1, periods, -1)
 
 
@@ -118,12 +118,12 @@ class Holt(Forecast):
         self.informed = informed
 
     def begin(self, num: int) -> Memory:
-        """Level, trend, squared error [num, M], periods so far -1."""
+        """Memory without demand: level, trend, squared error [num, M] 0, and -1 periods so far [num]."""
         zeros = self.sites.prior.new_zeros(num, len(self.sites.prior))
         return zeros, zeros, zeros, zeros[:, 0] - 1
 
     def see(self, memory: Memory, state: Any) -> Memory:
-        """Smooth the last demand in; the first sets the level, and its own size the squared error."""
+        """Update level, trend and error with the last demand; the first sets the level, its square the error."""
         level, trend, error, seen = memory
         demand, forecast = self.sites.demand(state), level + trend
         new_level = LEVEL_RATE * demand + (1 - LEVEL_RATE) * forecast
@@ -136,7 +136,7 @@ class Holt(Forecast):
         return level, trend, error, seen + 1
 
     def outlook(self, memory: Memory, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Before the first demand: the guess, as that of the moving average."""
+        """Means and variances [B, N]; before the first demand from the prior guess, as for the moving average."""
         _, _, error, seen = memory
         mean = self._mean(memory)
         variance = torch.where((seen <= 0)[:, None], self.sites.prior, error).clamp_min(1.0)
@@ -146,16 +146,16 @@ class Holt(Forecast):
         return mean, variance
 
     def _mean(self, memory: Memory) -> Tensor:
-        """Of the next period, [B, M]."""
+        """Forecast of mean demand in the next period, level + trend, [B, M]."""
         level, trend, _, seen = memory
         return torch.where((seen <= 0)[:, None], self.sites.prior, (level + trend).clamp_min(0.0))
 
     def path(self, memory: Memory, state: Any, periods: int) -> Tensor:
-        """Level + trend, again and again."""
+        """Level + trend in every period, [B, periods, M]."""
         return self._mean(memory)[:, None].expand(-1, periods, -1)
 
 
 def _by_place(sites: Sites, mean: Tensor, variance: Tensor, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Per market and period [B, M] to per place and all periods [B, N]."""
+    """Sum values per market and period [B, M] over each place's markets and periods, [B, N]."""
     count = torch.tensor(periods, dtype=mean.dtype, device=mean.device)
     return mean @ sites.serves.mT * count, variance @ sites.serves.mT * count

@@ -53,7 +53,7 @@ class NetworkSites(Sites):
         self._tables()
 
     def _tables(self) -> None:
-        """Mean demand and its variance from each period on, summed: [T', N], before sentiment."""
+        """Cumulative mean and variance of demand per place over periods, [T', N], before sentiment."""
         p, longest = self.kernel.params, max(x + y for x, y in zip(self.lead, self.lead_below, strict=True))
         # As in the release, demand is known beyond the horizon, too: trends go on.
         mean = self._floats([p.base_demand(t) for t in range(p.horizon + longest + 2)])
@@ -65,7 +65,7 @@ class NetworkSites(Sites):
         self._variance_until = torch.cat((zero, (variance @ self.serves.mT).cumsum(0)))
 
     def read(self, obs: Tensor) -> SupplyNetworkState:
-        """From the kernel's vector: demand, unmet, stock, pipeline, period, sentiment."""
+        """State behind observations [B, O], whose entries are demand, unmet, stock, pipeline, period, sentiment."""
         net, obs = self._net, obs.to(self.kernel.dtype)
         if self.kernel.params.observation == "scaled":
             obs = obs / self.kernel.observation_scale
@@ -76,24 +76,24 @@ class NetworkSites(Sites):
         return SupplyNetworkState(period, stock, pipeline, demand, unmet, sentiment[:, 0], totals)
 
     def position(self, state: SupplyNetworkState) -> Tensor:
-        """Demand that waits counts where there is backlog."""
+        """Inventory position [B, N] in units; unmet demand is subtracted where it is backlogged."""
         under_way = state.pipeline @ self._receives[self._net.slot_link]
         have = state.stock + under_way
         return have - state.unmet @ self._owes if self.kernel.params.backlog else have
 
     def demand(self, state: SupplyNetworkState) -> Tensor:
-        """Of the market links."""
+        """Last demand [B, M] of the market links, units."""
         return state.demand
 
     def sentiment(self, state: SupplyNetworkState) -> Tensor:
-        """Factor on this period's demand, [B]: it moves before the demand is drawn, and is known by then."""
+        """Factor [B] on this period's demand; it is updated before the demand is drawn, so it is known."""
         if not self.kernel.params.goodwill:
             return state.sentiment
         idle = self.action(state.stock.new_zeros(len(state.stock), self._net.num_orders))
         return self.kernel.post_decision(state, idle)[0].sentiment
 
     def outlook(self, state: SupplyNetworkState, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """From the scenario's own means; sentiment is taken to stay."""
+        """Mean and variance [B, N] of demand from the scenario's own means; sentiment is assumed constant."""
         last = torch.tensor(periods, device=state.t.device) + state.t[:, None]
         last = last.clamp_max(len(self._mean_until) - 1)
         factor = self.sentiment(state)[:, None]
@@ -103,12 +103,12 @@ class NetworkSites(Sites):
         return mean * factor, variance * power
 
     def path(self, state: SupplyNetworkState, periods: int) -> Tensor:
-        """As `outlook`."""
+        """Mean demand [B, periods, M] from the scenario's own means; sentiment is assumed constant."""
         ahead = (state.t[:, None] + torch.arange(periods, device=state.t.device)).clamp_max(len(self._means) - 1)
         return self._means[ahead] * self.sentiment(state)[:, None, None]
 
     def action(self, orders: Tensor) -> Tensor:
-        """Inverse of the kernel's `orders`."""
+        """Action whose orders these are: the inverse of the kernel's `orders`."""
         p = self.kernel.params
         if p.action == "orders":
             return orders.clamp(0.0, self.kernel.max_order)
@@ -117,7 +117,7 @@ class NetworkSites(Sites):
 
 
 def _shortage(graph: Topology, id: NodeId, incoming: Sequence[Link]) -> float:
-    """Cost of a unit short at a node: the market's, or what a unit sold on earns."""
+    """Cost of a unit short at a node: its markets' shortage cost, else the margin of a unit sold on."""
     to_markets = [link.shortage for link in graph.market_links if link.source == id]
     if to_markets:
         return max(to_markets)
@@ -131,13 +131,13 @@ def _fixed_cost(node: Node, incoming: Sequence[Link]) -> float:
 
 
 def _shares(links: Sequence[Link], id: NodeId) -> list[float]:
-    """Of each link in the orders of a node: cheap and near suppliers get more."""
+    """Share of each link in the orders of a node, summing to 1; cheap and near suppliers get more."""
     scores = [1.0 / (1.0 + x.price + 0.1 * (x.lead_time or 0)) if x.target == id else 0.0 for x in links]
     return [score / sum(scores) for score in scores]
 
 
 def _reached(graph: Topology, id: NodeId) -> set[NodeId]:
-    """The node and all that its goods can get to."""
+    """The ids of the node and of all nodes that its goods can reach."""
     found, ahead = {id}, [id]
     while ahead:
         source = ahead.pop()
@@ -148,7 +148,7 @@ def _reached(graph: Topology, id: NodeId) -> set[NodeId]:
 
 
 def _lead_to_market(graph: Topology, id: NodeId) -> int:
-    """Periods on the slowest way from a node to one that sells; 0 if it sells itself."""
+    """Periods on the slowest path from a node to one that sells; 0 if it sells itself."""
     if any(link.source == id for link in graph.market_links):
         return 0
     outgoing = [link for link in graph.order_links if link.source == id]

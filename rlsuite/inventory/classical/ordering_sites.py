@@ -71,7 +71,7 @@ class OrderingSites(Sites):
         self._variance = (self.serves @ covariance @ self.serves.mT).diagonal()
 
     def _split(self, num_stores: int, num_above: int, size: int) -> Tensor:
-        """Stores order evenly from the warehouses they are linked to."""
+        """Shares [N, E] of links in orders: stores order evenly from the warehouses they are linked to."""
         if not num_above:
             return torch.eye(size, dtype=self.kernel.dtype, device=self.kernel.device)
         links = self.kernel.params.sourcing().links or ((True,) * num_above,) * num_stores
@@ -82,7 +82,7 @@ class OrderingSites(Sites):
         return split
 
     def read(self, obs: Tensor) -> Any:
-        """Slots in units, in the state of the kernel; the last period's demand is not observed (NaN)."""
+        """The kernel's state with slots in units; the last period's demand is not observed (NaN)."""
         kernel, rows = self.kernel, obs.to(self.kernel.dtype)
         if kernel.params.observation == "scaled":
             rows = rows * kernel.stock_units
@@ -98,7 +98,7 @@ class OrderingSites(Sites):
         return NetworkState(stores, rows[:, -above:].unflatten(1, (kernel.num_warehouses, -1)), each, each, none)
 
     def position(self, state: Any) -> Tensor:
-        """Of all slots; negative stock is what is owed."""
+        """Inventory position [B, N] in units: the sum of all slots; negative stock is backlog."""
         if isinstance(state, StoreState):
             return state.inventory.sum(1, keepdim=True)
         if isinstance(state, SerialState):
@@ -106,20 +106,20 @@ class OrderingSites(Sites):
         return torch.cat((state.stores.sum(2), state.warehouses.sum(2)), dim=1)
 
     def demand(self, state: Any) -> Tensor:
-        """Of the stores."""
+        """Last demand [B, M] of the stores, units."""
         return state.demand.reshape(len(state.demand), -1)
 
     def outlook(self, state: Any, periods: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Demand does not change; normal demand as before negative draws become 0."""
+        """Mean and variance [B, N] of stationary demand; normal demand as before negative draws become 0."""
         rows, count = len(state.demand), self._floats(periods)
         return (self._mean * count).expand(rows, -1), (self._variance * count).expand(rows, -1)
 
     def path(self, state: Any, periods: int) -> Tensor:
-        """The same means always."""
+        """Mean demand [B, periods, M]; it is the same in every period."""
         return self.prior.expand(len(state.demand), periods, -1)
 
     def action(self, orders: Tensor) -> Tensor:
-        """Inverse of the kernel's `wanted`."""
+        """Action whose orders these are: the inverse of the kernel's `wanted`."""
         kernel = self.kernel
         if kernel.params.actions == "orders":
             return orders.clamp_min(0.0)

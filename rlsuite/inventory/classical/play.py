@@ -25,7 +25,7 @@ from rlsuite_envs.inventory.networks.supply_network import SupplyNetwork, Supply
 __all__ = ["Actor", "Played", "Predicted", "draw_noise", "play"]
 
 Noise = Callable[[Any, int], Tensor]
-"""Noise of the step from (state, period); the same call gives the same numbers."""
+"""Function (state, period) -> noise of the step; the same arguments give the same numbers."""
 
 
 class Actor(Protocol):
@@ -35,7 +35,7 @@ class Actor(Protocol):
         """Memory at the start of num episodes."""
 
     def act(self, state: Any, memory: Any) -> tuple[Tensor, Any]:
-        """Actions [S, E], and the memory."""
+        """Actions [S, E], and the updated memory."""
 
 
 class Predicted:
@@ -50,11 +50,11 @@ class Predicted:
         self.model, self.kernel = model, kernel
 
     def begin(self, num: int) -> Any:
-        """No recurrent state yet, and every episode starts."""
+        """Memory of num episodes that start: no recurrent state, and start flags [num], all True."""
         return None, np.ones(num, dtype=bool)
 
     def act(self, state: Any, memory: Any) -> tuple[Tensor, Any]:
-        """The model's answer, without chance."""
+        """The model's deterministic actions [S, E], and its recurrent state."""
         recurrent, start = memory
         obs = self.kernel.observe(state).numpy(force=True)
         action, recurrent = self.model.predict(obs, state=recurrent, episode_start=start, deterministic=True)
@@ -67,17 +67,17 @@ class Played:
     """S episodes of a policy."""
 
     rewards: Tensor
-    """[S] sum of the rewards of an episode."""
+    """Sum of rewards [S] of each episode."""
     per_period: Tensor
-    """[S, T] rewards."""
+    """Rewards [S, T] per period."""
     info: dict[str, Tensor]
-    """The kernel's key figures at the end, name -> [S, ...]."""
+    """The kernel's key figures at the end of each episode, name -> [S, ...]."""
     seconds: float
     """Decision time per period and episode: the policy alone, without the simulator."""
     noise: Tensor
-    """[S, T, ...] what came: of supply networks the demands."""
+    """Noise [S, T, ...] of each step; for supply networks the demands, units."""
     actions: Tensor
-    """[S, T, E]."""
+    """Actions [S, T, E] of each step, in the kernel's units."""
 
 
 @torch.no_grad()

@@ -52,9 +52,9 @@ __all__ = [
 
 FORECASTS = ("informed", "moving", "holt")
 TIE = 1e-9
-"""Units by which a position may miss a point by rounding."""
+"""Tolerance for rounding when a position is compared with a reorder point, units."""
 SERVICE = 0.95
-"""Probability of no shortage that reorder points aim at, where nothing else is said."""
+"""Default probability of no shortage that reorder points aim at, in (0, 1)."""
 
 
 class BaseStock(TunablePolicy):
@@ -123,7 +123,7 @@ class OrderPoint(TunablePolicy):
         self._set((points, gaps), start, torch.stack((sd, rate)))
 
     def decide(self, state: Any, memory: Memory) -> tuple[Tensor, Memory]:
-        """Nothing above s."""
+        """Order up to S where the position is at or below s, else nothing."""
         position, point = self.sites.position(state), self._row(0)
         units = torch.where(position <= point, point + self._row(1) - position, 0.0)
         return self.sites.order_by_link(units), memory
@@ -179,11 +179,11 @@ class ForecastPolicy(TunablePolicy):
         self.forecast = kinds[forecast](self.sites)
 
     def begin(self, num: int) -> Memory:
-        """The forecast's."""
+        """Memory of the forecast at the start of num episodes."""
         return self.forecast.begin(num)
 
     def decide(self, state: Any, memory: Memory) -> tuple[Tensor, Memory]:
-        """Forecast, then order."""
+        """Update the forecast and order from it."""
         memory = self.forecast.see(memory, state)
         return self.sites.order_by_link(self._units(state, memory)), memory
 

@@ -38,15 +38,15 @@ class ClassicalPolicy(ABC):
         self.sites = sites_of(env)
 
     def begin(self, num: int) -> Memory:
-        """What num episodes remember at their start, each entry [num, ...]; empty for rules without memory."""
+        """Memory of num episodes at their start, each entry [num, ...]; empty for rules without memory."""
         return ()
 
     @abstractmethod
     def decide(self, state: Any, memory: Memory) -> tuple[Tensor, Memory]:
-        """Orders [B, E] in units in this state of the kernel, and what to remember."""
+        """Orders [B, E] in units in this state of the kernel, and the updated memory."""
 
     def act(self, state: Any, memory: Memory) -> tuple[Tensor, Memory]:
-        """Actions [B, E] of the kernel, and what to remember."""
+        """Actions [B, E] of the kernel, and the updated memory."""
         orders, memory = self.decide(state, memory)
         return self.sites.action(orders), memory
 
@@ -88,11 +88,11 @@ class TunablePolicy(ClassicalPolicy):
     rows: ClassVar[tuple[str, ...]]
     """Names of the R kinds of numbers."""
     numbers: Tensor
-    """[R, N], or [B, R, N] with one set per environment."""
+    """Current numbers [R, N], or [B, R, N] with one set per environment."""
     step: Tensor
-    """[R, N] size of a sensible change."""
+    """Step sizes [R, N] of the tuner's first changes to the numbers."""
     least: float = 0.0
-    """Lower end of the numbers."""
+    """Lower bound of the numbers."""
 
     def _set(self, values: Any, start: Tensor, step: Tensor) -> None:
         """Take the numbers given (lists [N] per row; None: start)."""

@@ -37,27 +37,27 @@ class Sites(ABC):
 
     kernel: Any
     names: tuple[str, ...]
-    """Of the N places."""
+    """Names of the N places."""
     lead: list[int]
-    """[N] longest lead time of a place's links, periods."""
+    """Longest lead time [N] of the links into a place, periods."""
     lead_below: list[int]
-    """[N] longest lead time from a place to the places that sell, periods; 0 there."""
+    """Longest lead time [N] from a place to the places that sell, periods; 0 for those that sell."""
     holding: Tensor
-    """[N] cost of a unit and period."""
+    """Holding cost [N] per unit and period."""
     echelon_holding: Tensor
-    """[N] what a place's holding exceeds that of the places it supplies by, at least a little."""
+    """Echelon holding cost [N] per unit and period, at least `LEAST_ECHELON_HOLDING`."""
     shortage: Tensor
-    """[N] cost of a unit short, as the critical ratio sees it."""
+    """Shortage cost [N] per unit for the critical ratio."""
     fixed_cost: Tensor
-    """[N] cost of an order, as a reorder rule sees it."""
+    """Fixed cost [N] of an order for reorder rules; see `VIRTUAL_ORDERS`."""
     below: Tensor
-    """[N, N] weight of each place's stock in the echelon stock of another: itself, and what it supplies."""
+    """Weights [N, N] of places' stock in a place's echelon stock: its own, and that of what it supplies."""
     serves: Tensor
-    """[N, M] share of a market's demand that goes through a place."""
+    """Share [N, M] of a market's demand that goes through a place, in [0, 1]."""
     split: Tensor
-    """[N, E] shares of a place's links in its orders."""
+    """Share [N, E] of each link in a place's orders, in [0, 1]."""
     prior: Tensor
-    """[M] guess of mean demand before the first is seen, units per period."""
+    """Prior guess [M] of mean demand before the first is observed, units per period."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel

@@ -38,15 +38,15 @@ class Tuned:
     """A tuned policy."""
 
     policy: Any
-    """With the best numbers."""
+    """The policy with the best numbers found."""
     cost: float
     """Mean cost (minus the reward) per period on the tuning demands."""
     held_out: float
-    """The same on fresh demands."""
+    """Mean cost (minus the reward) per period on fresh demands."""
     start_cost: float
-    """What the search began with, on the tuning demands (grid: its first point)."""
+    """Mean cost per period of the search's starting point (grid: its first) on the tuning demands."""
     evaluations: int
-    """Sets of numbers tried."""
+    """Number of sets of numbers tried."""
 
 
 def tune(
@@ -111,7 +111,7 @@ class _Simulation:
     warm_up: int
 
     def costs(self, numbers: np.ndarray) -> np.ndarray:
-        """Of sets [C, P]: [C]."""
+        """Mean costs per period [C] of sets of numbers [C, P]."""
         some = max(1, CHUNK // self.episodes)
         return np.concatenate([self._chunk(numbers[i : i + some]) for i in range(0, len(numbers), some)])
 
@@ -134,12 +134,12 @@ class _Simulation:
 
 
 def _tiled(values: torch.Tensor, count: int) -> torch.Tensor:
-    """[S, ...] to [count S, ...]."""
+    """Values [S, ...] repeated `count` times along the first axis, [count S, ...]."""
     return values.repeat(count, *[1] * (values.ndim - 1))
 
 
 def _tiled_noise(kernel: Any, noise: Noise, count: int, episodes: int) -> Noise:
-    """The same noise for `count` groups of episodes; where it depends on the state, on each group's own."""
+    """Repeat the noise for `count` groups of episodes; where it depends on the state, on each group's own."""
     if getattr(kernel.params, "goodwill", False):
 
         def grouped(state: Any, t: int) -> torch.Tensor:

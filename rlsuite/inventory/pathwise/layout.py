@@ -22,32 +22,32 @@ __all__ = ["Layout", "OrderPolicy", "describe"]
 
 @dataclass(frozen=True)
 class Layout:
-    """What a policy must know of a problem; numbers, strings and nested tuples only."""
+    """Constants of a problem that a policy needs; numbers, strings and nested tuples only."""
 
     kind: str
     """"store", "chain", "network", "transshipment", or "plain" for anything else with Box actions."""
     num_inputs: int
-    """O."""
+    """O, entries of an observation."""
     order_units: tuple[float, ...]
-    """[A] mean demand behind each order; plain: half the width of the action box."""
+    """Mean demand [A] behind each order, units; plain: half the width of the action box."""
     action_scale: tuple[float, ...]
-    """[A] units in one unit of the action; plain: as order_units."""
+    """Order units [A] per unit of the action; plain: `order_units`."""
     action_shift: tuple[float, ...]
-    """[A] action of an order of nothing; plain: the middle of the box."""
+    """Action [A] that orders nothing; plain: the middle of the box."""
     stock_units: tuple[float, ...] = ()
-    """[O] units in one unit of the observation."""
+    """Stock units [O] per unit of the observation."""
     lead_times: tuple[tuple[int, ...], ...] = ()
-    """[K][W] periods to a store from each warehouse; [N][1] in a chain."""
+    """Lead times [K][W] from warehouses to stores, or [N][1] of a chain's stages, periods."""
     upper_lead_times: tuple[int, ...] = ()
-    """[W] periods from outside to each warehouse."""
+    """Lead times [W] from outside to the warehouses, periods."""
     edge_costs: tuple[float, ...] = ()
-    """[W] cost of a unit that a store gets from each warehouse."""
+    """Cost [W] per unit that a store gets from each warehouse."""
     links: tuple[tuple[bool, ...], ...] = ()
-    """[K][W] which warehouse supplies which store; empty for all."""
+    """Whether each warehouse supplies each store, [K][W]; empty if all do."""
     features: tuple[tuple[float, ...], ...] = ()
-    """[V][4] of each store or stage, then of each warehouse: holding cost, penalty, mean and deviation of demand."""
+    """Holding cost, penalty, mean and deviation of demand of each store or stage, then of each warehouse, [V][4]."""
     whole: bool = False
-    """Demand comes in whole units, so a policy at work orders whole units."""
+    """Whether demand comes in whole units: then a policy orders whole units outside gradient steps."""
 
     @property
     def places(self) -> int:
@@ -66,12 +66,12 @@ class Layout:
         return (self.num_inputs - self.warehouses * upper) // self.places, upper
 
     def to_tensor(self) -> Tensor:
-        """As JSON in bytes, uint8: checkpoints hold tensors."""
+        """The layout as bytes of JSON, uint8, as checkpoints hold tensors only."""
         return torch.tensor(list(json.dumps(dataclasses.asdict(self)).encode()), dtype=torch.uint8)
 
     @classmethod
     def from_tensor(cls, data: Tensor) -> Layout:
-        """What `to_tensor` gave.
+        """The layout that `to_tensor` encoded.
 
         Raises:
             ValueError: it did not.
@@ -161,7 +161,7 @@ class OrderPolicy(nn.Module):
 
     @classmethod
     def default_hidden(cls, layout: Layout) -> tuple[int, ...]:
-        """Hidden layers where nobody says otherwise."""
+        """Default hidden layers for this layout."""
         return cls.hidden
 
     def _constant(self, name: str, values: Any) -> None:

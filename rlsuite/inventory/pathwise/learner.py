@@ -66,7 +66,7 @@ class Learner:
         self.deployed = Deployed()
 
     def build(self, layout: Layout) -> None:
-        """Make everything anew for this problem."""
+        """Make policy, optimiser, average and best for this problem."""
         config = self.config
         self.layout = layout
         self.trained = make_policy(config.network, layout, config.hidden, config.activation).to(self.device)
@@ -82,7 +82,7 @@ class Learner:
         self.carried: dict[str, Tensor] = {}
 
     def step(self, learning_rate: float) -> float:
-        """An Adam step along the gradient that is there; returns the gradient's norm."""
+        """Take an Adam step with the current gradient; returns the gradient's norm."""
         norm = float(self.adam.step(learning_rate, self.config.max_grad_norm))
         self.average.lerp_(self.flat.data, 1 - self.config.average)
         return norm
@@ -102,7 +102,7 @@ class Learner:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the patience is at its end."""
+        """Whether the last `patience` looks at the development set brought no lower cost."""
         return 0 < self.config.patience <= int(self.stale)
 
     def state_dict(self) -> dict[str, Tensor]:

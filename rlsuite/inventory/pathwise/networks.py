@@ -86,7 +86,7 @@ class VanillaNetwork(OrderPolicy):
 
 
 class SymmetricNetwork(OrderPolicy):
-    """The same small network at every store, told about the whole by a context vector.
+    """One small network shared by all stores, given a context vector that summarises the whole system.
 
     Context: two layers on all inventories (64 wide here, 256 in the release), ending in a sigmoid. Store: 32-32 on its
     own inventory, its constants (costs, demand, lead times) and the context; it wants softplus(output) mean demands.
@@ -216,7 +216,7 @@ class GraphNetwork(OrderPolicy):
         return torch.cat((places, nn.functional.pad(above, (0, width - upper))), dim=1)
 
     def _ends(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """What is at the source and at the target of each edge, [B, E, H]."""
+        """Node features at the source and at the target of each edge, [B, E, H] each."""
         padded = nn.functional.pad(nodes, (0, 0, 0, 1))
         return padded.index_select(1, self.source), padded.index_select(1, self.target)
 

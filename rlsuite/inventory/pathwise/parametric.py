@@ -131,7 +131,7 @@ class BaseStock(OrderPolicy):
 
 
 class CappedBaseStock(BaseStock):
-    """As `BaseStock`, with a largest order per link: min((level - position)^+, cap)."""
+    """Order up to a level with a largest order per link, min((level - position)^+, cap); see `BaseStock`."""
 
     kinds = ("store", "network")
     capped = True

@@ -15,7 +15,7 @@ from rlsuite_envs.kernel import Kernel, tree_items
 __all__ = ["LongRun", "check_kernel", "long_run_cost", "simulate"]
 
 Act = Callable[[Tensor], Tensor]
-"""Observation rows [B, O] to actions [B, A]."""
+"""Function of observation rows [B, O] that gives actions [B, A]."""
 CHUNK = 16_384
 """Demand paths simulated at a time: enough for speed, few enough for the cache."""
 
@@ -25,11 +25,11 @@ class LongRun:
     """Mean cost per period of a policy, over demand paths."""
 
     mean: float
-    """Of a period, summed over locations."""
+    """Mean cost per period, summed over locations."""
     standard_error: float
-    """Of the mean, from the spread between paths."""
+    """Standard error of `mean`, from the spread between paths."""
     paths: Tensor
-    """[N] float64, mean cost per period of each path: differences of two policies on the same demand are paired."""
+    """Mean cost [N] float64 per period of each path; paths of two policies on the same demand can be paired."""
     periods: int
     """Periods counted per path."""
 

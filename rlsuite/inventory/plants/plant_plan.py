@@ -38,16 +38,16 @@ __all__ = ["PlannedPlant", "Schedules"]
 
 @dataclass(frozen=True)
 class Schedules:
-    """What a plan may choose from: N schedules, those that start nothing new first."""
+    """The N candidate schedules of a plan; those that start nothing new come first."""
 
     cost: Floats
-    """[N] expected discounted cost, with what the item costs beyond the blocks."""
+    """Expected discounted cost [N], including the item's cost after the last block."""
     item: Ints
-    """[N] item, 0..I-1."""
+    """Item [N] of each schedule, 0..I-1."""
     used: NDArray[np.bool_]
-    """[N, M, B] whether machine m makes the item in block b."""
+    """Whether machine m makes the item in block b, [N, M, B] bool."""
     kept: int
-    """The first `kept` of them do nothing or go on with a set-up."""
+    """Number of schedules, the first ones, that do nothing or go on with a set-up."""
 
     def keeping(self) -> Ints:
         """The cheapest choice [I] that starts nothing new; always feasible, as items share no set-up."""
@@ -109,7 +109,7 @@ class PlannedPlant(PlantRule):
         self._price_runs()
 
     def _tabulate(self) -> None:
-        """Per item, what stock after production (0..capacity + the largest output) costs and becomes in a period."""
+        """Tabulate cost and next stock per item for stock after production (0..capacity + the largest output)."""
         p = self.kernel.params
         self.made, self.spoiled = (np.rint(table.T).astype(int) for table in (self.production, self.losses))
         self.can = self.made > 0  # [I, M], like all tables from here on
@@ -138,7 +138,7 @@ class PlannedPlant(PlantRule):
         return ahead
 
     def _prices(self) -> Floats:
-        """What a period of each machine [M] is worth: duals of the best mixture of regular cycles at mean demand."""
+        """Shadow price of a period of each machine [M]: duals of the best mixture of regular cycles at mean demand."""
         ever = round(1 / (1 - self.discount)) + 1  # a run that fills so long a cycle never ends
         run, cycle = np.array([*range(13), ever])[:, None], np.array([*range(1, 41), ever])
         made, spoiled, change = (t[:, :, None, None] for t in (self.made, self.spoiled, self.change))
@@ -146,7 +146,7 @@ class PlannedPlant(PlantRule):
         peak = np.minimum(run * made, self.capacity)
         sold = np.minimum(np.minimum(run * made - spoiled, peak + run * mean), cycle * mean)
         rate = (change * (run > 0) + loss * (cycle * mean - np.maximum(sold, 0))) / cycle + holding * peak / 2
-        # Runs of 0 stand for an item that is never made, which any machine can do.
+        # Runs of length 0 mean an item that is never made, which any machine can do.
         possible = (self.can[:, :, None, None] | (run == 0)) & (run <= cycle)
         item, machine, r, n = np.nonzero(possible)
         column = np.arange(len(item))
@@ -190,7 +190,7 @@ class PlannedPlant(PlantRule):
         self.idle, self.on, self.new = none[:, 0], np.stack(on), [np.stack(runs, 1) for runs in new.values()]
 
     def schedules(self, stock: Floats, setups: Ints) -> Schedules:
-        """All schedules worth a thought for one plant, given stock [I] and set-ups [M]."""
+        """Candidate schedules of one plant, given stock [I] and set-ups [M]."""
         num, every = len(self.blocks), np.arange(self.items)
         at = np.clip(np.rint(stock).astype(int), 0, self.idle.shape[1] - 1)
         busy = np.flatnonzero(setups > 0)

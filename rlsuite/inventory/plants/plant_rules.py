@@ -88,7 +88,7 @@ class IdlePlant(PlantRule):
     """Produce nothing."""
 
     def decide(self, stock: Floats, setups: Ints) -> Ints:
-        """All idle."""
+        """Leave every machine idle, [B, M] zeros."""
         return np.zeros_like(setups)
 
 
@@ -96,7 +96,7 @@ class KeepPlant(PlantRule):
     """Make forever what the machines are set up for."""
 
     def decide(self, stock: Floats, setups: Ints) -> Ints:
-        """The set-ups."""
+        """Produce the items that the machines are set up for, [B, M]."""
         return setups
 
 
@@ -113,7 +113,7 @@ class RandomPlant(PlantRule):
         self.rng = np.random.default_rng(seed)
 
     def decide(self, stock: Floats, setups: Ints) -> Ints:
-        """Uniform in 0..I."""
+        """Draw items [B, M] uniformly from 0..I."""
         return self.rng.integers(self.items + 1, size=setups.shape)
 
 
@@ -128,7 +128,7 @@ class StaticPlant(PlantRule):
         self.assignment[machine] = item + 1
 
     def decide(self, stock: Floats, setups: Ints) -> Ints:
-        """The assignment."""
+        """Produce the assigned items, [B, M]."""
         return np.broadcast_to(self.assignment, setups.shape)
 
 

@@ -41,7 +41,7 @@ from rlsuite_envs.inventory.networks.supply_network import SupplyNetwork
 __all__ = ["DeterministicProgramme", "Oracle", "PlannedOrders", "StochasticProgramme", "bound", "oracle"]
 
 ROUNDS = 8
-"""Plans and replays of the oracle with goodwill, from each of its two starts."""
+"""Largest number of iterations of plan and replay of the oracle with goodwill, from each of its two starts."""
 
 
 class RollingProgramme(ClassicalPolicy):
@@ -69,7 +69,7 @@ class RollingProgramme(ClassicalPolicy):
         self._programmes: dict[int, Programme] = {}
 
     def begin(self, num: int) -> Memory:
-        """The forecast's."""
+        """Memory of the forecast at the start of num episodes."""
         return self.forecast.begin(num)
 
     def programme(self, periods: int) -> Programme:
@@ -79,7 +79,7 @@ class RollingProgramme(ClassicalPolicy):
         return self._programmes[periods]
 
     def decide(self, state: Any, memory: Memory) -> tuple[Tensor, Memory]:
-        """One programme per environment."""
+        """Solve one programme per environment and give the orders of its first period."""
         memory = self.forecast.see(memory, state)
         total = self.sites.kernel.params.horizon
         means = self.forecast.path(memory, state, min(total, self.horizon or total)).numpy(force=True)
@@ -163,21 +163,21 @@ class PlannedOrders(ClassicalPolicy):
         self.orders = torch.as_tensor(orders).to(self.sites.prior)
 
     def decide(self, state: Any, memory: Memory) -> tuple[Tensor, Memory]:
-        """Those of the period."""
+        """The planned orders of the current period."""
         rows = torch.arange(len(state.t), device=state.t.device)
         return self.orders[rows, state.t.clamp_max(self.orders.shape[1] - 1)], memory
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """What perfect information is worth."""
+    """Result of planning with perfect information about demand."""
 
     played: Played
     """The best replay of each episode."""
     orders: np.ndarray
-    """[S, T, E] its orders."""
+    """Orders [S, T, E] of the best replay, units."""
     bound: np.ndarray
-    """[S] profit that no policy exceeds on the same noise."""
+    """Profit [S] that no policy exceeds on the same noise."""
     exact: bool
     """Whether the replay attains the bound: True without goodwill."""
 
@@ -256,7 +256,7 @@ def _replays(
 
 
 def _better(best: Played, orders: np.ndarray, found: Played, plan: np.ndarray) -> tuple[Played, np.ndarray]:
-    """Of two replays the better one, episode by episode."""
+    """Combine two replays into the better one of each episode."""
     better = found.rewards > best.rewards
 
     def choose(new: Tensor, old: Tensor) -> Tensor:

@@ -43,10 +43,10 @@ class ProgrammeFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a programme says."""
+    """Solution of a programme."""
 
     orders: np.ndarray
-    """[H, E] units, of the first path; its first row is common to all."""
+    """Orders [H, E] on the first path, units; the first row is common to all paths."""
     value: float
     """Mean profit over the H periods, without what goods under way at the start cost."""
 
@@ -111,7 +111,7 @@ class Programme:
         self._count = count
 
     def _useful(self) -> np.ndarray:
-        """[H, E] all but the orders of raw material that reaches no market by the end."""
+        """Which orders can matter, [H, E] bool: not those of raw material that reaches no market by the end."""
         distance = {node.id: _nearest_market(self._graph, node.id) for node in self._graph.stock_nodes}
         need = np.array([(x.lead_time or 0) + distance[x.target] for x in self._links])
         raw = np.array([x.source in self._graph.raw for x in self._links])
@@ -222,7 +222,7 @@ class Programme:
         self._integer[self._set_up[self._set_up >= 0]] = 1
 
     def _arrivals(self) -> None:
-        """[P] row of the first path's balance that each slot of goods under way ends up in; -1 past the horizon."""
+        """Find the balance rows of the first path where slots of goods under way arrive, within the horizon."""
         targets = []
         for link in self._links:
             node = self._graph.index[link.target]
@@ -230,7 +230,7 @@ class Programme:
         self._arrival = [(slot, h, n) for slot, (h, n) in enumerate(targets) if h < self.periods]
 
     def solve(self, stock: np.ndarray, pipeline: np.ndarray, unmet: np.ndarray, demand: np.ndarray) -> Plan:
-        """The best plan from here.
+        """Solve for the best plan from the given state.
 
         Args:
             stock: [N] on hand.
@@ -271,7 +271,7 @@ class Programme:
 
 
 def _nearest_market(graph: Topology, id: NodeId) -> int:
-    """Periods on the quickest way from a node to one that sells; 0 if it sells itself."""
+    """Periods on the quickest path from a node to one that sells; 0 if it sells itself."""
     if any(link.source == id for link in graph.market_links):
         return 0
     outgoing = [link for link in graph.order_links if link.source == id]
