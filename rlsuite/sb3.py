@@ -101,7 +101,8 @@ class SB3Policy:
     """
 
     def __init__(self, model: Predictor, vec_normalize: VecNormalize | None = None) -> None:
-        self.model, self.vec_normalize = model, vec_normalize
+        self.model = model
+        self.vec_normalize = vec_normalize
         self.observation_space: spaces.Space[Any] | None = getattr(model, "observation_space", None)
         self.action_space: spaces.Space[Any] | None = getattr(model, "action_space", None)
 

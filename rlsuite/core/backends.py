@@ -64,7 +64,8 @@ class TorchBackend(TorchActor):
 
     def __init__(self, policy: ActorCritic, flat: FlatParameters, loss: Loss, *, compile: bool = False) -> None:
         super().__init__(policy)
-        self.flat, self.loss = flat, loss
+        self.flat = flat
+        self.loss = loss
         mode = "reduce-overhead" if flat.data.is_cuda else "default"  # CUDA graphs: a small network's time is launches
         self._evaluate = torch.compile(self._loss_of, mode=mode) if compile else self._loss_of
 
@@ -90,7 +91,8 @@ class NumpyBackend:
     name = "numpy"
 
     def __init__(self, policy: ActorCritic, flat: FlatParameters, loss_grad: LossGrad) -> None:
-        self.kernel, self.loss_grad = MlpKernel(policy, flat), loss_grad
+        self.kernel = MlpKernel(policy, flat)
+        self.loss_grad = loss_grad
         self.log_std = None if policy.log_std is None else policy.log_std.detach().numpy()
 
     def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:

@@ -74,7 +74,10 @@ class ReplayBuffer:
     ) -> None:
         if n_step < 1 or not 0.0 <= gamma <= 1.0:
             raise ValueError(f"ReplayBuffer needs n_step >= 1, 0 <= gamma <= 1; got n_step={n_step}, gamma={gamma}.")
-        self.capacity, self.n_step, self.gamma, self.device = capacity, n_step, gamma, torch.device(device)
+        self.capacity = capacity
+        self.n_step = n_step
+        self.gamma = gamma
+        self.device = torch.device(device)
         self._kinds = {
             "obs": (obs_shape, obs_dtype),
             "next_obs": (obs_shape, obs_dtype),
@@ -92,14 +95,16 @@ class ReplayBuffer:
                 f"ReplayBuffer needs num_envs >= 1, capacity >= num_envs; got num_envs={num_envs}, "
                 f"capacity={self.capacity}."
             )
-        self.rows, self.num_envs = self.capacity // num_envs, num_envs
+        self.rows = self.capacity // num_envs
+        self.num_envs = num_envs
         self._storage = {
             name: torch.zeros((self.rows, num_envs, *shape), dtype=dtype, device=self.device)
             for name, (shape, dtype) in self._kinds.items()
         }
         self.obs, self.next_obs, self.action, self.reward, self.terminated, self.truncated = self._storage.values()
         self._flat = {name: x.flatten(0, 1) for name, x in self._storage.items()}  # views [C*B, ...]
-        self.head, self.filled = 0, 0
+        self.head = 0
+        self.filled = 0
 
     def __len__(self) -> int:
         return self.filled * self.num_envs
@@ -227,7 +232,8 @@ class ReplayBuffer:
                 )
         for name, storage in self._storage.items():
             storage[:filled].copy_(state[name])
-        self.head, self.filled = head, filled
+        self.head = head
+        self.filled = filled
 
 
 def save_buffer(path: str | os.PathLike[str], buffer: ReplayBuffer) -> None:

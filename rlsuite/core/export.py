@@ -40,7 +40,9 @@ class Deployed(nn.Module):
 
     def __init__(self, agent: Exportable) -> None:
         super().__init__()
-        self.agent_act, self.spec, self.space = agent.brain.act, agent.spec, agent.observation_space
+        self.agent_act = agent.brain.act
+        self.spec = agent.spec
+        self.space = agent.observation_space
         self.policy = agent.brain.policy
         self.clip = 0.0
         self.mean: torch.Tensor

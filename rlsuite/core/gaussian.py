@@ -38,7 +38,8 @@ class DiagGaussian:
         if validate:
             check_params("mean", mean)
             check_params("log_std", log_std)
-        self.mean, self.log_std = mean, log_std
+        self.mean = mean
+        self.log_std = log_std
 
     def sample(self, generator: Generator | None = None) -> Tensor:
         """Draw [..., A], reparameterised: gradients flow to mean and log_std."""

@@ -128,14 +128,17 @@ class MlpKernel:
                 f"the numpy back end does not cover {policy.spec.kind} actions with {policy.activation} on "
                 f"{flat.data.device}; use backend='torch'"
             )
-        self.policy, self.flat = policy, flat
+        self.policy = policy
+        self.flat = flat
         activation = policy.activation
-        self.actor, self.critic = Tower(policy.actor, activation), Tower(policy.critic, activation)
+        self.actor = Tower(policy.actor, activation)
+        self.critic = Tower(policy.critic, activation)
         self.value = Tower(policy.value, activation)
         self.median = None if policy.median is None else Tower(policy.median, activation)
         self.gaussian = policy.log_std is not None
         if policy.log_std is not None:
-            self.log_std, self.grad_log_std = policy.log_std.detach().numpy(), grad_of(policy.log_std)
+            self.log_std = policy.log_std.detach().numpy()
+            self.grad_log_std = grad_of(policy.log_std)
 
     def params(self, obs: F32) -> F32:
         """Distribution parameters (means or logits) [n, A]."""
@@ -174,7 +177,8 @@ class MlpKernel:
             logits = np.where(mask, logits, np.float32(MASKED_LOGIT))
         log_p = logits - logits.max(axis=1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
-        self.log_p, self.p = log_p, np.exp(log_p)
+        self.log_p = log_p
+        self.p = np.exp(log_p)
         self.chosen = (np.arange(len(action)), action)
         self.categorical_entropy = -np.einsum("na,na->n", self.p, log_p)
         return log_p[self.chosen], self.categorical_entropy

@@ -77,7 +77,8 @@ class ActorCritic(nn.Module):
         median: str | None = None,
     ) -> None:
         super().__init__()
-        self.spec, self.activation = spec, activation
+        self.spec = spec
+        self.activation = activation
         self.actor = mlp(obs_size, net_arch, spec.num_params, activation, out_gain=0.01, ortho_init=ortho_init)
         self.critic = mlp(obs_size, net_arch, None, activation, ortho_init=ortho_init)
         latent = net_arch[-1] if net_arch else obs_size

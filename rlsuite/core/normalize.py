@@ -47,7 +47,9 @@ class RunningNorm:
     ) -> None:
         if not clip > 0 or not epsilon >= 0:
             raise ValueError(f"clip must be > 0 and epsilon >= 0, got clip={clip}, epsilon={epsilon}.")
-        self.shape, self.clip, self.epsilon = tuple(shape), clip, epsilon
+        self.shape = tuple(shape)
+        self.clip = clip
+        self.epsilon = epsilon
         self.frozen = False
         self.count = 0
         self._mean = torch.zeros(self.shape, dtype=torch.float64, device=device)
@@ -171,13 +173,17 @@ class ReturnNorm:
                 "ReturnNorm needs num_envs >= 1, gamma in [0, 1], clip > 0, epsilon >= 0; "
                 f"got num_envs={num_envs}, gamma={gamma}, clip={clip}, epsilon={epsilon}."
             )
-        self.gamma, self.clip, self.epsilon = gamma, clip, epsilon
+        self.gamma = gamma
+        self.clip = clip
+        self.epsilon = epsilon
         self.frozen = False
         self.device = torch.device(device)
         self._on_cpu = self.device.type == "cpu"
         self.resize(num_envs)
         self._count = 0
-        self._mean, self._m2 = 0.0, 0.0  # CPU accumulators
+        # accumulators on the CPU
+        self._mean = 0.0
+        self._m2 = 0.0
         self._stats = torch.zeros(2, dtype=torch.float64, device=self.device)  # accelerator: mean, m2
 
     def resize(self, num_envs: int) -> None:

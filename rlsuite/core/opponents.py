@@ -120,7 +120,9 @@ class StepForce(_Seeded):
         if not length >= 1 or hold < 1:
             raise ValueError(f"StepForce needs length >= 1 and hold >= 1, got length={length}, hold={hold}")
         super().__init__(space, seed, device)
-        self.length, self.hold, self.random_size = length, hold, random_size
+        self.length = length
+        self.hold = hold
+        self.random_size = random_size
         self._left = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._size = torch.zeros(num_envs, len(self.low), device=device)
 
@@ -155,7 +157,8 @@ class Learned:
     """
 
     def __init__(self, model: Predictor, *, deterministic: bool = False) -> None:
-        self.model, self.deterministic = model, deterministic
+        self.model = model
+        self.deterministic = deterministic
         self._memory: Any = None
 
     def __call__(self, obs: Tensor, started: Tensor) -> Tensor:

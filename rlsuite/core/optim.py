@@ -31,7 +31,10 @@ class FlatAdam:
         betas: tuple[float, float] = (0.9, 0.999),
         numpy: bool = False,
     ) -> None:
-        self.flat, self.eps, self.betas, self.numpy = flat, eps, betas, numpy
+        self.flat = flat
+        self.eps = eps
+        self.betas = betas
+        self.numpy = numpy
         self.mean = torch.zeros_like(flat.data)
         self.square = torch.zeros_like(flat.data)
         self._norms = torch.zeros((), device=flat.data.device)  # sum of all norms: stays NaN once one was

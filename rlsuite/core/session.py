@@ -36,8 +36,11 @@ class Session:
         log_interval: int | None,
         on_update: OnUpdate | None,
     ) -> None:
-        self.agent, self.callback, self.on_update = agent, callback, on_update
-        self.total, self.log_interval = total_timesteps, log_interval
+        self.agent = agent
+        self.callback = callback
+        self.on_update = on_update
+        self.total = total_timesteps
+        self.log_interval = log_interval
         agent.start_time, agent._num_timesteps_at_start = time.time_ns(), agent.num_timesteps
         agent._total_timesteps = total_timesteps
         self.iteration = 0

@@ -52,7 +52,8 @@ class Match:
             raise ValueError(f"players need observations that are a flat Box, not {seen}; flatten them")
         if game.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
             raise ValueError(f"a game must reset in AutoresetMode.SAME_STEP, not {game.metadata.get('autoreset_mode')}")
-        self.game, self.spaces = game, space.spaces
+        self.game = game
+        self.spaces = space.spaces
         self.torch = getattr(game, "output", "numpy") == "torch"
         self.device = torch.device(getattr(game, "device", "cpu"))
         self.obs = torch.zeros(game.num_envs, *seen.shape, device=self.device)
@@ -96,16 +97,21 @@ class Versus(VectorEnv[Any, Any, Any]):
             raise ValueError(f"adv_fraction is {adv_fraction!r}; it must lie in [0, 1]")
         self.match = match if isinstance(match, Match) else Match(match)
         game = self.match.game
-        self.player, self.adv_fraction = player, adv_fraction
-        self.num_envs, self.metadata, self.spec = game.num_envs, game.metadata, game.spec
+        self.player = player
+        self.adv_fraction = adv_fraction
+        self.num_envs = game.num_envs
+        self.metadata = game.metadata
+        self.spec = game.spec
         self.render_mode = game.render_mode
         sides = list(self.match.spaces)
         sides[ADVERSARY] = _shrink(sides[ADVERSARY], adv_fraction)
-        self.single_observation_space, self.single_action_space = game.single_observation_space, sides[player]
+        self.single_observation_space = game.single_observation_space
+        self.single_action_space = sides[player]
         self.opponent_space = sides[1 - player]
         self.observation_space = game.observation_space
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.output, self.device = "torch" if self.match.torch else "numpy", self.match.device
+        self.output = "torch" if self.match.torch else "numpy"
+        self.device = self.match.device
         box = sides[ADVERSARY]
         self._theirs = action_spec(self.opponent_space)
         self._bounds: tuple[Tensor, ...] | None = None

@@ -103,7 +103,9 @@ class Stepper:
                 f"({SAME_STEP_ENV}), because the other modes insert reset transitions into the data"
             )
         check_one_reward(venv)
-        self.venv, self.device, self.num_envs = venv, device, venv.num_envs
+        self.venv = venv
+        self.device = device
+        self.num_envs = venv.num_envs
         self.observation_space = venv.single_observation_space
         self.obs_size = obs_size(self.observation_space)
         self.spec: ActionSpec = action_spec(venv.single_action_space)

@@ -62,7 +62,8 @@ class TwinCritic(nn.Module):
         # in place: half a megabyte per layer that no gradient needs a second time
         self.relu = config.activation == "relu"
         self.activation = nn.ReLU(inplace=True) if self.relu else ACTIVATIONS[config.activation]()
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
         for fan_in, fan_out in pairwise(sizes):
             bound = fan_in**-0.5  # nn.Linear's own initialisation, for both critics
             self.weights.append(nn.Parameter(torch.empty(2, fan_in, fan_out).uniform_(-bound, bound)))

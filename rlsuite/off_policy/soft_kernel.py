@@ -153,10 +153,14 @@ class SoftKernel:
         tau: float,
         max_grad_norm: float | None,
     ) -> None:
-        self.flat, self.adam, self.tau, self.max_grad_norm = flat, adam, tau, max_grad_norm
+        self.flat = flat
+        self.adam = adam
+        self.tau = tau
+        self.max_grad_norm = max_grad_norm
         parts = [actor.net] if isinstance(actor, Actor) else [actor.mean, actor.log_std]
         self.towers = [Tower(part, "relu") for part in parts]  # type: ignore[arg-type]
-        self.critic, self.target = _TwinTower(critic), _TwinTower(target)
+        self.critic = _TwinTower(critic)
+        self.target = _TwinTower(target)
         self.log_alpha = flat["alpha"].data.numpy()
         self.average = [flat[name].data.numpy() for name in ("target", "critic")]
         self.change = np.empty_like(self.average[0])

@@ -82,8 +82,12 @@ class SoftLearner:
         tau: float,
         max_grad_norm: float | None,
     ) -> None:
-        self.actor, self.critic, self.target = actor, critic, target
-        self.tau, self.max_grad_norm, self.target_entropy = tau, max_grad_norm, target_entropy
+        self.actor = actor
+        self.critic = critic
+        self.target = target
+        self.tau = tau
+        self.max_grad_norm = max_grad_norm
+        self.target_entropy = target_entropy
         target.load_state_dict(critic.state_dict())
         value, self.learn_alpha = first_alpha(ent_coef)
         device = next(actor.parameters()).device

@@ -100,8 +100,11 @@ class PostDecisions:
 
     def __init__(self, runner: Runner) -> None:
         stepper = runner.stepper
-        self.runner, self.kernel = runner, split_kernel(stepper.venv)
-        self.space, self.device, self.spec = stepper.observation_space, stepper.device, stepper.spec
+        self.runner = runner
+        self.kernel = split_kernel(stepper.venv)
+        self.space = stepper.observation_space
+        self.device = stepper.device
+        self.spec = stepper.spec
         self.seen: list[torch.Tensor] = []
         self.rewards: list[torch.Tensor] = []
 
@@ -168,7 +171,8 @@ class Window:
     """
 
     def __init__(self, kind: type[Any], size: int) -> None:
-        self.kind, self.size = kind, size
+        self.kind = kind
+        self.size = size
         self.batches: list[Batch] = []
 
     def add(self, batch: Any) -> Any:

@@ -117,7 +117,10 @@ class SmoothedPolicy:
             raise ValueError(f"frames={frames!r} must be an integer of at least 1.")
         if attack is not None and not 0 <= attack.budget < math.inf:
             raise ValueError(f"the attack's budget is {attack.budget!r}; it must be finite and at least 0.")
-        self.policy, self.frames, self.stacked, self.attack = policy, frames, stacked, attack
+        self.policy = policy
+        self.frames = frames
+        self.stacked = stacked
+        self.attack = attack
         self.noise = GaussianNoise(sigma, noise_seed(seed))
         inner: torch.Generator | None = getattr(policy, "generator", None)
         self.generators = [

@@ -152,7 +152,8 @@ class _Draws:
     """The fixed noise draws of one step, and observations under them."""
 
     def __init__(self, sigma: float, draws: int, seed: int) -> None:
-        self.sigma, self.count = sigma, draws if sigma > 0 else 1
+        self.sigma = sigma
+        self.count = draws if sigma > 0 else 1
         self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         self.noise: Tensor | None = None
 
@@ -181,7 +182,8 @@ class ScoreAttack:
     """
 
     def __init__(self, scores: Scores, config: ScoreAttackConfig) -> None:
-        self.scores, self.config = scores, config
+        self.scores = scores
+        self.config = config
         self._draws = _Draws(config.sigma, config.noise_draws, config.seed)
 
     @property
@@ -261,7 +263,9 @@ class ActionAttack:
         config: ActionAttackConfig,
         harm: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
-        self.actions, self.config, self.harm = actions, config, harm
+        self.actions = actions
+        self.config = config
+        self.harm = harm
         self._draws = _Draws(config.sigma, config.noise_draws, config.seed)
 
     @property

@@ -162,7 +162,9 @@ class MixedAction:
     def __init__(self, eps: float, other: Predictor | None = None, *, kind: str = "blend") -> None:
         if not 0 <= eps <= 1 or kind not in ("blend", "swap"):
             raise ValueError(f"MixedAction needs eps in [0, 1] and kind 'blend' or 'swap', not {eps}, {kind!r}")
-        self.eps, self.other, self.kind = eps, other, kind
+        self.eps = eps
+        self.other = other
+        self.kind = kind
 
     @property
     def name(self) -> str:

@@ -54,7 +54,9 @@ class Perturber:
 
     def __init__(self, attack: Attack, victim: Victim, budget: Budget, *, seed: int = 0) -> None:
         check_attack(attack, victim)
-        self.attack, self.victim, self.budget = attack, victim, budget
+        self.attack = attack
+        self.victim = victim
+        self.budget = budget
         self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         self.remaining = torch.empty(0, dtype=torch.float64)
         self.largest = 0.0
@@ -154,7 +156,8 @@ class AttackedPolicy:
         action_attack: Any = None,
     ) -> None:
         self.victim = victim
-        self.observation_space, self.action_space = victim.observation_space, victim.action_space
+        self.observation_space = victim.observation_space
+        self.action_space = victim.action_space
         self.perturber = None
         own = own_seed(seed, ATTACK)
         if attack is not None:
@@ -256,14 +259,16 @@ class AttackedVectorEnv(VectorEnv[Any, Any, Any]):
 
     def __init__(self, venv: VectorEnv[Any, Any, Any], perturber: Perturber | None = None) -> None:
         check_space(venv.single_observation_space, venv.single_action_space)
-        self.venv, self.perturber = venv, perturber
-        self.num_envs, self.metadata, self.spec = venv.num_envs, venv.metadata, venv.spec
+        self.venv = venv
+        self.perturber = perturber
+        self.num_envs = venv.num_envs
+        self.metadata = venv.metadata
+        self.spec = venv.spec
         self.render_mode = venv.render_mode
-        self.single_observation_space, self.observation_space = (
-            venv.single_observation_space,
-            venv.observation_space,
-        )
-        self.single_action_space, self.action_space = venv.single_action_space, venv.action_space
+        self.single_observation_space = venv.single_observation_space
+        self.observation_space = venv.observation_space
+        self.single_action_space = venv.single_action_space
+        self.action_space = venv.action_space
         self.true_obs: np.ndarray = np.empty(0)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -140,7 +140,8 @@ class TransferAttack:
     name = "transfer"
 
     def __init__(self, imitation: Victim, steps: int = 10) -> None:
-        self.imitation, self.attack = imitation, GradientAttack("mad", steps)
+        self.imitation = imitation
+        self.attack = GradientAttack("mad", steps)
 
     @classmethod
     def fit(

@@ -86,7 +86,8 @@ class LearnedAttack:
     def __init__(self, kind: str, attacker: Predictor) -> None:
         if kind not in KINDS:
             raise ValueError(f"LearnedAttack.kind is {kind!r}; choose one of {', '.join(KINDS)}")
-        self.kind, self.attacker = kind, attacker
+        self.kind = kind
+        self.attacker = attacker
 
     @property
     def name(self) -> str:
@@ -195,7 +196,10 @@ class AdversaryVectorEnv(VectorEnv[Any, Any, Any]):
                 f"a learned attack has a budget per step (scope='step', ratio=1), not {budget}: the attacker does not "
                 "see what is left of an episode's"
             )
-        self.venv, self.victim, self.budget, self.deterministic = venv, victim, budget, deterministic
+        self.venv = venv
+        self.victim = victim
+        self.budget = budget
+        self.deterministic = deterministic
         self.num_envs = venv.num_envs
         self.metadata = {**venv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
         self.single_observation_space = victim.observation_space

@@ -107,7 +107,10 @@ class RobustSarsaAttack:
     name = "robust-sarsa"
 
     def __init__(self, net: nn.Sequential, centre: Tensor, config: SarsaConfig, steps: int = 10) -> None:
-        self.net, self.centre, self.config, self.steps = net, centre, config, steps
+        self.net = net
+        self.centre = centre
+        self.config = config
+        self.steps = steps
 
     @classmethod
     def fit(

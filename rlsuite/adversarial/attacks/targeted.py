@@ -74,7 +74,8 @@ class TargetedAttack:
     name = "targeted"
 
     def __init__(self, intention: Victim, steps: int = 10) -> None:
-        self.intention, self.steps = intention, steps
+        self.intention = intention
+        self.steps = steps
 
     def check(self, victim: Victim) -> None:
         """Raise unless the victim can be attacked so; see `check_intention`."""
@@ -156,7 +157,8 @@ class RATAttack:
     name = "rat"
 
     def __init__(self, net: nn.Module, centre: Tensor) -> None:
-        self.net, self.centre = net, centre
+        self.net = net
+        self.centre = centre
 
     @classmethod
     def fit(
@@ -222,7 +224,10 @@ class _Learner:
     """The two levels of RAT."""
 
     def __init__(self, victim: Victim, intention: Victim, budget: Budget, config: RATConfig, seed: int) -> None:
-        self.victim, self.intention, self.budget, self.config = victim, intention, budget, config
+        self.victim = victim
+        self.intention = intention
+        self.budget = budget
+        self.config = config
         self.generator = torch.Generator().manual_seed(own_seed(seed, ATTACK))
         size = victim.obs_size
         with torch.random.fork_rng(devices=[]):

@@ -92,7 +92,8 @@ class Controller:
     """
 
     def __init__(self, kernel: Kernel[Any, Any, Any], speak: MessageFunction) -> None:
-        self.kernel, self.speak = kernel, speak
+        self.kernel = kernel
+        self.speak = speak
 
     def predict(self, observation: Any, goal: Any) -> np.ndarray:
         """The message [M] for one observation [O] and goal, or [B, M] for batches of both.

@@ -150,10 +150,12 @@ class OpenES:
         if num_params < 1:
             raise ValueError(f"num_params={num_params!r} must be at least 1")
         self.config = OpenESConfig() if config is None else config
-        self.num_params, self.population = num_params, population
+        self.num_params = num_params
+        self.population = population
         self.generator = torch.Generator().manual_seed(seed)
         self.mean = torch.zeros(num_params, device=device)
-        self.first_moment, self.second_moment = torch.zeros_like(self.mean), torch.zeros_like(self.mean)
+        self.first_moment = torch.zeros_like(self.mean)
+        self.second_moment = torch.zeros_like(self.mean)
         self.generation = 0
         self._noise: Tensor | None = None
 
@@ -237,5 +239,6 @@ class OpenES:
         generation = int(state["generation"]) if "generation" in state else -1
         if generation < 0 or not math.isfinite(generation) or "generator" not in state:
             raise ValueError(f"state lacks a generation or a generator (generation {generation})")
-        self.generation, self._noise = generation, None
+        self.generation = generation
+        self._noise = None
         unpack_rng(self.generator, state["generator"])

@@ -144,17 +144,20 @@ class VictimNet:
         gaussian: bool,
         config: VictimConfig,
     ) -> None:
-        self.config, self.gaussian = config, gaussian
+        self.config = config
+        self.gaussian = gaussian
         h = config.hidden
         shapes = [(h, inputs), (h,), (h, h), (h,), (1 + actions, h), (1 + actions,)]
         self.shapes = [*shapes, (actions,)] if gaussian else shapes
         one_each = torch.stack([_initial(self.shapes, rng) for rng in seeds])
         self.flat = one_each.repeat(copies, 1)
         self.grad = torch.zeros_like(self.flat)
-        self.first_moment, self.second_moment = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
+        self.first_moment = torch.zeros_like(self.flat)
+        self.second_moment = torch.zeros_like(self.flat)
         self.steps = 0
         parts = views(self.flat, self.shapes)
-        self.weights, self.log_std = parts[:6], parts[6] if gaussian else None
+        self.weights = parts[:6]
+        self.log_std = parts[6] if gaussian else None
 
     def heads(self, obs: Tensor) -> Tensor:
         """Value and policy [V, K, N] at scaled observations [V, N, D]."""

@@ -121,8 +121,11 @@ class Victims:
 
     def __init__(self, talk: CheapTalk, config: VictimConfig, seeds: Sequence[int]) -> None:
         _check(talk, config, seeds)
-        self.talk, self.config, self.device = talk, config, talk.device
-        self.networks, self.num_seeds = talk.speak.networks, len(seeds)
+        self.talk = talk
+        self.config = config
+        self.device = talk.device
+        self.networks = talk.speak.networks
+        self.num_seeds = len(seeds)
         self.num = self.networks * self.num_seeds
         self._rngs = [torch.Generator(self.device).manual_seed(int(seed)) for seed in seeds]
         self.gaussian = isinstance(talk.action_space, spaces.Box)

@@ -201,7 +201,8 @@ class QARL(Agent):
             samples=config.teacher_samples,
             seed=own_seed(self.seed, TEACHER),
         )
-        self.idle, self.uniform = Zero(self.spaces[2]), Uniform(self.spaces[2], 0, self.device)
+        self.idle = Zero(self.spaces[2])
+        self.uniform = Uniform(self.spaces[2], 0, self.device)
         self.uniform.generator = theirs
         mine = self.players[AGENT]
         insides = soft_insides(mine.actor, mine.learner.critic, (mine.low, mine.high), self.extend)

@@ -74,7 +74,9 @@ class Mirrored:
     """
 
     def __init__(self, stats: EpisodeStats, sign: float = -1.0) -> None:
-        self.stats, self.sign, self.total = stats, sign, 0.0
+        self.stats = stats
+        self.sign = sign
+        self.total = 0.0
 
     def __call__(self, reward: np.ndarray, done: np.ndarray) -> None:
         """Account for one step: the adversary's reward [B], and done [B]."""

@@ -68,7 +68,9 @@ class Player:
         generator: torch.Generator,
     ) -> None:
         device = generator.device
-        self.config, self.tempered, self.generator = config, tempered, generator
+        self.config = config
+        self.tempered = tempered
+        self.generator = generator
         self.low, self.high = box_bounds(space, device)
         size = len(self.low)
         self.actor = SplitActor(rows, size, config).to(device)

@@ -107,13 +107,14 @@ class GammaTeacher:
                 raise ValueError(f"GammaTeacher: {name} is {value!r}; it must be a positive finite number")
         if not np.isfinite(performance):
             raise ValueError(f"GammaTeacher: performance is {performance!r}; give the return to be kept")
-        self.concentration, self.target, self.rate = (
-            float(concentration),
-            float(target_concentration),
-            float(rate),
-        )
-        self.performance, self.max_kl, self.samples = float(performance), float(max_kl), int(samples)
-        self.lowest, self.stop_kl = lowest, stop_kl
+        self.concentration = float(concentration)
+        self.target = float(target_concentration)
+        self.rate = float(rate)
+        self.performance = float(performance)
+        self.max_kl = float(max_kl)
+        self.samples = int(samples)
+        self.lowest = lowest
+        self.stop_kl = stop_kl
         self.reached = False
         self.rng = np.random.default_rng(seed)
         self._alphas: list[float] = []
@@ -140,7 +141,8 @@ class GammaTeacher:
         if len(self._alphas) < self.samples:
             return None
         lesson = self.update(self._alphas, self._returns)
-        self._alphas, self._returns = [], []
+        self._alphas = []
+        self._returns = []
         return lesson
 
     def update(self, alphas: ArrayLike, returns: ArrayLike) -> Lesson:
@@ -223,8 +225,10 @@ class GammaTeacher:
         concentration, alphas, returns = float(state["concentration"]), state["alphas"], state["returns"]
         if not 0 < concentration < np.inf or alphas.shape != returns.shape:
             raise ValueError(f"the saved teacher is impossible (concentration {concentration}); use another checkpoint")
-        self.concentration, self.reached = concentration, bool(state["reached"])
-        self._alphas, self._returns = alphas.tolist(), returns.tolist()
+        self.concentration = concentration
+        self.reached = bool(state["reached"])
+        self._alphas = alphas.tolist()
+        self._returns = returns.tolist()
         unpack_rng(self.rng, state["rng"])
 
 
@@ -248,7 +252,9 @@ class _Problem:
     """The importance-weighted mean return as a function of the concentration."""
 
     def __init__(self, alpha: NDArray[np.float64], value: NDArray[np.float64], old: float, rate: float) -> None:
-        self.alpha, self.returns, self.rate = alpha, value, rate
+        self.alpha = alpha
+        self.returns = value
+        self.rate = rate
         self.log_old = gamma_log_prob(alpha, old, rate)
         self.log_scaled = np.log(rate * alpha)
 

@@ -143,7 +143,9 @@ class Ground:
     """
 
     def __init__(self, agent: Agent, config: ATLAConfig) -> None:
-        self.agent, self.config, self.adv_config = agent, config, config.for_adversary()
+        self.agent = agent
+        self.config = config
+        self.adv_config = config.for_adversary()
         self.parts = ppo_parts(agent, config)
         self.brain = replace(self.parts.brain(agent), state=self.state)
         self.victim = victim_of(agent, self.brain)
@@ -236,7 +238,9 @@ class ATLA(Agent):
     def build(self) -> Brain:
         """Make the networks of the agent and its adversary, and the attack that joins them."""
         self.ground = ground = Ground(self, self.config)
-        self.parts, self.adversary, self.perturber = ground.parts, ground.adversary, ground.perturber
+        self.parts = ground.parts
+        self.adversary = ground.adversary
+        self.perturber = ground.perturber
         return ground.brain
 
     def attack(self) -> LearnedAttack:

@@ -65,7 +65,10 @@ class Exp3:
             raise ValueError(f"Exp3 needs finite returns low < high, not low={low}, high={high}")
         if estimate not in ("loss", "gain") or (gamma is not None and not gamma >= 0):
             raise ValueError(f"Exp3 has estimates 'loss' and 'gain' and gamma >= 0, not {estimate!r}, {gamma}")
-        self.eta, self.low, self.high, self.estimate = eta, low, high, estimate
+        self.eta = eta
+        self.low = low
+        self.high = high
+        self.estimate = estimate
         self.gamma = gamma if gamma is not None else (eta / 2 if estimate == "gain" else 0.0)
         self.log_weights = np.full(num_policies, -math.log(num_policies))
         self.rng = np.random.default_rng(seed)
@@ -108,7 +111,8 @@ class Exp3:
         given = np.asarray(state["log_weights"], float)
         if given.shape != self.log_weights.shape:
             raise ValueError(f"the state is of {len(given)} policies, this bandit has {len(self.log_weights)}")
-        self.log_weights, self.rng.bit_generator.state = given.copy(), state["rng"]
+        self.rng.bit_generator.state = state["rng"]
+        self.log_weights = given.copy()
 
 
 class NonDominatedSet:
@@ -127,7 +131,8 @@ class NonDominatedSet:
     def __init__(self, policies: list[Predictor], bandit: Exp3) -> None:
         if not policies or len(policies) != len(bandit.log_weights):
             raise ValueError(f"{len(policies)} policies do not fit a bandit of {len(bandit.log_weights)}")
-        self.policies, self.bandit = policies, bandit
+        self.policies = policies
+        self.bandit = bandit
         self.current = bandit.draw()
 
     def predict(

@@ -85,9 +85,12 @@ class Member:
     """A policy of the set: acts on raw observations behind the common, frozen normaliser."""
 
     def __init__(self, agent: PROTECTED, policy: ActorCritic) -> None:
-        self.agent, self.policy = agent, policy
-        self.observation_space, self.action_space = agent.observation_space, agent.action_space
-        self.device, self.generator = agent.device, agent.generator
+        self.agent = agent
+        self.policy = policy
+        self.observation_space = agent.observation_space
+        self.action_space = agent.action_space
+        self.device = agent.device
+        self.generator = agent.generator
         act = partial(sample_or_mode, policy, self.generator)
         self.brain = Brain(policy, act, dict, agent.obs_norm, insides=actor_critic_insides(policy))
 
@@ -105,7 +108,8 @@ class _Split:
     """The attacker as an actor for `collect`: actions from one network, values from another."""
 
     def __init__(self, actor: on_policy.Parts, critic: on_policy.Parts) -> None:
-        self.sample, self.log_prob = actor.backend.sample, actor.backend.log_prob
+        self.sample = actor.backend.sample
+        self.log_prob = actor.backend.log_prob
         self.values = critic.backend.values
 
 
@@ -113,7 +117,9 @@ class _Counters:
     """Counters of the search (policies found, update, index of the best one), as a `Stateful`."""
 
     def __init__(self) -> None:
-        self.found, self.update, self.best = 0, 0, 0
+        self.found = 0
+        self.update = 0
+        self.best = 0
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {"counters": torch.tensor([self.found, self.update, self.best])}
@@ -151,7 +157,8 @@ class PROTECTED(Agent):
         """Make the newcomer, the set, and the attacker with its two critics."""
         config, self.ground = self.config, Ground(self, self.config)
         ground = self.ground
-        self.parts, self.perturber = ground.parts, ground.perturber
+        self.parts = ground.parts
+        self.perturber = ground.perturber
         self.slots = [deepcopy(self.parts.policy) for _ in range(config.n_policies)]
         self.counters = _Counters()
         acting = replace(ground.adv_config, vf_coef=0.0)

@@ -41,7 +41,11 @@ class Smoothness:
     """
 
     def __init__(self, parts: Parts, *, eps: float, coef: float, steps: int, generator: torch.Generator) -> None:
-        self.parts, self.eps, self.coef, self.steps, self.generator = parts, eps, coef, steps, generator
+        self.parts = parts
+        self.eps = eps
+        self.coef = coef
+        self.steps = steps
+        self.generator = generator
 
     def __call__(self, batch: PolicyBatch) -> dict[str, Any]:
         """Add to the gradient in the flat vector; the mean of D on these N samples."""

@@ -27,7 +27,8 @@ class OrderingSites(Sites):
         p, means = kernel.params, kernel.demand.mean
         num_stores, num_above = len(means), 0
         if isinstance(kernel, SingleStore):
-            self.lead, self.lead_below = [p.lead_time], [0]
+            self.lead = [p.lead_time]
+            self.lead_below = [0]
             holding, penalty = [p.holding], p.penalty
             self.below = self.serves = self._floats([[1.0]])
         elif isinstance(kernel, SerialSystem):
@@ -35,7 +36,8 @@ class OrderingSites(Sites):
             self.lead_below = [sum(p.lead_times[:k]) for k in range(len(self.lead))]
             holding, penalty = list(p.holdings), p.penalty
             ones = torch.ones(len(self.lead), len(self.lead), dtype=kernel.dtype, device=kernel.device)
-            self.below, self.serves = ones.tril(), ones[:, :1]
+            self.below = ones.tril()
+            self.serves = ones[:, :1]
         else:
             sourcing, num_above = p.sourcing(), len(p.sourcing().warehouse_lead_times)
             self.lead = [max(row) for row in sourcing.lead_times] + list(sourcing.warehouse_lead_times)

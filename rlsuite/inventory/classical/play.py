@@ -47,7 +47,8 @@ class Predicted:
     """
 
     def __init__(self, model: Any, kernel: Any) -> None:
-        self.model, self.kernel = model, kernel
+        self.model = model
+        self.kernel = kernel
 
     def begin(self, num: int) -> Any:
         """Memory of num episodes that start: no recurrent state, and start flags [num], all True."""

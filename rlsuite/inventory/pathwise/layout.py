@@ -151,7 +151,8 @@ class OrderPolicy(nn.Module):
 
     def __init__(self, layout: Layout, hidden: tuple[int, ...] = (), activation: str = "elu") -> None:
         super().__init__()
-        self.layout, self.activation = layout, activation
+        self.layout = layout
+        self.activation = activation
         self.hidden = hidden or self.hidden
         self._constant("order_units", layout.order_units)
         self._constant("stock_units", layout.stock_units)

@@ -61,7 +61,8 @@ class Learner:
     """
 
     def __init__(self, config: LearnerConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
+        self.config = config
+        self.device = device
         self.layout: Layout | None = None
         self.deployed = Deployed()
 
@@ -71,7 +72,8 @@ class Learner:
         self.layout = layout
         self.trained = make_policy(config.network, layout, config.hidden, config.activation).to(self.device)
         self.flat = FlatParameters(self.trained)
-        self.average, self.best = self.flat.data.clone(), self.flat.data.clone()
+        self.average = self.flat.data.clone()
+        self.best = self.flat.data.clone()
         # The same policy on other parameters: today's as constants, their average, the best average.
         self.frozen, self.candidate, self.deployed.best = (
             _on(self.trained, vector) for vector in (self.flat.data, self.average, self.best)

@@ -185,8 +185,11 @@ class GraphNetwork(OrderPolicy):
         def part(size: int, out: int = width) -> nn.Module:
             return mlp(size, self.hidden, out, activation, ortho_init=False)
 
-        self.first_node, self.first_edge = part(slots + 4), part(2 * width + 1)
-        self.node, self.edge, self.flow = part(3 * width), part(3 * width), part(width, 1)
+        self.first_node = part(slots + 4)
+        self.first_edge = part(2 * width + 1)
+        self.node = part(3 * width)
+        self.edge = part(3 * width)
+        self.flow = part(width, 1)
 
     def orders(self, rows: Tensor) -> Tensor:
         """Orders [B, A] units."""

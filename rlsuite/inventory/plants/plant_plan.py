@@ -99,7 +99,10 @@ class PlannedPlant(PlantRule):
             raise ValueError(f"time_limit={time_limit} must be above 0 seconds; 1 is plenty")
         if not 0 <= gap < 1:
             raise ValueError(f"gap={gap} must be in [0, 1); 0 asks for the optimum")
-        self.replan, self.discount, self.time_limit, self.gap = replan, discount, time_limit, gap
+        self.replan = replan
+        self.discount = discount
+        self.time_limit = time_limit
+        self.gap = gap
         self.blocks = np.array(blocks)
         self.bounds = np.cumsum([0, *blocks])
         self.horizon = sum(blocks)
@@ -187,7 +190,9 @@ class PlannedPlant(PlantRule):
                 if t in new:
                     new[t].append(self.change[:, :, None] + np.take_along_axis(ahead, self.new_at, 2))
             on.append(value)
-        self.idle, self.on, self.new = none[:, 0], np.stack(on), [np.stack(runs, 1) for runs in new.values()]
+        self.idle = none[:, 0]
+        self.on = np.stack(on)
+        self.new = [np.stack(runs, 1) for runs in new.values()]
 
     def schedules(self, stock: Floats, setups: Ints) -> Schedules:
         """Candidate schedules of one plant, given stock [I] and set-ups [M]."""

@@ -55,7 +55,8 @@ class PlantRule(ABC):
             raise ValueError(f"observe={p.observe!r} hides the set-ups, which the rules need; use 'full'")
         if p.zero != "idle":
             raise ValueError(f"zero={p.zero!r} has no action for idling, which the rules need; use 'idle'")
-        self.machines, self.items = self.kernel.num_machines, self.kernel.num_items
+        self.machines = self.kernel.num_machines
+        self.items = self.kernel.num_items
         self.production, self.costs, self.losses = (
             np.array(table, dtype=float) for table in (p.production, p.setup_costs, p.setup_losses)
         )

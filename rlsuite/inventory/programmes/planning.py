@@ -65,7 +65,8 @@ class RollingProgramme(ClassicalPolicy):
         if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1):
             raise ValueError(f"horizon={horizon!r} must be an integer of at least 1, or None.")
         self.forecast = Informed(self.sites) if forecast == "informed" else MovingAverage(self.sites)
-        self.informed, self.horizon = forecast == "informed", horizon
+        self.informed = forecast == "informed"
+        self.horizon = horizon
         self._programmes: dict[int, Programme] = {}
 
     def begin(self, num: int) -> Memory:
@@ -134,7 +135,9 @@ class StochasticProgramme(RollingProgramme):
             least = int(name == "paths")
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise ValueError(f"{name}={value!r} must be an integer of at least {least}.")
-        self.paths, self.random_periods, self.seed = paths, random_periods, seed
+        self.paths = paths
+        self.random_periods = random_periods
+        self.seed = seed
 
     def _demand(self, mean: np.ndarray, period: int) -> np.ndarray:
         rng = np.random.default_rng(own_seed(self.seed, NOISE, 1 + period))

@@ -62,9 +62,12 @@ class Programme:
     """
 
     def __init__(self, kernel: SupplyNetwork, periods: int, paths: int = 1, *, shortage: bool = True) -> None:
-        self.kernel, self.periods, self.paths = kernel, periods, paths
+        self.kernel = kernel
+        self.periods = periods
+        self.paths = paths
         self._graph: Topology = kernel.params.graph
-        self._links, self._markets = self._graph.order_links, self._graph.market_links
+        self._links = self._graph.order_links
+        self._markets = self._graph.market_links
         self._sizes = (len(self._links), len(self._graph.stock_nodes), len(self._markets))
         self._shortage = shortage
         self._columns()
