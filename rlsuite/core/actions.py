@@ -21,7 +21,7 @@ _TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": 
 
 @dataclass(frozen=True, eq=False)
 class ActionSpec:
-    """What a learner needs to know of one environment's action space.
+    """Description of one environment's action space for a learner.
 
     Inside a learner actions are flat tensors `[..., *action_shape]` of `action_dtype`; `to_env` makes them
     the environment's own.

@@ -35,7 +35,7 @@ class Policy(Protocol):
 
 
 class TorchActor:
-    """What collection needs of a policy, by torch; any device, any policy, no gradient."""
+    """The functions of a policy that collection needs, in torch: any device, any policy, no gradient."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy

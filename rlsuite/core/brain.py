@@ -30,7 +30,7 @@ class Distributes(Protocol):
 
 @dataclass(frozen=True)
 class PolicyOutput:
-    """What a policy's network says about N observations, differentiable in them; A action entries or choices."""
+    """Output of a policy network for N observations, differentiable in them; A action entries or choices."""
 
     mean: Tensor
     """Mean of the Gaussian (before a squash), deterministic action, or logits (Q values) of A choices, [N, A]."""
@@ -96,7 +96,7 @@ def sample_or_mode(
 
 
 def actor_critic_insides(policy: ActorCritic) -> Insides | None:
-    """What an actor-critic says; None where its actions are neither a Gaussian's nor one choice."""
+    """`Insides` of an actor-critic; None where its actions are neither a Gaussian's nor one choice."""
     if policy.spec.kind not in ("gaussian", "categorical"):
         return None
     return Insides(partial(_actor_critic_output, policy), policy.values)

@@ -21,7 +21,7 @@ from rlsuite.core.vector import Stepper
 
 
 class Actor(Protocol):
-    """What collection needs of a policy back end; rows are normalised observations."""
+    """Interface of a policy back end for collection; rows are normalised observations."""
 
     def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
         """Actions [B, ...] for rows [B, O]."""

@@ -86,7 +86,7 @@ def soft_insides(
     box: tuple[torch.Tensor, torch.Tensor],
     extend: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Insides:
-    """What a squashed Gaussian actor and its twin critics say.
+    """`Insides` of a squashed Gaussian actor and its twin critics.
 
     Args:
         actor: maps rows to the distribution.

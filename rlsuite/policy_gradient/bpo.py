@@ -276,7 +276,7 @@ def bpo_loss_grad(
 class BPO(Agent):
     """Bounded policy optimisation; see `core.agent.Agent` for the arguments, `BPOConfig` for the fields.
 
-    Logged beside PPO's metrics: clip_fraction is the share of ratios outside the bounds; target_mean and
+    Logged in addition to PPO's metrics: clip_fraction is the share of ratios outside the bounds; target_mean and
     target_deviation (from 1) describe the targets; median_mean_gap is mean(mu - V) in return units; grad_norm
     is the norm before clipping (with raw returns far above `max_grad_norm` most of the time).
 

@@ -85,7 +85,7 @@ class PDPPOConfig:
     q_weight: float = 0.5
     """Share of c + V^x(s^x) - V(s) in "q", in [0, 1]; the rest is the GAE."""
     targets: str = "full"
-    """What V and V^x learn: "full" (G, G - c), "split" (sums of k, sums of c), "same" (G, G: an early release)."""
+    """Targets of V and V^x: "full" (G, G - c), "split" (sums of k, sums of c), "same" (G, G: an early release)."""
     ratio: str = "joint"
     """"joint": one ratio of the whole action; "component": one per component, each clipped (the release)."""
     critics: str = "two"

@@ -58,7 +58,7 @@ class SubPOConfig:
     n_steps: int | None = None
     """T, steps per environment and rollout: the horizon, or a multiple of it. None: the environment's time limit."""
     credit: str = "to_go"
-    """What an action is credited with: "to_go" (C1), "myopic" (its own gain), "prefix" (F so far: the release)."""
+    """Credit of an action: "to_go" (C1), "myopic" (its own gain), "prefix" (F so far: the release)."""
     baseline: str = "mean"
     """b: "none", "mean" (of the other episodes at the same step), or "critic"."""
     gae_lambda: float = 1.0
@@ -129,7 +129,7 @@ class SubPOConfig:
 
 
 def credits(reward: torch.Tensor, done: torch.Tensor, credit: str) -> torch.Tensor:
-    """What each action is credited with [T, B], from marginal gains reward [T, B] and episode ends done [T, B]."""
+    """Credit [T, B] of each action, from marginal gains reward [T, B] and episode ends done [T, B]."""
     reward, keep = reward.float(), torch.logical_not(done).float()
     if credit == "myopic":
         return reward
@@ -141,7 +141,7 @@ def credits(reward: torch.Tensor, done: torch.Tensor, credit: str) -> torch.Tens
 
 
 def mean_of_others(credit: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
-    """For each sample of credit [T, B] the mean of the other episodes' at the same step; 0 where there is none."""
+    """Mean credit [T, B] of the other episodes at the same step, for each sample; 0 where there is none."""
     steps = torch.arange(len(done), device=done.device).unsqueeze(1)
     begins = torch.cat((torch.zeros_like(done[:1]), done[:-1])) * steps
     age = steps - begins.cummax(0).values
@@ -216,7 +216,7 @@ def horizon(env: VectorEnv[Any, Any, Any]) -> int | None:
 class SubPO(Agent):
     """Submodular policy optimisation; see `core.agent.Agent` for the arguments, `SubPOConfig` for the fields.
 
-    Logged beside PPO's metrics: rollout/set_value is the mean F of the episodes of the last batch, whatever the
+    Logged in addition to PPO's metrics: rollout/set_value is the mean F of the episodes of the last batch, whatever the
     rewards were.
 
     Example:

@@ -129,7 +129,7 @@ class NoisyObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordCo
 
 
 class _FrameWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
-    """What the two vector wrappers share: SAME_STEP, tensors or arrays as the environment gives them, exact resume."""
+    """Base of the two vector wrappers: SAME_STEP, tensors or arrays as the environment gives them, exact resume."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any], frame_shape: tuple[int, ...] | None = None) -> None:
         super().__init__(env)

@@ -70,7 +70,7 @@ class Attack(Protocol):
 
 @dataclass(frozen=True)
 class SmoothedState:
-    """What a smoothed policy carries from step to step, per environment."""
+    """State of a smoothed policy between steps, per environment."""
 
     stack: Tensor
     """The newest k frames as executed, oldest first, [B, k, *F]."""

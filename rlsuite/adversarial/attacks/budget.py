@@ -24,7 +24,7 @@ SCOPES = ("step", "episode")
 
 @dataclass(frozen=True)
 class Budget:
-    """What an attack may spend.
+    """Limits of an attack: size, norm and scope of its perturbations.
 
     Raises:
         ValueError: a value out of range; the message names the field, its value and the range.
@@ -81,7 +81,7 @@ def steepest(gradient: Tensor, norm: str) -> Tensor:
 
 
 def spend(remaining: Tensor, delta: Tensor, norm: str) -> Tensor:
-    """What is left [N] of episode budgets after perturbations [N, O]."""
+    """Episode budgets left [N] after perturbations [N, O]."""
     used = size(delta, norm)
     left = remaining - used if norm == "linf" else (remaining**2 - used**2).clamp_min(0).sqrt()
     return left.clamp_min(0)

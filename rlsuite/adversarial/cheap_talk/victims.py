@@ -305,7 +305,7 @@ class Victims:
 
     @torch.no_grad()
     def act(self, obs: Tensor) -> Tensor:
-        """What the learners do without exploring, their statistics at rest: [V, B] int64, or [V, B, A].
+        """Actions of the learners without exploration, with frozen statistics: [V, B] int64, or [V, B, A].
 
         Args:
             obs: observation and message, not scaled, [V, B, D].

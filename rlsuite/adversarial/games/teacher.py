@@ -54,7 +54,7 @@ def gamma_kl(p: float, q: float) -> float:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one update of the teacher did."""
+    """Outcome of one update of the teacher."""
 
     outcome: str
     """"frozen" (xi never reached yet), "skipped" (below xi), "kept" (no acceptable solution) or "moved"."""

@@ -29,7 +29,7 @@ Noise = Callable[[Any, int], Tensor]
 
 
 class Actor(Protocol):
-    """What `play` needs of a policy; `ClassicalPolicy` has it, `Predicted` gives it to anything with `predict`."""
+    """Interface of a policy for `play`; `ClassicalPolicy` has it, `Predicted` gives it to anything with `predict`."""
 
     def begin(self, num: int) -> Any:
         """Memory at the start of num episodes."""

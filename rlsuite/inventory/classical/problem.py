@@ -16,7 +16,7 @@ __all__ = ["sites_of"]
 
 
 def sites_of(env: Any) -> Sites:
-    """What a classical rule knows of this problem.
+    """The constants and readers of this problem for classical rules.
 
     Raises:
         TypeError: a problem for which the classical rules are not defined.
