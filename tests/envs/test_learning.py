@@ -35,6 +35,7 @@ DENSE: dict[str, dict[str, Any]] = {
 """Their own rewards are too sparse (or none) for such a learner by design; the same dynamics, with a denser one."""
 
 
+@pytest.mark.filterwarnings("ignore:observations have .* pixels")  # ImageHardMaze through a multi-layer perceptron
 @pytest.mark.parametrize("id", IDS)
 def test_ppo_beats_random_play(id: str) -> None:
     constants = DENSE.get(id, {})

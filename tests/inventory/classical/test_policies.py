@@ -351,7 +351,7 @@ def test_mistakes_are_named(make: Any, error: type[Exception], words: str) -> No
 def test_the_family_has_one_door() -> None:
     import rlsuite.inventory as family
 
-    assert set(family.__all__) == set(family._EXPORTS)
+    assert set(family.__all__) == set(family._MODULES)
     assert all(getattr(family, name).__name__ == name for name in family.__all__)
     with pytest.raises(AttributeError, match="BaseStok"):
         family.BaseStok  # noqa: B018

@@ -143,7 +143,7 @@ def test_every_policy_has_a_word() -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("inventori",), "did you mean 'inventory'"),
+        (("inventori",), "did you mean 'benchmark inventory'"),
         (("inventory", "--scenarios", "serial-stationary"), "did you mean 'serial-stationary-lost'"),
         (("inventory", "--scenarios", ","), "--scenarios names none"),
         (("inventory", "--policies", "newsvendr"), "did you mean 'newsvendor'"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rlsuite as rl
 from rlsuite_zoo.pages import suite_page
 from rlsuite_zoo.pages.forces import make as results_forces
 from rlsuite_zoo.pages.forces.page import against
@@ -89,7 +90,9 @@ def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None)
     assert "known" not in returns and "rival 0" in returns  # it meets the adversary of the other run
     again = rlsuite("results", "forces")
     assert "0 runs to do" in again.out and "4 of 4 protagonists' trials are there; 0 to play" in again.out
-    folders[0].last.touch()  # as if trained again: who has met its adversary meets it again
+    model = rl.load(folders[0].last, device="cpu")
+    model.num_timesteps += 1
+    model.save(folders[0].last)  # as if trained again: who has met its adversary meets it again
     assert "2 of 4 protagonists' trials are there; 2 to play" in rlsuite("results", "forces", "--jobs", "2").out
 
 
