@@ -261,7 +261,9 @@ SPACES = ["Policy", "PolicyObservation", "Discrete", "MultiDiscrete", "MultiBina
     ("name", "baseline"), [*((name, "mean") for name in SPACES), ("Discrete", "none"), ("Box", "critic")]
 )
 def test_policy_probes(name, baseline):
-    model = SubPO(f"rlsuite/Probe{name}-v0", **PROBE, baseline=baseline, seed=1).learn(25_000)
+    # At 3e-3 the Gaussian has collapsed by then, and what is left of the advantages, rounding, is normalised to 1.
+    settings = PROBE | ({"learning_rate": 1e-3} if name == "Box" else {})
+    model = SubPO(f"rlsuite/Probe{name}-v0", **settings, baseline=baseline, seed=1).learn(25_000)
     kernel = model.venv.kernel
     least = kernel.random_return + 0.85 * (kernel.optimal_return - kernel.random_return)
     assert statistics.fmean(model.runner.stats.recent_returns) > least
