@@ -203,7 +203,7 @@ def test_pictures() -> None:
     ("kwargs", "message"),
     [
         ({"half_side": 0.0}, "half_side=0.0 must be above 0"),
-        ({"cells": 0}, r"cells=0 must be an integer in 1..10000"),
+        ({"cells": 0}, r"cells=0 must be an integer of at least 1, at most 10000"),
         ({"block": 101}, r"block=101 must be an integer in 1..100"),
         ({"map_cells": 7}, "map_cells=7 must divide cells=100"),
         ({"reward": "sum"}, "reward='sum' must be one of"),
