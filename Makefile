@@ -49,7 +49,8 @@ wheel-test: .venv/installed-dev
 	build/wheel/venv/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt \
 		"$$(ls build/wheel/rlsuite-*.whl)" pytest pytest-xdist hypothesis
 	cd build/wheel/empty && RLSUITE_WHEEL=1 ../venv/bin/python -m pytest -q -n $(TEST_JOBS) -c ../../../pyproject.toml \
-		--rootdir=../../.. ../../../tests/packaging ../../../tests/zoo ../../../tests/test_sb3.py
+		--rootdir=../../.. ../../../tests/packaging ../../../tests/zoo ../../../tests/test_sb3.py \
+		--ignore=../../../tests/zoo/pages --ignore=../../../tests/zoo/robustness  # long, and the same in a checkout
 
 clean:
 	rm -rf .venv build dist

@@ -75,7 +75,7 @@ def test_own_environments_in_every_command(tmp_path: Path, rlsuite: Any) -> None
         assert ran.code == 0, ran.err
     assert RunFolder(run).status()["steps"] == 64
     ran = rlsuite("show", "own_zoo_a:Mine-v0", "--policy", str(run), "--out", "s.png")
-    assert ran.code == 0 or "picture" in ran.err or "render" in ran.err, ran.err
+    assert ran.code == 0 or "could not be drawn" in ran.err, ran.err  # made; without pygame it has no picture
 
 
 def test_a_module_named_on_the_command_line_registers_plain_ids(rlsuite: Any) -> None:
