@@ -54,6 +54,13 @@ def action_reader(
         return _tuple_reader(owner, space, [reader_of(part, i) for i, part in enumerate(space.spaces)])
     if isinstance(space, spaces.Dict):
         return _dict_reader(owner, space, {key: reader_of(part, key) for key, part in space.spaces.items()})
+    return _leaf_reader(space, num_envs, device=device, dtype=dtype, validate=validate, owner=owner)
+
+
+def _leaf_reader(
+    space: spaces.Space[Any], num_envs: int, *, device: torch.device, dtype: torch.dtype, validate: bool, owner: str
+) -> Callable[[Any], Tensor]:
+    """`action_reader` of a space that is no Tuple or Dict."""
     check: Callable[[Tensor], None]
     integers, flags = True, isinstance(space, spaces.MultiBinary)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):

@@ -249,8 +249,9 @@ class Agent(SB3Names):
             mask = self._allowed(action_masks, len(rows))
         with torch.no_grad():
             action = self.spec.to_env(self.brain.act(rows, mask, deterministic)).cpu().numpy()
-        # an entry of a Box stays an array, as its space wants it; a Discrete action is a number
-        return (action[0, ...] if single and not self.spec.discrete else action[0] if single else action), state
+        if single:  # an entry of a Box stays an array, as its space wants it; a Discrete action is a number
+            action = action[0] if self.spec.discrete else action[0, ...]
+        return action, state
 
     def _allowed(self, action_masks: Any, rows: int) -> torch.Tensor:
         """The masks given to `predict`, checked, [rows, A'] bool."""
@@ -276,9 +277,12 @@ class Agent(SB3Names):
         Raises:
             ValueError: the model has none.
         """
+        return self._required().venv
+
+    def _required(self) -> Stepper:
         if self.stepper is None:
             raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
-        return self.stepper.venv
+        return self.stepper
 
     def get_env(self) -> VecEnv | None:
         """The environment as a Stable-Baselines3 `VecEnv`, or None."""
@@ -393,7 +397,7 @@ class Agent(SB3Names):
         for word in unknown:
             remedy = "; evaluate with callback=EvalCallback(eval_env, ...)" if "eval" in word else ""
             raise TypeError(f"{type(self).__name__}.learn has no argument {word!r}{remedy}")
-        self.venv  # noqa: B018  # raises where there is none
+        self._required()
         name = type(self).__name__ if tb_log_name is None else tb_log_name
         hooks = (callback, log_interval, name, reset_num_timesteps, progress_bar, on_update)
         with session(self, total_timesteps, *hooks) as run:
@@ -411,14 +415,13 @@ class Agent(SB3Names):
     def start_runner(self) -> Runner:
         """The environments in the middle of their episodes; fresh ones if there are none yet."""
         if self.runner is None:
-            if self.stepper is None:
-                raise ValueError("this model has no environment; give it one with set_env(...) or load(path, env=...)")
+            stepper = self._required()
             for part in self.brain.state().values():
                 if isinstance(part, Cuttable):
                     part.cut()
             self.starts += 1
             seed = env_seed(self.seed, RESETS, self.starts)
-            self.runner = Runner.start(self.stepper, seed, self.obs_norm, self.return_norm)
+            self.runner = Runner.start(stepper, seed, self.obs_norm, self.return_norm)
         return self.runner
 
     # Checkpoints -------------------------------------------------------------------------------------------------

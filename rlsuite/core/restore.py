@@ -61,9 +61,10 @@ def read(
 ) -> Any:
     """A `cls` from what a checkpoint held, its environments in the middle of their episodes; see `Agent.load`."""
     header = read_header(cls, saved)
-    settings = change_config(cls, header.config, config, overrides)
-    changed = [f.name for f in dataclasses.fields(settings) if _differ(settings, header.config, f.name)]
-    _check_stored(cls, saved, header.config, settings, changed)
+    settings = make_config(cls.config_class, header.config if config is None else config, overrides)
+    changed = changed_fields(settings, header.config)
+    buffers = any(key.partition("/")[0].endswith("buffer") for key in saved.tensors)  # else saved with buffers=False
+    refuse_stored(cls.stored, header.config, settings, lambda what: buffers or what != "replay buffer")
     _check_number("seed", seed, *_COUNTS)
     _check_number("num_envs", num_envs, 1, MOST_ENVS)
     if env_kwargs is not None and env is not None and not isinstance(env, str):
@@ -150,27 +151,28 @@ def read_header(cls: type[Any], saved: Checkpoint) -> Header:
     return header
 
 
-def change_config(cls: type[Any], stored: Any, config: Any, overrides: dict[str, Any]) -> Any:
-    """The checkpoint's configuration with what the caller gave in its place.
+def changed_fields(new: Any, old: Any) -> list[str]:
+    """Names of the fields in which two configurations of one class differ."""
+    return [f.name for f in dataclasses.fields(new) if bool(getattr(new, f.name) != getattr(old, f.name))]
+
+
+def refuse_stored(
+    stored: Mapping[str, str], old: Any, new: Any, held: Callable[[str], bool] = lambda what: True
+) -> None:
+    """Raise where a configuration given at load changes a field that has shaped something in the checkpoint.
+
+    Args:
+        stored: such fields, and what each of them shaped.
+        old: the checkpoint's configuration.
+        new: the one given.
+        held: whether the checkpoint holds what a field shaped.
 
     Raises:
-        ValueError, TypeError: an unknown field or bad value, as the configuration says.
+        ValueError: names the field, both values and the remedy.
     """
-    return make_config(cls.config_class, stored if config is None else config, overrides)
-
-
-def _differ(one: Any, other: Any, name: str) -> bool:
-    mine, theirs = getattr(one, name), getattr(other, name)
-    return bool(mine != theirs)
-
-
-def _check_stored(cls: type[Any], saved: Checkpoint, old: Any, new: Any, changed: list[str]) -> None:
-    """Raise where a changed field has shaped something that the checkpoint holds."""
-    for name in changed:
-        what = cls.stored.get(name)
-        if what == "replay buffer" and not any(key.partition("/")[0].endswith("buffer") for key in saved.tensors):
-            continue  # saved with buffers=False
-        if what is not None:
+    for name in changed_fields(new, old):
+        what = stored.get(name)
+        if what is not None and held(what):
             raise ValueError(
                 f"{name}={getattr(new, name)!r} cannot be set at load: the checkpoint was made with "
                 f"{name}={getattr(old, name)!r}, which shaped its {what}; leave {name} out, or train a new model"

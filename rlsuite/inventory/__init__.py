@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rlsuite.core.faces import face
 
 if TYPE_CHECKING:
+    from rlsuite.inventory.classical.play import draw_noise, play
     from rlsuite.inventory.classical.policies import (
         BaseStock,
         CappedBaseStock,
@@ -45,14 +46,17 @@ __all__ = [
     "RandomPlant",
     "StaticPlant",
     "StochasticProgramme",
+    "draw_noise",
     "long_run_cost",
     "oracle",
+    "play",
     "tune",
 ]
 
 __getattr__, __dir__, _MODULES = face(
     __name__,
     {
+        "classical.play": "draw_noise play",
         "classical.policies": "BaseStock CappedBaseStock EchelonBaseStock "
         "EchelonNewsvendor EconomicOrder Newsvendor OrderPoint",
         "classical.tuning": "tune",

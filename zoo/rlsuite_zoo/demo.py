@@ -26,13 +26,14 @@ def steps_in(seconds: float, speeds: list[float]) -> int:
 
 def demo(env: str = "HalfCheetah-v5", out: str = "runs/demo") -> int:
     """Train, evaluate and draw; returns the exit code of the first command that failed, else 0."""
-    shutil.rmtree(out, ignore_errors=True)
+    folder = Path(out) / "bpo" / env.replace("/", "-")
+    for former in ("trial", "demo"):
+        shutil.rmtree(folder / former, ignore_errors=True)
     runs = ["train", "bpo", env, "--seeds", "0-1", "--out", out]
     print("a short trial, to see how fast this machine is")
     code = main([*runs, "--steps", str(TRIAL_STEPS), "--eval-episodes", "0", "--name", "trial"])
     if code:
         return code
-    folder = Path(out) / "bpo" / env.replace("/", "-")
     trial = [RunFolder(folder / "trial" / f"seed{seed}").status() for seed in (0, 1)]
     steps = steps_in(SECONDS, [float(status["steps_per_s"]) for status in trial])
     shutil.rmtree(folder / "trial")

@@ -11,6 +11,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
+from rlsuite_zoo.pages.registry import PAGES
+
 __all__ = [
     "AttackOptions",
     "CertifyOptions",
@@ -24,20 +26,6 @@ __all__ = [
     "TrainOptions",
     "VictimsOptions",
 ]
-
-PAGES = {
-    "bpo": "BPO beside PPO on MuJoCo tasks (80 runs of a million steps: hours)",
-    "sac": "SAC beside Stable-Baselines3's",
-    "pdppo": "PDPPO, PPO and BPO beside rules and a plan on lot-sizing plants",
-    "hdpo": "HDPO beside exact optima and tuned rules",
-    "subpo": "SubPO beside greedy and brute force",
-    "forces": "SAC, RARL and QARL under forces",
-    "attacks": "PPO and robustly trained agents under attack",
-    "smoothing": "smoothed policies, their certificates, and attacks on them",
-    "act": "cheap talk to learners",
-    "envs": "PPO beside random play everywhere",
-}
-"""Results pages, a line each."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +141,11 @@ class ShowOptions:
 class PageOptions:
     """Reproduce a results page: train what is missing, then write tables and curves. Finished runs are kept."""
 
-    page: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="; ".join(f"{k}: {v}" for k, v in PAGES.items()))]
+    page: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(help="; ".join(f"{name}: {page.about}" for name, page in PAGES.items())),
+    ]
     seeds: str = ""
     """Seeds of the runs, such as 0-4 (default: the page's)."""
     steps: str = ""

@@ -29,7 +29,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ from rlsuite.adversarial.cheap_talk.victims import VICTIMS, Victims, derived_see
 from rlsuite.core.agent import pick_device
 from rlsuite.core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from rlsuite.core.config import check_choices, check_range, config_from_json, make_config, whole_number
+from rlsuite.core.restore import refuse_stored
 from rlsuite.core.rng import MOVED, own_seed
 from rlsuite_envs.checks import check_integer
 
@@ -133,7 +134,9 @@ class ACT:
         >>> env = gym.make("rlsuite/CheapTalk-CartPole-v0", **act.talk_kwargs())
     """
 
-    stored = ("objective", "message_dim", "message_scale", "message_hidden", "steering_hidden")
+    stored: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("objective", "message_dim", "message_scale", "message_hidden", "steering_hidden"), "networks"
+    )
     """Fields of the configuration that cannot be changed at load: the networks were built with them."""
 
     def __init__(
@@ -378,12 +381,7 @@ class ACT:
         except Exception as error:  # whatever the configurations make of values of another type
             raise _garbled(path, error) from error
         settings = make_config(ACTConfig, config, overrides)
-        for name in cls.stored:
-            if getattr(settings, name) != getattr(config, name):
-                raise ValueError(
-                    f"{name}={getattr(settings, name)!r} cannot be set at load: the checkpoint was made with "
-                    f"{name}={getattr(config, name)!r}, which shaped its networks; leave {name} out"
-                )
+        refuse_stored(cls.stored, config, settings)
         try:
             act = cls(
                 meta["env"],

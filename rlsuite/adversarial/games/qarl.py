@@ -40,7 +40,13 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from rlsuite.adversarial.games.sides import check_force_fields, make_game, mirrored
+from rlsuite.adversarial.games.sides import (
+    ACTION_SPACE_FIELDS,
+    check_force_fields,
+    make_game,
+    mirrored,
+    spaces_of_game,
+)
 from rlsuite.adversarial.games.soft_player import Player
 from rlsuite.adversarial.games.teacher import GammaTeacher
 from rlsuite.core.agent import Agent, EnvLike
@@ -168,20 +174,18 @@ class QARL(Agent):
     config_class = QARLConfig
     stored: ClassVar = (
         Agent.stored
+        | ACTION_SPACE_FIELDS
         | {"adversary": "networks", "concentration": "teacher", "buffer_size": "replay buffer"}
-        | dict.fromkeys(("adv_fraction", "max_force", "bodies"), "adversary's action space")
     )
     restarts: ClassVar = {"ent_coef": ("alpha", "alpha_optimizer", "adversary_alpha", "adversary_alpha_optimizer")}
     config: QARLConfig
     _scalars: torch.Tensor | None = None
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
-        game = make_game(super()._make_env(env), self.config)
-        return Versus(game, AGENT, self.act_adversary, adv_fraction=self.config.adv_fraction)
+        return make_game(super()._make_env(env), self.config, self.act_adversary)
 
     def _spaces(self, venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
-        assert isinstance(venv, Versus)  # made above
-        return venv.single_observation_space, venv.single_action_space, venv.opponent_space
+        return spaces_of_game(venv)
 
     def build(self) -> Brain:
         """Make the networks of both players and the teacher of the temperature."""

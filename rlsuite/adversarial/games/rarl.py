@@ -36,6 +36,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from rlsuite.adversarial.games.sides import (
+    ACTION_SPACE_FIELDS,
     Mirrored,
     Player,
     Side,
@@ -44,6 +45,7 @@ from rlsuite.adversarial.games.sides import (
     make_game,
     ppo_parts,
     sample,
+    spaces_of_game,
 )
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.brain import Brain
@@ -55,7 +57,7 @@ from rlsuite.core.rng import OPPONENT, own_seed
 from rlsuite.core.session import Session
 from rlsuite.core.spaces import flatten_obs
 from rlsuite.core.stateful import Stateful
-from rlsuite.core.two_player import AGENT, Versus
+from rlsuite.core.two_player import Versus
 from rlsuite.core.vector import Stepper
 from rlsuite.policy_gradient.ppo import PPOConfig
 
@@ -130,20 +132,14 @@ class RARL(Agent):
     """
 
     config_class = RARLConfig
-    stored: ClassVar = (
-        Agent.stored
-        | {"adv_log_std_init": "networks"}
-        | dict.fromkeys(("adv_fraction", "max_force", "bodies"), "adversary's action space")
-    )
+    stored: ClassVar = Agent.stored | ACTION_SPACE_FIELDS | {"adv_log_std_init": "networks"}
     config: RARLConfig
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
-        game = make_game(super()._make_env(env), self.config)
-        return Versus(game, AGENT, self.act_adversary, adv_fraction=self.config.adv_fraction)
+        return make_game(super()._make_env(env), self.config, self.act_adversary)
 
     def _spaces(self, venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
-        assert isinstance(venv, Versus)  # made above
-        return venv.single_observation_space, venv.single_action_space, venv.opponent_space
+        return spaces_of_game(venv)
 
     def build(self) -> Brain:
         """Make the networks of both players."""

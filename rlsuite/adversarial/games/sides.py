@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
@@ -15,12 +16,15 @@ from rlsuite.core import on_policy
 from rlsuite.core.actions import ActionSpec
 from rlsuite.core.agent import Agent
 from rlsuite.core.collect import EpisodeStats, Runner
+from rlsuite.core.opponents import Opponent
 from rlsuite.core.schedules import Rates
 from rlsuite.core.session import Session
+from rlsuite.core.two_player import AGENT, Versus
 from rlsuite.core.types import PolicyBatch, Step
 from rlsuite.policy_gradient.ppo import PPOConfig, ppo_loss, ppo_loss_grad
 
 __all__ = [
+    "ACTION_SPACE_FIELDS",
     "Mirrored",
     "Player",
     "Side",
@@ -31,6 +35,7 @@ __all__ = [
     "phase",
     "ppo_parts",
     "sample",
+    "spaces_of_game",
 ]
 
 
@@ -45,11 +50,26 @@ def check_force_fields(config: Any) -> None:
         raise ValueError(f"{owner}.bodies is {bodies!r}; give a tuple of body names, such as ('torso',), or None")
 
 
-def make_game(venv: VectorEnv[Any, Any, Any], config: Any) -> VectorEnv[Any, Any, Any]:
-    """The two-player game of `venv` as the configuration's force fields want it; see `as_game` for the errors."""
+ACTION_SPACE_FIELDS: dict[str, str] = dict.fromkeys(("adv_fraction", "max_force", "bodies"), "adversary's action space")
+"""Fields of a game's configuration that cannot be changed at load; see `Agent.stored`."""
+
+
+def make_game(venv: VectorEnv[Any, Any, Any], config: Any, opponent: Opponent) -> Versus:
+    """The game of `venv` with the configuration's force fields, as the protagonist plays it against `opponent`.
+
+    Raises:
+        ValueError, TypeError: as `rlsuite_envs.two_player.make.as_game`.
+    """
     from rlsuite_envs.two_player.make import as_game
 
-    return as_game(venv, bodies=config.bodies, max_force=config.max_force)
+    game = as_game(venv, bodies=config.bodies, max_force=config.max_force)
+    return Versus(game, AGENT, opponent, adv_fraction=config.adv_fraction)
+
+
+def spaces_of_game(venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
+    """Observation, the protagonist's action and the adversary's action of what `make_game` made."""
+    assert isinstance(venv, Versus)
+    return venv.single_observation_space, venv.single_action_space, venv.opponent_space
 
 
 @dataclass(frozen=True)

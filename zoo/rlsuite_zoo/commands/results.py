@@ -1,4 +1,4 @@
-"""The command `rlsuite results`: one registry of pages; each page's module is imported only when it is asked for."""
+"""The command `rlsuite results`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ import importlib
 from typing import Any
 
 from rlsuite_zoo.errors import UsageError, unknown
-from rlsuite_zoo.options import PAGES, PageOptions
+from rlsuite_zoo.options import PageOptions
+from rlsuite_zoo.pages.registry import PAGES
 
 __all__ = ["results"]
-
-MODULES = {
-    **{name: f"rlsuite_zoo.pages.{name}.make" for name in ("act", "forces", "hdpo", "smoothing", "subpo")},
-    **{name: f"rlsuite_zoo.pages.{name}" for name in ("attacks", "envs")},
-}
-"""Pages with a module of their own; the others are suites, made by `pages.suite_page`."""
-KEEPING = ("attacks", "bpo", "pdppo", "sac")
-"""Pages written from their tables, whose rows are kept when runs are deleted."""
 
 
 def results(options: PageOptions) -> None:
@@ -25,10 +18,11 @@ def results(options: PageOptions) -> None:
     Raises:
         UsageError: an unknown page, or an option that it has not.
     """
-    page = options.page
-    if page not in PAGES:
-        raise unknown("page", page, PAGES)
-    if options.keep and page not in KEEPING:
-        raise UsageError(f"--keep: the page of {page} has more in it than its tables; it is made from runs alone")
-    module: Any = importlib.import_module(MODULES.get(page, "rlsuite_zoo.pages.suite_page"))
+    name = options.page
+    if name not in PAGES:
+        raise unknown("page", name, PAGES)
+    page = PAGES[name]
+    if options.keep and not page.keeps:
+        raise UsageError(f"--keep: the page of {name} has more in it than its tables; it is made from runs alone")
+    module: Any = importlib.import_module(page.module)
     module.make_results(options)
