@@ -11,9 +11,8 @@ import torch
 
 from rlsuite.core.rng import EPISODES, env_seed
 from rlsuite_envs.make import make_vector_env
-from rlsuite_zoo.commands import results
-from rlsuite_zoo.options import PAGES
 from rlsuite_zoo.pages import suite_page
+from rlsuite_zoo.pages.registry import PAGES, Page
 from rlsuite_zoo.pages.rows import HEADER, Row, kept_rows
 from rlsuite_zoo.pages.suite import Entry, Suite, load_suite
 from rlsuite_zoo.report.differences import paired
@@ -47,8 +46,7 @@ def tiny(monkeypatch: Any) -> None:
         published={"CartPole-v1": [{"what": "solved", "value": "475", "source": "Gymnasium"}]},
         compare=[["One", "Two"]],
     )
-    monkeypatch.setitem(PAGES, "tiny", "two baselines")
-    monkeypatch.setattr(results, "KEEPING", (*results.KEEPING, "tiny"))
+    monkeypatch.setitem(PAGES, "tiny", Page("two baselines", keeps=True))
     monkeypatch.setattr(suite_page, "load_suite", lambda name: suite)
 
 
@@ -159,7 +157,7 @@ def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> Non
         eval_episodes=20,
         paired=True,
     )
-    monkeypatch.setitem(PAGES, "plants", "a learner and two rules")
+    monkeypatch.setitem(PAGES, "plants", Page("a learner and two rules"))
     monkeypatch.setattr(suite_page, "load_suite", lambda name: suite)
     ran = rlsuite("results", "plants", "--jobs", "2")
     assert ran.code == 0, ran.err
