@@ -11,8 +11,8 @@ model = rlsuite.PPO(ENV, num_envs=16, n_steps=64, batch_size=256, learning_rate=
 model.learn(30_000)
 victim = rlsuite.as_victim(model)  # a Stable-Baselines3 model works, too
 
-print("no attack:      ", rlsuite.evaluate(model, ENV, episodes=20).interval)
+print("no attack:      ", rlsuite.evaluate(model, ENV, episodes=10).interval)
 for eps in (0.05, 0.1, 0.2):
     for name, attack in (("noise", RandomAttack()), ("gradient", GradientAttack())):
         policy = AttackedPolicy(victim, attack, Budget(eps))
-        print(f"{name:<9}eps {eps:<4}:", rlsuite.evaluate(policy, ENV, episodes=20).interval)
+        print(f"{name:<9}eps {eps:<4}:", rlsuite.evaluate(policy, ENV, episodes=10).interval)

@@ -1,4 +1,4 @@
-"""PPO from the core does better than random play in every environment, within seconds."""
+"""PPO from the core does better than random play in every environment; the long ones are marked slow."""
 
 from __future__ import annotations
 
@@ -35,8 +35,30 @@ DENSE: dict[str, dict[str, Any]] = {
 """Their own rewards are too sparse (or none) for such a learner by design; the same dynamics, with a denser one."""
 
 
+LONG = {
+    f"rlsuite/{name}-v0"
+    for name in (
+        "CarRacing",
+        "CollectBall",
+        "Curling",
+        "FastsimMaze",
+        "GPDesign",
+        "GridCoverage",
+        "GridMaze",
+        "ImageHardMaze",
+        "ItemCollection",
+        "LotSizing",
+        "PathPlanning",
+        "SupplyNetwork",
+        "TanhPendulum",
+    )
+}
+"""Those that take longest: 6 to 70 seconds each."""
+CASES = [pytest.param(id, marks=pytest.mark.slow) if id in LONG else id for id in IDS]
+
+
 @pytest.mark.filterwarnings("ignore:observations have .* pixels")  # ImageHardMaze through a multi-layer perceptron
-@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("id", CASES)
 def test_ppo_beats_random_play(id: str) -> None:
     constants = DENSE.get(id, {})
     env = make_vector_env(id, 64, env_kwargs=constants)

