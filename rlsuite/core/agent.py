@@ -39,6 +39,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from rlsuite.core import persistence, restore
+from rlsuite.core.acting import act_on
 from rlsuite.core.brain import Brain, Insides
 from rlsuite.core.checkpoint import load_checkpoint
 from rlsuite.core.collect import Runner
@@ -46,13 +47,12 @@ from rlsuite.core.config import make_config, whole_number
 from rlsuite.core.copying import parts_of, rebuild
 from rlsuite.core.distributions import action_spec
 from rlsuite.core.evaluate import Predictor
-from rlsuite.core.guard import check_mask, check_rows, forbidding
 from rlsuite.core.habits import check_arguments, take_habits, take_seed
 from rlsuite.core.memory import check_memory
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.rng import ACTIONS, RESETS, env_seed, own_seed
 from rlsuite.core.session import OnUpdate, SB3Callback, Session, session
-from rlsuite.core.spaces import add_batch_axis, flatten_obs, obs_size, picture_pixels
+from rlsuite.core.spaces import obs_size, picture_pixels
 from rlsuite.core.stateful import Cuttable
 from rlsuite.core.surface import SB3Names
 from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env
@@ -92,7 +92,8 @@ class Agent(SB3Names):
         env_kwargs: passed to the environment when `env` is an id.
         verbose: 1 prints the log as a table, 0 nothing.
         tensorboard_log: folder of TensorBoard events.
-        spaces: observation and action space (two players: and the adversary's), when there is no environment.
+        spaces: observation and action space (two players: and the adversary's; many objectives: and the rewards'), when
+            there is no environment.
 
     Raises:
         ValueError: unknown environment or field, unusable device, unsupported space; TypeError for a wrong kind.
@@ -108,6 +109,10 @@ class Agent(SB3Names):
     """Fields that may be changed at load, and the parts (names in `Brain.state`) that then begin anew."""
     unbounded: ClassVar[frozenset[str]] = frozenset()
     """Tensors of a checkpoint ("part/name") that may be infinite."""
+    vector_reward: ClassVar[bool] = False
+    """Whether it learns from vectors of objectives; others refuse them."""
+    further_space: ClassVar[str] = "adversary's action"
+    """What the third of `spaces` is of, where there are three."""
     _vec_env: VectorEnvAdapter | None = None
 
     def __init__(
@@ -139,7 +144,7 @@ class Agent(SB3Names):
         self._logger: Logger | None = None
         self.custom_logger = False
         if env is not None:
-            self.stepper = Stepper(self._make_env(env), self.device)
+            self.stepper = Stepper(self._make_env(env), self.device, vector_reward=self.vector_reward)
             self.num_envs = self.stepper.num_envs
             spaces = self._spaces(self.stepper.venv)
         if spaces is None:
@@ -240,30 +245,10 @@ class Agent(SB3Names):
             ValueError: the observation does not fit the space, is not finite or too large for float32; or the mask
                 has another shape or dtype, or allows nothing in a row.
         """
-        batch, single = add_batch_axis(self.observation_space, observation)
-        rows = flatten_obs(self.observation_space, batch, self.device)
-        check_rows(rows)
-        rows = rows.float() if self.obs_norm is None else self.obs_norm.normalize(rows)
-        mask = None
-        if action_masks is not None:
-            mask = self._allowed(action_masks, len(rows))
-        with torch.no_grad():
-            action = self.spec.to_env(self.brain.act(rows, mask, deterministic)).cpu().numpy()
-        if single:  # an entry of a Box stays an array, as its space wants it; a Discrete action is a number
-            action = action[0] if self.spec.discrete else action[0, ...]
-        return action, state
+        return self._acting(self.brain, observation, deterministic, action_masks), state
 
-    def _allowed(self, action_masks: Any, rows: int) -> torch.Tensor:
-        """The masks given to `predict`, checked, [rows, A'] bool."""
-        given = action_masks if isinstance(action_masks, torch.Tensor) else np.asarray(action_masks)
-        given = given[None] if given.ndim == 1 else given
-        mask = check_mask(given, self.spec, rows, self.device, "action_masks given to predict")
-        if bool((bad := forbidding(mask, self.spec)).any()):
-            raise ValueError(
-                f"action_masks given to predict allow no action, or none for a component of it, in row "
-                f"{int(bad.nonzero()[0])}; each needs at least one True"
-            )
-        return mask
+    def _acting(self, brain: Brain, observation: Any, deterministic: bool, action_masks: Any = None) -> np.ndarray:
+        return act_on(brain, self.observation_space, self.spec, self.device, observation, deterministic, action_masks)
 
     @property
     def n_envs(self) -> int:
@@ -314,7 +299,8 @@ class Agent(SB3Names):
                 self.env_kwargs = None
             elif env_kwargs is not None:
                 self.env_kwargs = env_kwargs
-            stepper, chosen = Stepper(self._make_env(env), self.device), self.env_kwargs
+            stepper = Stepper(self._make_env(env), self.device, vector_reward=self.vector_reward)
+            chosen = self.env_kwargs
         finally:
             self.num_envs, self.env_kwargs = before
         if num_envs is not None and stepper.num_envs != num_envs:
@@ -322,7 +308,7 @@ class Agent(SB3Names):
                 f"num_envs={num_envs}, but the environment given has {stepper.num_envs} copies; leave num_envs out, or "
                 "give the environment's id"
             )
-        names = ("observation", "action", "adversary's action")
+        names = ("observation", "action", self.further_space)
         for name, mine, theirs in zip(names, self.spaces, self._spaces(stepper.venv), strict=False):
             if mine != theirs:
                 raise ValueError(

@@ -1,6 +1,6 @@
 """Replay buffer with n-step returns, on the learner's device.
 
-Shapes: B environments, C = capacity // B rows, M samples, O observation shape, A action shape.
+Shapes: B environments, C = capacity // B rows, M samples, O observation shape, A action shape, K objectives.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["ReplayBatch", "ReplayBuffer", "load_buffer", "save_buffer"]
 class ReplayBatch:
     """M transitions for targets reward + discount * (1 - terminated) * V(next_obs).
 
-    obs [M, *O], action [M, *A], reward [M] float32 (the discounted n-step sum), next_obs [M, *O] (the true
+    obs [M, *O], action [M, *A], reward [M] or [M, K] float32 (the discounted n-step sum), next_obs [M, *O] (the true
     observation after the last summed reward), terminated [M] bool, discount [M] float32 (gamma to the number
     of summed rewards).
     """
@@ -49,6 +49,7 @@ class ReplayBuffer:
         action_shape: Of one action.
         obs_dtype: Of stored observations.
         action_dtype: Of stored actions.
+        objectives: K, for reward vectors; None for one number.
         device: Where everything lies.
         n_step: Steps of reward before the bootstrap, >= 1.
         gamma: Discount per step in [0, 1].
@@ -68,6 +69,7 @@ class ReplayBuffer:
         *,
         obs_dtype: torch.dtype = torch.float32,
         action_dtype: torch.dtype = torch.float32,
+        objectives: int | None = None,
         device: torch.device | str = "cpu",
         n_step: int = 1,
         gamma: float = 0.99,
@@ -82,7 +84,7 @@ class ReplayBuffer:
             "obs": (obs_shape, obs_dtype),
             "next_obs": (obs_shape, obs_dtype),
             "action": (action_shape, action_dtype),
-            "reward": ((), torch.float32),
+            "reward": (() if objectives is None else (objectives,), torch.float32),
             "terminated": ((), torch.bool),
             "truncated": ((), torch.bool),
         }
@@ -138,7 +140,7 @@ class ReplayBuffer:
             next_obs: [B, *O], the TRUE next observation: the final one where an episode ended, never a reset
                 one.
             action: [B, *A].
-            reward: [B].
+            reward: [B], or [B, K].
             terminated: [B] bool.
             truncated: [B] bool.
 
@@ -178,7 +180,7 @@ class ReplayBuffer:
         if self.n_step == 1:
             last, reward = index, flat["reward"].index_select(0, index)
             terminated = flat["terminated"].index_select(0, index)
-            discount = torch.full_like(reward, self.gamma)
+            discount = torch.full(index.shape, self.gamma, dtype=torch.float32, device=self.device)
         else:
             reward, discount, terminated, last = self._windows(index)
         return ReplayBatch(

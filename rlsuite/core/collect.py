@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,11 @@ from rlsuite.core.vector import Stepper
 
 
 class Actor(Protocol):
-    """Interface of a policy back end for collection; rows are normalised observations."""
+    """Interface of a policy back end for collection; rows are normalised observations.
+
+    An actor that is several policies, each of which acts in rows of its own, has an attribute `together = True`: it is
+    then always given all B rows of a step, or T * B of a rollout.
+    """
 
     def sample(self, obs: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
         """Actions [B, ...] for rows [B, O]."""
@@ -30,21 +34,21 @@ class Actor(Protocol):
         """Log-probabilities [N] of actions [N, ...] at rows [N, O]."""
 
     def values(self, obs: torch.Tensor) -> torch.Tensor:
-        """Values [N] of rows [N, O]."""
+        """Values [N], or [N, K], of rows [N, O]."""
 
 
 class EpisodeStats:
-    """Returns (of raw rewards) and lengths of finished episodes."""
+    """Returns (of raw rewards) and lengths of finished episodes; a return is a list of K numbers with K objectives."""
 
-    def __init__(self, num_envs: int, window: int = 100) -> None:
-        self.returns = np.zeros(num_envs)
+    def __init__(self, num_envs: int, window: int = 100, objectives: int | None = None) -> None:
+        self.returns = np.zeros(num_envs if objectives is None else (num_envs, objectives))
         self.lengths = np.zeros(num_envs, np.int64)
-        self.recent_returns: deque[float] = deque(maxlen=window)
+        self.recent_returns: deque[Any] = deque(maxlen=window)
         self.recent_lengths: deque[int] = deque(maxlen=window)
         self.episodes = 0
 
     def add(self, reward: np.ndarray, done: np.ndarray) -> None:
-        """Account for one step: reward [B] and done [B] (terminated or truncated)."""
+        """Account for one step: reward [B] or [B, K], and done [B] (terminated or truncated)."""
         self.returns += reward
         self.lengths += 1
         if done.any():
@@ -96,7 +100,8 @@ class Runner:
     ) -> Runner:
         """Reset the environments and normalise what they first show."""
         obs, mask = stepper.reset(seed)
-        runner = cls(stepper, obs, mask, obs_norm, return_norm, EpisodeStats(stepper.num_envs))
+        stats = EpisodeStats(stepper.num_envs, objectives=stepper.objectives)
+        runner = cls(stepper, obs, mask, obs_norm, return_norm, stats)
         runner.obs = runner.see(obs)
         return runner
 
@@ -111,7 +116,8 @@ class Runner:
         """Go on from what `state_dict` gave; the environments' own state is restored apart."""
         obs = state["obs"].to(stepper.device)
         mask = state["mask"].to(stepper.device) if "mask" in state else None
-        runner = cls(stepper, obs, mask, obs_norm, return_norm, EpisodeStats(stepper.num_envs))
+        stats = EpisodeStats(stepper.num_envs, objectives=stepper.objectives)
+        runner = cls(stepper, obs, mask, obs_norm, return_norm, stats)
         runner.stats.load_state_dict(state)
         return runner
 
@@ -163,9 +169,10 @@ def collect(
     enter = runner.enter or runner.stats.add
     shape = (n_steps, stepper.num_envs)
     device = runner.obs.device
+    paid = shape if stepper.objectives is None else (*shape, stepper.objectives)
     obs = torch.empty((*shape, stepper.obs_size), device=device)
-    reward = torch.empty(shape, device=device)
-    raw_reward = torch.empty(shape, device=device, dtype=torch.float64 if on_cpu else torch.float32)
+    reward = torch.empty(paid, device=device)
+    raw_reward = torch.empty(paid, device=device, dtype=torch.float64 if on_cpu else torch.float32)
     terminated = torch.empty(shape, dtype=torch.bool, device=device)
     truncated = torch.empty(shape, dtype=torch.bool, device=device)
     actions, masks, finals = [], [], []
@@ -205,7 +212,7 @@ def _judge(
     """Log-probabilities and values [T, B] of a whole rollout, in one forward pass each."""
     rows, shape = obs.flatten(0, 1), obs.shape[:2]
     log_prob = actor.log_prob(rows, action.flatten(0, 1), None if mask is None else mask.flatten(0, 1))
-    return log_prob.view(shape), actor.values(rows).view(shape)
+    return log_prob.view(shape), actor.values(rows).unflatten(0, shape)
 
 
 def _next_value(
@@ -215,11 +222,12 @@ def _next_value(
     truncated: torch.Tensor,
     finals: Sequence[torch.Tensor | None],
 ) -> torch.Tensor:
-    """Value [T, B] of the true next observation: of the next step, of the last observation where time ran out."""
+    """Value [T, B(, K)] of the true next observation: of the next step, of the last observation where time ran out."""
     next_value = torch.empty_like(value)
     next_value[:-1] = value[1:]
     next_value[-1] = actor.values(runner.obs)
-    if value.device.type == "cpu":
+    flag = truncated if value.ndim == truncated.ndim else truncated[..., None]
+    if value.device.type == "cpu" and not getattr(actor, "together", False):
         where = truncated.nonzero()
         if len(where):
             rows = [row[b] for t, b in where.tolist() if (row := finals[t]) is not None]
@@ -227,6 +235,6 @@ def _next_value(
         return next_value
     # On a GPU every final_obs is evaluated: choosing the few that matter would wait for the device each rollout.
     for t, final in enumerate(finals):
-        if final is not None:
-            next_value[t] = torch.where(truncated[t], actor.values(runner.show(final)), next_value[t])
+        if final is not None and (value.device.type != "cpu" or bool(truncated[t].any())):
+            next_value[t] = torch.where(flag[t], actor.values(runner.show(final)), next_value[t])
     return next_value

@@ -3,7 +3,7 @@
 For small networks on a CPU the cost of an update is dispatch, not arithmetic: some sixty numpy calls of about a
 microsecond each replace several hundred torch operations. The same interface as autograd (`rlsuite.core.backends`),
 gradients equal to 1e-5 (tests/core/test_mlp_kernel.py). Covered: any number of tanh or ReLU layers, Box and
-Discrete actions (with masks), a value head and an optional median head; everything else uses torch.
+Discrete actions (with masks), a value head for one objective and an optional median head; everything else uses torch.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def supports(policy: nn.Module) -> bool:
     """Whether the numpy back end can run this policy; the reasons are in the module docstring."""
     return (
         isinstance(policy, ActorCritic)
+        and policy.objectives is None
         and policy.activation in ("tanh", "relu")
         and policy.spec.kind in ("gaussian", "categorical")
         and next(policy.parameters()).device.type == "cpu"

@@ -59,6 +59,7 @@ def _linear(in_size: int, out_size: int, gain: float, ortho_init: bool) -> nn.Li
 class ActorCritic(nn.Module):
     """Separate actor and critic; optionally a second critic head, the median critic of BPO.
 
+    objectives: K, for a value per objective (values are then [N, K]); None for one.
     median: None, "stacked" (an MLP on the critic's trunk, whose gradient reaches the trunk) or "separate".
     Observations are rows [N, O] as the normaliser left them.
     """
@@ -75,14 +76,16 @@ class ActorCritic(nn.Module):
         log_std_init: float = 0.0,
         ortho_init: bool = True,
         median: str | None = None,
+        objectives: int | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.objectives = objectives
         self.activation = activation
         self.actor = mlp(obs_size, net_arch, spec.num_params, activation, out_gain=0.01, ortho_init=ortho_init)
         self.critic = mlp(obs_size, net_arch, None, activation, ortho_init=ortho_init)
         latent = net_arch[-1] if net_arch else obs_size
-        self.value = _linear(latent, 1, 1.0, ortho_init)
+        self.value = _linear(latent, objectives or 1, 1.0, ortho_init)
         self.median: nn.Sequential | None = None
         if median is not None:
             source = {"stacked": latent, "separate": obs_size}[median]
@@ -97,17 +100,21 @@ class ActorCritic(nn.Module):
         return distribution(self.spec, self.actor(obs), self.log_std, mask)
 
     def values(self, obs: torch.Tensor) -> torch.Tensor:
-        """State values [N]."""
-        return self.value(self.critic(obs)).squeeze(-1)
+        """State values [N], or [N, K]."""
+        return self._value(self.critic(obs))
+
+    def _value(self, latent: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = self.value(latent)
+        return value.squeeze(-1) if self.objectives is None else value
 
     def heads(self, obs: torch.Tensor, action: torch.Tensor, mask: torch.Tensor | None = None) -> Heads:
-        """Log-probability and entropy of the policy and the outputs of the critics, each [N]."""
+        """Log-probability and entropy of the policy [N] and the outputs of the critics, [N] (values [N, K])."""
         policy = self.distribution(obs, mask)
         latent = self.critic(obs)
         median = None
         if self.median is not None:
             median = self.median(latent if self.median_stacked else obs).squeeze(-1)
-        return Heads(policy.log_prob(action), policy.entropy(), self.value(latent).squeeze(-1), median)
+        return Heads(policy.log_prob(action), policy.entropy(), self._value(latent), median)
 
 
 class FlatParameters:

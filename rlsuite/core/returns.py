@@ -1,6 +1,7 @@
 """Advantages and multi-step returns from stored transitions.
 
-Shapes: T steps, B environments, n look-ahead steps, M samples.
+Shapes: T steps, B environments, n look-ahead steps, M samples, K objectives (an optional last axis of rewards and
+values: each objective has its own return; flags have none).
 
 `terminated` and `done = terminated | truncated` are separate arguments on purpose. A terminal state has no
 future, so termination cuts the bootstrap; a time limit says nothing about the value of the state it
@@ -37,9 +38,9 @@ def gae(
     R_t = A_t + V_t.
 
     Args:
-        reward: [T, B] float, reward units.
-        value: [T, B] float, V(s_t), discounted-return units.
-        next_value: [T, B] float, the value of the TRUE next observation (the final one where an episode
+        reward: [T, B] float, or [T, B, K], reward units.
+        value: of the same shape, V(s_t), discounted-return units.
+        next_value: of the same shape, the value of the TRUE next observation (the final one where an episode
             ended, never the first of the next episode). Ignored where `terminated`, unless it is NaN or
             infinite.
         terminated: [T, B] bool, the task itself ended at this step.
@@ -48,25 +49,25 @@ def gae(
         gae_lambda: Trace parameter in [0, 1].
 
     Returns:
-        `(advantage, return_)`, both [T, B] float32 on the device of `reward`, without gradient.
+        `(advantage, return_)`, both of the shape of `reward`, float32, on the device of `reward`, without gradient.
 
     Raises:
-        ValueError: If the shapes differ or are not [T, B], or gamma or gae_lambda is outside [0, 1].
+        ValueError: If the shapes do not fit, or gamma or gae_lambda is outside [0, 1].
 
     Source: Schulman et al. 2016, eq. 16.
     """
     _check_unit("gamma", gamma)
     _check_unit("gae_lambda", gae_lambda)
-    shapes = {
-        "reward": reward.shape,
-        "value": value.shape,
-        "next_value": next_value.shape,
-        "terminated": terminated.shape,
-        "done": done.shape,
-    }
-    if reward.ndim != 2 or len(set(shapes.values())) != 1:
-        listing = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
-        raise ValueError(f"gae needs five tensors of one shape [T, B]; got {listing}.")
+    numbers = {"reward": reward.shape, "value": value.shape, "next_value": next_value.shape}
+    flags = {"terminated": terminated.shape, "done": done.shape}
+    wrong = set(numbers.values()) != {reward.shape} or set(flags.values()) != {reward.shape[:2]}
+    if wrong or reward.ndim not in (2, 3):
+        listing = ", ".join(f"{name} {tuple(shape)}" for name, shape in (numbers | flags).items())
+        raise ValueError(
+            f"gae needs five tensors of one shape [T, B] (the first three may be [T, B, K]); got {listing}."
+        )
+    if reward.ndim == 3:
+        terminated, done = terminated[..., None], done[..., None]
     with torch.no_grad():
         # `logical_not` and not arithmetic: bool tensors do not subtract, and callers may store flags as
         # floats.
@@ -86,7 +87,7 @@ def reverse_scan(x: Tensor, decay: Tensor) -> Tensor:
 
     Args:
         x: [T, ...] float.
-        decay: [T, ...] float, same shape.
+        decay: [T, ...] float, of a shape that broadcasts to that of x.
 
     Returns:
         y, [T, ...], a new tensor.
@@ -130,13 +131,13 @@ def n_step_return(
     k-1).
 
     Args:
-        reward: [n, M] float.
+        reward: [n, M] float, or [n, M, K].
         terminated: [n, M] bool.
         done: [n, M] bool, terminated or truncated, or any other reason to stop the window after that step.
         gamma: Discount factor in [0, 1].
 
     Returns:
-        `(return_, discount, terminated, last)`: [M] float32 G, [M] float32 gamma^k, [M] bool whether the
+        `(return_, discount, terminated, last)`: [M] (or [M, K]) float32 G, [M] float32 gamma^k, [M] bool whether the
         window ended in a terminal state, [M] int64 k-1, the row whose next observation to bootstrap from.
 
     Raises:
@@ -145,18 +146,20 @@ def n_step_return(
     Source: Sutton and Barto 2018, eq. 12.1; one-step and n-step targets agree for n = 1.
     """
     _check_unit("gamma", gamma)
-    if reward.ndim != 2 or reward.shape[0] < 1 or not reward.shape == terminated.shape == done.shape:
+    window = reward.shape[:2]
+    if reward.ndim not in (2, 3) or reward.shape[0] < 1 or not window == terminated.shape == done.shape:
         raise ValueError(
-            "n_step_return needs three tensors of one shape [n, M], n >= 1; got "
+            "n_step_return needs three tensors of one shape [n, M], n >= 1 (reward may be [n, M, K]); got "
             f"reward {tuple(reward.shape)}, terminated {tuple(terminated.shape)}, done {tuple(done.shape)}."
         )
     # alive[i] is 1 while no earlier step of the window was the end of an episode.
-    alive = torch.ones_like(reward, dtype=torch.float32)
+    alive = torch.ones(window, dtype=torch.float32, device=reward.device)
     alive[1:] = torch.logical_not(done[:-1]).float().cumprod(0)
     last = alive.sum(0).long() - 1
     powers = gamma ** torch.arange(reward.shape[0] + 1, dtype=torch.float64, device=reward.device)
     powers = powers.float()
-    return_ = (reward.float() * alive * powers[:-1, None]).sum(0)
+    weight = alive * powers[:-1, None]
+    return_ = (reward.float() * (weight if reward.ndim == 2 else weight[..., None])).sum(0)
     ended = terminated.gather(0, last[None]).squeeze(0).bool()
     return return_, powers[last + 1], ended, last
 

@@ -126,7 +126,10 @@ def dump_logs(agent: Learner, stats: EpisodeStats | None, iteration: int = 0) ->
     """Write the log line of now: recent episodes, speed, steps, and what was recorded since the last one."""
     logger = agent.logger
     if stats is not None and stats.recent_returns:
-        logger.record("rollout/ep_rew_mean", statistics.fmean(stats.recent_returns))
+        if stats.returns.ndim == 1:
+            logger.record("rollout/ep_rew_mean", statistics.fmean(stats.recent_returns))
+        for k, values in enumerate(zip(*stats.recent_returns, strict=True) if stats.returns.ndim > 1 else ()):
+            logger.record(f"rollout/ep_rew_mean_{k}", statistics.fmean(values))
         logger.record("rollout/ep_len_mean", statistics.fmean(stats.recent_lengths))
     if agent.ep_success_buffer:
         logger.record("rollout/success_rate", statistics.fmean(agent.ep_success_buffer))

@@ -52,7 +52,8 @@ class Rollout:
     obs [T, B, O] as the network saw it (normalised); action [T, B, ...] as sampled (before clipping to
     the box); reward [T, B] as the learner sees it (scaled, when returns are normalised); terminated and
     truncated [T, B] bool; log_prob and value [T, B] of the collecting policy; next_value [T, B] value of
-    the true next observation (not of the reset one); mask [T, B, A'] or None.
+    the true next observation (not of the reset one); mask [T, B, A'] or None. With K objectives reward, value and
+    next_value are [T, B, K].
     """
 
     obs: torch.Tensor

@@ -47,30 +47,37 @@ def make_env(
     return make_vector_env(env, num_envs, device=str(device), env_kwargs=env_kwargs)
 
 
-def check_one_reward(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> None:
-    """Raise if a step of the environment pays a vector of objectives, of which no algorithm here makes a number.
-
-    Raises:
-        ValueError: names the number of objectives and the remedy.
-    """
+def count_objectives(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int | None:
+    """K, if a step of the environment pays a vector of K objectives; None for one number (or where nobody can tell)."""
     layer: Any = env
     while layer is not layer.unwrapped:
         foreign = not type(layer).__module__.startswith(("gymnasium.", "rlsuite_envs."))
         if foreign or isinstance(layer, gym.RewardWrapper):
-            return  # may well make one number of them
+            return None  # may well make one number of them
         layer = layer.env
     count = getattr(getattr(layer, "kernel", None), "reward_dim", None)
     if count is None:  # mo-gymnasium's convention
         shape = getattr(getattr(layer, "reward_space", None), "shape", None)
         count = shape[0] if shape else None
+    if count is None and getattr(layer, "envs", None):
+        return count_objectives(layer.envs[0])
+    return count
+
+
+def check_one_reward(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> None:
+    """Raise if a step of the environment pays a vector of objectives, of which most algorithms make no number.
+
+    Raises:
+        ValueError: names the number of objectives and the remedy.
+    """
+    count = count_objectives(env)
     if count is not None:
         raise ValueError(
-            f"the environment pays a vector of {count} objectives at each step; rlsuite's algorithms learn from one "
+            f"the environment pays a vector of {count} objectives at each step; this algorithm learns from one "
             "number. Wrap a single environment so that step returns one, float(weights @ reward) say "
-            "(mo_gymnasium.wrappers.LinearReward does that); there is no such wrapper for vector environments yet"
+            "(mo_gymnasium.wrappers.LinearReward does that), or use CMORL (`rlsuite train cmorl`), which learns all of "
+            "them"
         )
-    if getattr(layer, "envs", None):
-        check_one_reward(layer.envs[0])
 
 
 class Stepper:
@@ -87,22 +94,39 @@ class Stepper:
         venv: the environments.
         device: of the tensors.
         shares: the other player's stepper where both step the same episodes: they count their steps together.
+        vector_reward: whether the learner takes a vector of objectives (and nothing else) as the reward.
 
     Attributes:
         largest_reward: allowed absolute reward.
+        objectives: K with `vector_reward`, else None.
 
     Raises:
         ValueError: another autoreset mode, several objectives, or unsupported spaces.
     """
 
-    def __init__(self, venv: VectorEnv[Any, Any, Any], device: torch.device, *, shares: Stepper | None = None) -> None:
+    def __init__(
+        self,
+        venv: VectorEnv[Any, Any, Any],
+        device: torch.device,
+        *,
+        shares: Stepper | None = None,
+        vector_reward: bool = False,
+    ) -> None:
         mode = venv.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
             raise ValueError(
                 f"the vector environment resets in mode {mode}; rlsuite needs AutoresetMode.SAME_STEP "
                 f"({SAME_STEP_ENV}), because the other modes insert reset transitions into the data"
             )
-        check_one_reward(venv)
+        self.objectives = count_objectives(venv) if vector_reward else None
+        if vector_reward and self.objectives is None:
+            raise ValueError(
+                "the environment pays one number at each step (it has no `reward_space` of several objectives); use an "
+                "algorithm for one objective, PPO say, or an environment that pays a vector, such as "
+                "'rlsuite/DeepSeaTreasure-concave-v0'"
+            )
+        if not vector_reward:
+            check_one_reward(venv)
         self.venv = venv
         self.device = device
         self.num_envs = venv.num_envs
