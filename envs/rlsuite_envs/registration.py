@@ -11,7 +11,7 @@ from rlsuite_envs.entries import KernelEntry
 from rlsuite_envs.inventory.entries import ENTRIES as INVENTORY
 from rlsuite_envs.mazes.entries import ENTRIES as MAZES
 from rlsuite_envs.mazes.registration import ANT_MAZES, register_ant_maze
-from rlsuite_envs.mujoco_ids import MUJOCO_IDS, register_mujoco
+from rlsuite_envs.mujoco_ids import MO_MUJOCO_IDS, MUJOCO_IDS, register_mujoco
 from rlsuite_envs.two_player.registration import TWO_PLAYER, register_two_player
 
 __all__ = ["KERNELS", "KernelEntry", "list_envs", "register_envs"]
@@ -86,6 +86,7 @@ def register_envs() -> None:
 def list_envs() -> list[tuple[str, str]]:
     """All ids of the suite with one line each, in the order of the tables."""
     pool = [(f"rlsuite/{name}", f"Gymnasium's {name}, stepped by MuJoCo's thread pool.") for name in MUJOCO_IDS]
+    pool += [(f"rlsuite/{name}", f"mo-gymnasium's {name}, many objectives, on the pool.") for name in MO_MUJOCO_IDS]
     ants = [(id, line) for id, _, line in ANT_COVERAGE] + list(ANT_MAZES)
     games = [(id, line) for id, _, line in TWO_PLAYER]
     return [(entry.id, entry.description) for entry in KERNELS] + ants + games + pool

@@ -23,16 +23,14 @@ from gymnasium.vector.utils import batch_space
 from mujoco.batch import Batch
 from numpy.typing import ArrayLike, NDArray
 
-from rlsuite_envs.mujoco.model import load_model
 from rlsuite_envs.mujoco.perturbation import Perturbation
 from rlsuite_envs.mujoco.rendering import RENDER_ARGUMENTS, PoolRenderer
 from rlsuite_envs.mujoco.snapshot import pack_generators, remade, unpack_generators
 from rlsuite_envs.mujoco.task import ALL, Array, Bound
-from rlsuite_envs.mujoco.tasks import build_task
+from rlsuite_envs.mujoco.tasks import MO_TASKS, build_task
 from rlsuite_envs.mujoco.validate import (
     SimulationDiverged,
     check_count,
-    finite_action,
     mask_ids,
     raise_if_diverged,
     usable_cpus,
@@ -44,15 +42,23 @@ __all__ = ["MujocoPool", "SimulationDiverged"]
 class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
     """B copies of a Gymnasium MuJoCo v5 task on a C thread pool, autoreset SAME_STEP.
 
+    Tasks with K objectives ("mo-hopper-2obj-v5", ...) pay a vector [B, K] at each step.
+
     Args:
         id: the task, for example "HalfCheetah-v5" (or "rlsuite/HalfCheetah-v5").
         num_envs: number of environments B, at least 1.
         num_threads: physics threads, including the caller's; 0 takes all CPUs this process may use.
-        max_episode_steps: steps after which an episode is truncated; None takes Gymnasium's limit.
+        max_episode_steps: steps after which an episode is truncated; None takes Gymnasium's limit. A time limit
+            that is part of the task holds in any case.
         render_mode: None or "rgb_array" (a picture of environment 0).
         **kwargs: the task's arguments in Gymnasium (`xml_file`, `frame_skip`, `reset_noise_scale`, ...), and
             those of its renderer (`width`, `height`, `camera_id`, `camera_name`, `default_camera_config`,
             `max_geom`, `visual_options`).
+
+    Attributes:
+        objective_names: names of the K objectives; empty for a scalar reward.
+        reward_space: Box [K] of one environment's reward vector; None for a scalar reward.
+        reward_dim: K; None for a scalar reward.
 
     Raises:
         ValueError: unknown task, num_envs < 1, num_threads < 0, or a bad argument value.
@@ -88,16 +94,17 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         self.task = build_task(id, kwargs)
         limit = self.task.max_episode_steps if max_episode_steps is None else max_episode_steps
         check_count("max_episode_steps", limit, 1)
+        limit = limit if self.task.horizon is None else min(limit, self.task.horizon)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode={render_mode!r}: the pool draws 'rgb_array' only.")
 
         self.id = id.removeprefix("rlsuite/")
-        self.spec = gym.spec(self.id)
+        self.spec = gym.spec(f"rlsuite/{self.id}" if self.id in MO_TASKS else self.id)
         self.num_envs = int(num_envs)
         self.num_threads = min(int(num_threads) or usable_cpus(), self.num_envs)
         self.max_episode_steps = int(limit)
         self.render_mode = render_mode
-        self.model = load_model(self.task.xml_file, contact_forces="cfrc_ext" in self.task.derived)
+        self.model = self.task.load(contact_forces="cfrc_ext" in self.task.derived)
         self.task.check_model(self.model)
         self.dt = self.model.opt.timestep * self.task.frame_skip
         self.metadata = {
@@ -106,11 +113,14 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
             "render_fps": int(np.round(1.0 / self.dt)),
         }
         self._make_spaces()
+        self.objective_names = self.task.objective_names
+        self.reward_space = self.task.reward_space
+        self.reward_dim = len(self.objective_names) or None
 
         self._batch = Batch(self.model, self.num_envs, self.num_threads)
         self._bound = self._bind()
         self.perturbation = Perturbation(self._batch, self.model)
-        self._renderer = PoolRenderer(self.id, self._batch, drawing) if render_mode else None
+        self._renderer = PoolRenderer(self.task.drawn_as or self.id, self._batch, drawing) if render_mode else None
         self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         self._initial_state = self._batch.state[0].copy()
         self._elapsed = np.zeros(self.num_envs, np.int64)
@@ -125,9 +135,8 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
     def _make_spaces(self) -> None:
         """The spaces of one environment, as Gymnasium's class has them, and their batched versions."""
         shape = (self.task.obs_size(self.model),)
-        low, high = self.model.actuator_ctrlrange.astype(np.float32).T
         self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, shape, np.float64)
-        self.single_action_space = gym.spaces.Box(low, high, dtype=np.float32)
+        self.single_action_space = self.task.action_space(self.model)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
@@ -206,17 +215,19 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         self._obs[ids] = first
         return self.task.reset_info(bound, ids)
 
-    def step(self, action: NDArray[Any]) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(
+        self, action: NDArray[Any]
+    ) -> tuple[Array, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Advance every environment by `frame_skip` physics steps.
 
         Args:
-            action: controls [B, A]. The control cost is computed in its dtype, as in Gymnasium; MuJoCo clamps
-                to the action space.
+            action: controls [B, A], or integers [B] where the action space is Discrete. The control cost is
+                computed in the dtype of the controls, as in Gymnasium; MuJoCo clamps to the action space.
 
         Returns:
-            obs [B, O], reward [B], terminated [B], truncated [B], info. Where an episode ended, obs is the
-            first of the next one, and info["final_obs"] [B, O] and info["final_info"] hold the last ones on
-            the rows of the mask info["_final_obs"].
+            obs [B, O], reward [B] (float32 [B, K] with K objectives), terminated [B], truncated [B], info. Where an
+            episode ended, obs is the first of the next one, and info["final_obs"] [B, O] and info["final_info"] hold
+            the last ones on the rows of the mask info["_final_obs"].
 
         Raises:
             SimulationDiverged: an unstable simulation, naming the environment and the step.
@@ -224,8 +235,8 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         """
         if not self._ready:
             raise gym.error.ResetNeeded("Call reset() before step().")
-        action = finite_action(self.id, action, self._bound.ctrl.shape)
         bound, task = self._bound, self.task
+        action = task.controls(self.id, action, bound.ctrl.shape)
         bound.ctrl[:] = action
         self._batch.step(nstep=task.frame_skip)
         if self._batch.warning.any():

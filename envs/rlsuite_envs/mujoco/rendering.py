@@ -11,7 +11,7 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-__all__ = ["RENDER_ARGUMENTS", "PoolRenderer"]
+__all__ = ["RENDER_ARGUMENTS", "PoolRenderer", "camera_of"]
 
 RENDER_ARGUMENTS = (
     "width",
@@ -23,6 +23,13 @@ RENDER_ARGUMENTS = (
     "visual_options",
 )
 _SIZE = 480  # pixels, Gymnasium's default
+
+
+def camera_of(id: str) -> dict[str, Any] | None:
+    """The camera with which Gymnasium films one of its tasks; None for MuJoCo's default."""
+    entry_point = gym.spec(id).entry_point
+    assert isinstance(entry_point, str)
+    return getattr(importlib.import_module(entry_point.split(":")[0]), "DEFAULT_CAMERA_CONFIG", None)
 
 
 class PoolRenderer:
@@ -70,9 +77,7 @@ class PoolRenderer:
         options = dict(self._arguments)
         camera = options.pop("default_camera_config", None)
         if camera is None:
-            entry_point = gym.spec(self._id).entry_point
-            assert isinstance(entry_point, str)
-            camera = getattr(importlib.import_module(entry_point.split(":")[0]), "DEFAULT_CAMERA_CONFIG", None)
+            camera = camera_of(self._id)
         options = {"width": _SIZE, "height": _SIZE, **options}
         return MujocoRenderer(self._model, self._data, camera, **options)
 

@@ -61,9 +61,13 @@ class ResetFirst(gym.Env[Any, Any]):
 
     def checked(self, action: Any) -> Any:
         """The action as an array, in an environment that was reset; raises as `step` does."""
+        self.check_started()
+        return finite_action(type(self).__name__, action, self.action_space.shape or ())
+
+    def check_started(self) -> None:
+        """Raise ResetNeeded before the first reset, and after `close`."""
         if not self._started:
             raise gym.error.ResetNeeded("Call reset() before step().")
-        return finite_action(type(self).__name__, action, self.action_space.shape or ())
 
     def close(self) -> None:
         """Close the environment."""

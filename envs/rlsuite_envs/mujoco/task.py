@@ -19,7 +19,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import mujoco
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
+
+from rlsuite_envs.mujoco.model import load_model
+from rlsuite_envs.mujoco.validate import finite_action
 
 __all__ = ["ALL", "Array", "Bound", "Outcome", "Rows", "Task", "squared_sum"]
 
@@ -77,9 +81,9 @@ class Bound:
 
 
 class Outcome(NamedTuple):
-    """Outcome of one step: reward [B], terminated [B], and Gymnasium's info entries as arrays [B, ...]."""
+    """Outcome of one step: reward [B] (or [B, K]), terminated [B], and Gymnasium's info entries as arrays [B, ...]."""
 
-    reward: Array
+    reward: NDArray[Any]
     terminated: NDArray[np.bool_]
     info: dict[str, NDArray[Any]]
 
@@ -101,6 +105,7 @@ class Task(abc.ABC):
 
     max_episode_steps: ClassVar[int] = 1000
     derived: ClassVar[tuple[str, ...]] = ()
+    drawn_as: ClassVar[str] = ""  # Gymnasium's id whose camera films the task; empty for the task's own
 
     xml_file: str
     frame_skip: int
@@ -116,6 +121,39 @@ class Task(abc.ABC):
             problem = _problem(name, value, str(field.type))
             if problem:
                 raise ValueError(f"{type(self).__name__}: {name}={value!r} must be {problem}.")
+
+    @property
+    def horizon(self) -> int | None:
+        """A time limit that is part of the task, in steps; None where there is none."""
+        return None
+
+    @property
+    def objective_names(self) -> tuple[str, ...]:
+        """The names of the K objectives; empty for a scalar reward."""
+        return ()
+
+    @property
+    def reward_space(self) -> spaces.Box | None:
+        """Space of the reward vector [K]; None for a scalar reward."""
+        count = len(self.objective_names)
+        return spaces.Box(-np.inf, np.inf, (count,), np.float32) if count else None
+
+    def load(self, *, contact_forces: bool = False) -> mujoco.MjModel:
+        """Compile the model; see `load_model`."""
+        return load_model(self.xml_file, contact_forces=contact_forces)
+
+    def action_space(self, model: mujoco.MjModel) -> spaces.Space[Any]:
+        """Space of one environment's action: the range of the controls."""
+        low, high = model.actuator_ctrlrange.astype(np.float32).T
+        return spaces.Box(low, high, dtype=np.float32)
+
+    def controls(self, owner: str, action: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The controls of the shape [B, A] (or [A]) that an action stands for, checked.
+
+        Raises:
+            ValueError: an action of another shape, not finite or out of range, naming its owner; TypeError: no numbers.
+        """
+        return finite_action(owner, action, shape)
 
     def check_model(self, model: mujoco.MjModel) -> None:  # noqa: B027 - most tasks need nothing of the model
         """Raise ValueError if the model lacks what the task reads (a body, a site, enough joints)."""

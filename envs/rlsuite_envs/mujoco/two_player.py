@@ -114,6 +114,9 @@ class ForcedPool(VectorEnv[Any, Any, Any]):
         self.num_envs = self.pool.num_envs
         self.metadata = self.pool.metadata
         self.render_mode = self.pool.render_mode
+        self.objective_names = self.pool.objective_names
+        self.reward_space = self.pool.reward_space
+        self.reward_dim = self.pool.reward_dim
         size = len(self.bodies) * len(self.axes)
         forces = spaces.Box(-self.max_force, self.max_force, (size,), np.float32)
         self.single_observation_space = self.pool.single_observation_space

@@ -14,6 +14,7 @@ from rlsuite_envs.action_arrays import as_numbers, check_kind
 __all__ = [
     "SimulationDiverged",
     "check_count",
+    "discrete_action",
     "finite_action",
     "mask_ids",
     "raise_if_diverged",
@@ -78,6 +79,24 @@ def finite_action(id: str, action: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         bad = int(np.flatnonzero(~(np.abs(rows) <= _LARGEST).all(axis=1))[0])
         raise ValueError(f"{id}: the action of environment {bad} is not finite: {rows[bad]}.")
     return action
+
+
+def discrete_action(id: str, action: Any, shape: tuple[int, ...], count: int) -> NDArray[np.int64]:
+    """The action as integers 0..count - 1 of the shape [B] (or []).
+
+    Raises:
+        ValueError: another shape, no integers, or one out of range, naming the environment; TypeError: no numbers.
+    """
+    wanted = f"integers of shape {shape} in 0..{count - 1}"
+    action = as_numbers(id, action, wanted)
+    check_kind(id, action.dtype, action.dtype.kind, wanted, integers=True)
+    if action.shape != shape:
+        raise ValueError(f"{id}: actions must have shape {shape}, got {action.shape}.")
+    rows = np.atleast_1d(action)
+    bad = np.flatnonzero((rows < 0) | (rows >= count))
+    if bad.size:
+        raise ValueError(f"{id}: the action of environment {bad[0]} is {rows[bad[0]]}; use 0..{count - 1}.")
+    return action.astype(np.int64)
 
 
 def check_count(name: str, value: Any, least: int) -> None:
