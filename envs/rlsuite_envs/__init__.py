@@ -15,11 +15,16 @@ from rlsuite_envs.registration import list_envs, register_envs
 if TYPE_CHECKING:
     from rlsuite_envs.kernel import Kernel, make_kernel
     from rlsuite_envs.make import make_vector_env
+    from rlsuite_envs.multi_objective.linear_reward import LinearReward, LinearRewardVector
+    from rlsuite_envs.multi_objective.single_to_vector import ManyObjectivesVectorEnv
     from rlsuite_envs.single import TensorEnv
     from rlsuite_envs.vector import TensorVectorEnv
 
 __all__ = [
     "Kernel",
+    "LinearReward",
+    "LinearRewardVector",
+    "ManyObjectivesVectorEnv",
     "TensorEnv",
     "TensorVectorEnv",
     "list_envs",
@@ -30,6 +35,9 @@ __all__ = [
 
 _MODULES = {
     "Kernel": "rlsuite_envs.kernel",
+    "LinearReward": "rlsuite_envs.multi_objective.linear_reward",
+    "LinearRewardVector": "rlsuite_envs.multi_objective.linear_reward",
+    "ManyObjectivesVectorEnv": "rlsuite_envs.multi_objective.single_to_vector",
     "TensorEnv": "rlsuite_envs.single",
     "TensorVectorEnv": "rlsuite_envs.vector",
     "make_kernel": "rlsuite_envs.kernel",

@@ -1,8 +1,9 @@
 """One constructor for every vector environment, whichever engine steps it.
 
 `make_vector_env("HalfCheetah-v5", 64)` picks the fastest engine that exists for an id and returns a Gymnasium
-`VectorEnv` with SAME_STEP autoreset: the MuJoCo pool for Gymnasium's v5 MuJoCo tasks, the tensor kernel for
-rlsuite's own ids, and Gymnasium's sync vector of single environments for everything else.
+`VectorEnv` with SAME_STEP autoreset: the MuJoCo pool for Gymnasium's v5 MuJoCo tasks and those of mo-gymnasium, the
+tensor kernel for rlsuite's own ids, and Gymnasium's sync vector of single environments for everything else (one of our
+own where they pay a vector of objectives).
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import difflib
 import importlib
 import os
 import traceback
+from functools import partial
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from rlsuite_envs.mujoco_ids import MUJOCO_IDS
+from rlsuite_envs.mo_gymnasium_ids import MO_GYMNASIUM_IDS
+from rlsuite_envs.mujoco_ids import MO_MUJOCO_IDS, MUJOCO_IDS
 
 __all__ = ["Vectorization", "find_spec", "import_module_of", "make_vector_env"]
 
@@ -36,7 +39,8 @@ def make_vector_env(
     """Make num_envs copies of an environment as one vector environment with SAME_STEP autoreset.
 
     Args:
-        id: a registered id, such as "HalfCheetah-v5", "rlsuite/CartPole-v1" or "module:Id-v0".
+        id: a registered id, such as "HalfCheetah-v5", "rlsuite/CartPole-v1" or "module:Id-v0", or one that
+            mo-gymnasium registers, where it is installed. Rewards are [B], or [B, K] with K objectives.
         num_envs: number of environments, at least 1.
         device: where a kernel environment lives ("cpu", "cuda", ...); the other engines run on the CPU.
         num_threads: threads of the pool or EnvPool; 0 takes all CPUs.
@@ -60,26 +64,55 @@ def make_vector_env(
     if vectorization != "envpool":  # its ids are its own
         id = find_spec(id).id if ":" in id else id
     engine = _choose(id, vectorization)
+    spec_id = id if engine in ("pool", "envpool") else find_spec(id).id
     if engine == "pool":
         from rlsuite_envs.mujoco import MujocoPool
 
         return MujocoPool(id, int(num_envs), num_threads=num_threads, **kwargs)
     if engine == "kernel":
-        return gym.make_vec(id, int(num_envs), vectorization_mode="vector_entry_point", device=str(device), **kwargs)
+        mode = "vector_entry_point"
+        return gym.make_vec(spec_id, int(num_envs), vectorization_mode=mode, device=str(device), **kwargs)
     if engine == "envpool":
         from rlsuite_envs.envpool_adapter import EnvPoolVectorEnv
 
         threads = num_threads or os.cpu_count() or 1
         return EnvPoolVectorEnv(id.removeprefix("rlsuite/"), int(num_envs), num_threads=threads, **kwargs)
-    vector_kwargs = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    return gym.make_vec(id, int(num_envs), vectorization_mode=engine, vector_kwargs=vector_kwargs, **kwargs)
+    return _of_single_ones(spec_id, int(num_envs), engine, kwargs)
+
+
+def _of_single_ones(id: str, num_envs: int, engine: str, kwargs: dict[str, Any]) -> VectorEnv:
+    """Gymnasium's vector of single environments; where they may pay vectors, one that takes them."""
+
+    def make_vec(**more: Any) -> Any:
+        vector_kwargs = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        return gym.make_vec(id, num_envs, vectorization_mode=engine, vector_kwargs=vector_kwargs, **{**kwargs, **more})
+
+    found = make_vec()
+    if not all(found.call("has_wrapper_attr", "reward_space")):
+        return found
+    from rlsuite_envs.multi_objective.single_to_vector import ManyObjectivesVectorEnv, reward_space_of
+
+    found.close()
+    # Gymnasium's checker warns of every reward that is no number; it is off, as mo-gymnasium's own `make` has it.
+    unchecked = {"disable_env_checker": True}
+    made = [partial(gym.make, id, **{**kwargs, **unchecked})] * num_envs
+    if engine == "sync":
+        venv = ManyObjectivesVectorEnv(made)
+        venv.spec = found.spec
+        return venv
+    found, one = make_vec(**unchecked), made[0]()
+    found.reward_space = reward_space_of(one)
+    found.reward_dim = None if found.reward_space is None else found.reward_space.shape[0]
+    found.objective_names = tuple(getattr(one.unwrapped, "objective_names", ()))
+    one.close()
+    return found
 
 
 def _choose(id: str, vectorization: str) -> str:
     """The engine for an id: "pool", "kernel", "sync", "async" or "envpool"."""
     if vectorization == "envpool":
         return "envpool"
-    pooled = id.removeprefix("rlsuite/") in MUJOCO_IDS
+    pooled = id.removeprefix("rlsuite/") in (*MUJOCO_IDS, *MO_MUJOCO_IDS)
     spec = find_spec(id)
     kernel = id.startswith("rlsuite/") and not pooled and spec.vector_entry_point is not None
     available = {"pool": pooled, "kernel": kernel}
@@ -121,18 +154,36 @@ def import_module_of(id: str) -> str:
 def find_spec(id: str) -> gym.envs.registration.EnvSpec:
     """The registered specification of an id; of "module:Id-v0" the module is imported first.
 
+    An unknown id may be one of mo-gymnasium's, which is imported then, if it is installed. Its MuJoCo tasks do without:
+    as long as nobody has imported it, they are those registered as `rlsuite/<id>`.
+
     Raises:
         ValueError: unknown id; the message names the nearest.
         ImportError: see `import_module_of`.
     """
     bare = import_module_of(id)
+    if bare not in gym.registry and bare in MO_MUJOCO_IDS:
+        return gym.spec(f"rlsuite/{bare}")
     try:
         return gym.spec(bare)
     except gym.error.Error as error:
+        if _import_mo_gymnasium() and bare in gym.registry:
+            return gym.spec(bare)
         names = list(gym.registry)
         close = difflib.get_close_matches(bare, names, n=3, cutoff=0.6)
         close = close or difflib.get_close_matches(f"rlsuite/{bare}", names, n=3, cutoff=0.8)
         hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "gymnasium.registry lists all ids."
+        if bare in MO_GYMNASIUM_IDS:
+            hint = "It is one of mo-gymnasium's, which is not installed (or has no such id): pip install mo-gymnasium."
         if bare != id:
             hint = f"Its module was imported, but registers no {bare!r}. {hint}"
         raise ValueError(f"Unknown environment {id!r}. {hint}") from error
+
+
+def _import_mo_gymnasium() -> bool:
+    """Import mo-gymnasium, which registers its environments; returns whether it is there."""
+    try:
+        importlib.import_module("mo_gymnasium")
+    except ImportError:
+        return False
+    return True

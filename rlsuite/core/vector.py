@@ -7,13 +7,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorRewardWrapper
 
 from rlsuite.core import guard
 from rlsuite.core.distributions import ActionSpec, action_spec
 from rlsuite.core.spaces import flatten_obs, obs_size
 from rlsuite.core.types import Step
 from rlsuite.core.vec_env import SAME_STEP_ENV, env_action
+from rlsuite_envs import ManyObjectivesVectorEnv
 
 
 def make_env(
@@ -38,7 +39,8 @@ def make_env(
             raise ValueError(
                 f"num_envs={num_envs} with a single environment object; give its id, or a vector environment"
             )
-        check_one_reward(env)
+        if count_objectives(env) is not None:
+            return ManyObjectivesVectorEnv([lambda: env])
         return gym.vector.SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)
     if not isinstance(env, str):
         raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}")
@@ -52,7 +54,7 @@ def count_objectives(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int |
     layer: Any = env
     while layer is not layer.unwrapped:
         foreign = not type(layer).__module__.startswith(("gymnasium.", "rlsuite_envs."))
-        if foreign or isinstance(layer, gym.RewardWrapper):
+        if foreign or isinstance(layer, gym.RewardWrapper | VectorRewardWrapper):
             return None  # may well make one number of them
         layer = layer.env
     count = getattr(getattr(layer, "kernel", None), "reward_dim", None)
@@ -74,9 +76,9 @@ def check_one_reward(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> None:
     if count is not None:
         raise ValueError(
             f"the environment pays a vector of {count} objectives at each step; this algorithm learns from one "
-            "number. Wrap a single environment so that step returns one, float(weights @ reward) say "
-            "(mo_gymnasium.wrappers.LinearReward does that), or use CMORL (`rlsuite train cmorl`), which learns all of "
-            "them"
+            "number. Wrap it in rlsuite_envs.LinearReward(env, weights), or a vector environment in "
+            "rlsuite_envs.LinearRewardVector(venv, weights), so that step returns weights . reward; or use CMORL "
+            "(`rlsuite train cmorl`), which learns all of them"
         )
 
 

@@ -17,7 +17,8 @@ from rlsuite.core.evaluate import Evaluation, evaluate
 from rlsuite.core.two_player import make_one_player
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.make import find_spec, make_vector_env
-from rlsuite_envs.mujoco_ids import MUJOCO_IDS
+from rlsuite_envs.mo_gymnasium_ids import MO_GYMNASIUM_IDS
+from rlsuite_envs.mujoco_ids import MO_MUJOCO_IDS, MUJOCO_IDS
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.imports import import_typed
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec
@@ -117,8 +118,10 @@ def check_env(env: str) -> None:
     """
     own = import_typed(env)
     try:
-        gym.spec(own)
-    except gym.error.Error as error:
+        find_spec(own)
+    except ValueError as error:
+        if own in MO_GYMNASIUM_IDS:
+            raise UsageError(str(error)) from error
         known = list(gym.registry)
         bare = {name.removeprefix("rlsuite/") for name in known}
         raise unknown("environment", env, {*known, *bare}, "`rlsuite list envs` shows them") from error
@@ -126,7 +129,7 @@ def check_env(env: str) -> None:
 
 def resumes_exactly(env: str) -> bool:
     """Whether training on an environment can go on in the middle of its episodes: the MuJoCo pool's, and kernels."""
-    if env.removeprefix("rlsuite/") in MUJOCO_IDS:
+    if env.removeprefix("rlsuite/") in (*MUJOCO_IDS, *MO_MUJOCO_IDS):
         return True
     found = gym.registry.get(env)
     return env.startswith("rlsuite/") and found is not None and found.vector_entry_point is not None

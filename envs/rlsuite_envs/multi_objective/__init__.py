@@ -1,0 +1,1 @@
+"""Environments that pay a vector of objectives, and what makes one number of it."""
