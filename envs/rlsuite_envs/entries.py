@@ -25,5 +25,7 @@ class KernelEntry:
     """Return at which Gymnasium calls the task solved."""
     preset: str | None = None
     """Name of the kernel's set of constants; None for its defaults."""
+    objectives: int | None = None
+    """K where a step pays a vector of K objectives; None where it pays one number."""
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Constants of the kernel that differ from those of the preset."""

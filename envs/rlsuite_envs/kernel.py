@@ -121,6 +121,27 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
         """K for a reward vector [B, K], None for a scalar reward [B]."""
         return None
 
+    @property
+    def reward_space(self) -> spaces.Box | None:
+        """Box [K] in which the reward vectors of single steps lie, of the kernel's dtype; None for a scalar reward.
+
+        Unbounded unless the kernel knows better. As in mo-gymnasium, whose wrappers read K from it.
+        """
+        if self.reward_dim is None:
+            return None
+        return spaces.Box(-np.inf, np.inf, (self.reward_dim,), dtype=self._reward_dtype)
+
+    @property
+    def _reward_dtype(self) -> Any:
+        return np.float64 if self.dtype == torch.float64 else np.float32
+
+    @property
+    def objective_names(self) -> tuple[str, ...] | None:
+        """What each of the K objectives is, in a word or two, for pictures and messages; None for a scalar reward."""
+        if self.reward_dim is None:
+            return None
+        return tuple(f"objective {k}" for k in range(self.reward_dim))
+
     @abstractmethod
     def initial_state(self, num: int, rng: torch.Generator) -> StateT:
         """Start states of num episodes, drawn from rng, on `self.device`."""
@@ -175,10 +196,37 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
         post, caused = self.post_decision(state, action)
         next_state, befallen, terminated = self.transition(post, noise)
         if caused is None:
-            reward = torch.zeros_like(terminated, dtype=self.dtype) if befallen is None else befallen
+            reward = self._no_reward(terminated) if befallen is None else befallen
         else:
             reward = caused if befallen is None else caused + befallen
         return next_state, reward, terminated
+
+    def _no_reward(self, terminated: Tensor) -> Tensor:
+        shape = terminated.shape if self.reward_dim is None else (*terminated.shape, self.reward_dim)
+        return torch.zeros(shape, dtype=self.dtype, device=terminated.device)
+
+    def pareto_front(self, gamma: float) -> np.ndarray:
+        """The exact Pareto front of the discounted returns from the start, where the kernel can compute it.
+
+        Args:
+            gamma: discount factor in [0, 1]; an episode's return vector is the sum of gamma^t times the reward of step
+                t = 0, 1, ...
+
+        Returns:
+            Its points [n, K] float64, each once, sorted lexicographically.
+
+        Raises:
+            NotImplementedError: not known exactly; `knows_front` says so beforehand.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no front that can be computed exactly; compare with the union of the fronts "
+            "that were found instead."
+        )
+
+    @classmethod
+    def knows_front(cls) -> bool:
+        """Whether the kernel defines `pareto_front`."""
+        return cls.pareto_front is not Kernel.pareto_front
 
     def render(self, state_row: StateT) -> np.ndarray:
         """A picture [height, width, 3] uint8 of one environment, given a state of one row (B = 1)."""

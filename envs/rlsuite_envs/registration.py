@@ -12,6 +12,7 @@ from rlsuite_envs.inventory.entries import ENTRIES as INVENTORY
 from rlsuite_envs.mazes.entries import ENTRIES as MAZES
 from rlsuite_envs.mazes.registration import ANT_MAZES, register_ant_maze
 from rlsuite_envs.mujoco_ids import MO_MUJOCO_IDS, MUJOCO_IDS, register_mujoco
+from rlsuite_envs.multi_objective.entries import ENTRIES as MULTI_OBJECTIVE
 from rlsuite_envs.two_player.registration import TWO_PLAYER, register_two_player
 
 __all__ = ["KERNELS", "KernelEntry", "list_envs", "register_envs"]
@@ -56,6 +57,7 @@ KERNELS: tuple[KernelEntry, ...] = (
     *CHEAP_TALK,
     *COVERAGE,
     *MAZES,
+    *MULTI_OBJECTIVE,
 )
 """The environments written as kernels. A new family has a light `entries` module with its lines."""
 
@@ -71,6 +73,8 @@ def register_envs() -> None:
             vector_entry_point="rlsuite_envs.vector:TensorVectorEnv",
             max_episode_steps=entry.max_episode_steps,
             reward_threshold=entry.reward_threshold,
+            # Gymnasium's checker warns of every reward that is not one number.
+            disable_env_checker=entry.objectives is not None,
             kwargs={
                 "kernel": f"rlsuite_envs.{entry.kernel}",
                 **({"preset": entry.preset} if entry.preset is not None else {}),

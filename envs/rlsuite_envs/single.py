@@ -27,6 +27,11 @@ class TensorEnv(gym.Env[Any, Any]):
         dtype: "float32" or "float64", of the kernel's numbers.
         params: the kernel's `preset` and constants.
 
+    Attributes:
+        reward_dim: K where a step pays a vector of K objectives, None where it pays one number.
+        reward_space: Box [K] of the reward vectors (mo-gymnasium's convention), or None.
+        objective_names: K names, or None.
+
     Raises:
         ValueError: a bad value of any of these, naming it.
         TypeError: a `render_mode` for a kernel without pictures.
@@ -62,6 +67,9 @@ class TensorEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space = self.kernel.observation_space
         self.action_space = self.kernel.action_space
+        self.reward_dim = self.kernel.reward_dim
+        self.reward_space = self.kernel.reward_space
+        self.objective_names = self.kernel.objective_names
         self._read = self._reader()
         self._rng = torch.Generator(device=self.kernel.device)
         self._seeded = False
@@ -118,8 +126,8 @@ class TensorEnv(gym.Env[Any, Any]):
             action: an element of the action space.
 
         Returns:
-            obs, reward (a float, or [K] float for K objectives), terminated, truncated (after the horizon,
-            where that is one of the kernel's constants; other time limits are a wrapper's), info.
+            obs, reward (a float, or [K] of the kernel's dtype for K objectives), terminated, truncated (after
+            the horizon, where that is one of the kernel's constants; other time limits are a wrapper's), info.
 
         Raises:
             ValueError: an action of the wrong shape or type, not finite, or out of range.
@@ -132,10 +140,10 @@ class TensorEnv(gym.Env[Any, Any]):
         self._state, reward, terminated = self.kernel.advance(self._state, batch, noise)
         if self.render_mode == "human":
             self.render()
-        scalar = float(reward) if self.kernel.reward_dim is None else to_row(reward)
+        row = float(reward) if self.reward_dim is None else to_row(reward)
         self._elapsed += 1
         truncated = self._horizon is not None and self._elapsed >= self._horizon
-        return to_row(self.kernel.observe(self._state)), scalar, bool(terminated), truncated, self._info()
+        return to_row(self.kernel.observe(self._state)), row, bool(terminated), truncated, self._info()
 
     def _info(self) -> dict[str, Any]:
         info = to_row(self.kernel.info(self._state))
@@ -151,6 +159,10 @@ class TensorEnv(gym.Env[Any, Any]):
             return np.asarray(to_row(mask))
         size = mask_size(self.action_space)
         return None if size is None else np.ones(size, bool)
+
+    def pareto_front(self, gamma: float) -> np.ndarray:
+        """The kernel's exact Pareto front [n, K] float64 of discounted returns, sorted; see `Kernel.pareto_front`."""
+        return self.kernel.pareto_front(gamma)
 
     @property
     def state(self) -> Any:

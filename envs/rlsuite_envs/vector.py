@@ -52,6 +52,11 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
         dtype: "float32" or "float64", of the kernel's numbers.
         params: the kernel's `preset` and constants.
 
+    Attributes:
+        reward_dim: K where a step pays a vector of K objectives, None where it pays one number.
+        reward_space: Box [K] of one environment's reward vectors (mo-gymnasium's convention), or None.
+        objective_names: K names, or None.
+
     Raises:
         ValueError: a bad value of any of these, naming it.
     """
@@ -95,6 +100,9 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
             self.metadata["render_modes"] = []
         self.single_observation_space = self.kernel.observation_space
         self.single_action_space = self.kernel.action_space
+        self.reward_dim = self.kernel.reward_dim
+        self.reward_space = self.kernel.reward_space
+        self.objective_names = self.kernel.objective_names
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._validate = self.device.type == "cpu" if validate is None else validate
@@ -175,9 +183,10 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
             actions: [B, *action_shape], arrays or tensors.
 
         Returns:
-            obs, reward [B], terminated [B], truncated [B], info. Where episodes ended (on a GPU: always),
-            info["final_obs"] holds the true last observations [B, *obs_shape] and info["final_info"] their
-            info, both meaningful under the masks info["_final_obs"] and info["_final_info"] [B].
+            obs, reward [B] (or [B, K] for K objectives), terminated [B], truncated [B], info. Where episodes ended
+            (on a GPU: always), info["final_obs"] holds the true last observations [B, *obs_shape] and
+            info["final_info"] their info, both meaningful under the masks info["_final_obs"] and
+            info["_final_info"] [B].
 
         Raises:
             ValueError: an action of the wrong shape or type, or (if `validate`) not finite or out of range.
@@ -217,6 +226,10 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
             present = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
             info[f"_{name}"] = self._out(present)
         return info
+
+    def pareto_front(self, gamma: float) -> np.ndarray:
+        """The kernel's exact Pareto front [n, K] float64 of discounted returns, sorted; see `Kernel.pareto_front`."""
+        return self.kernel.pareto_front(gamma)
 
     def action_masks(self) -> Any:
         """Allowed actions [B, A] bool now (sb3-contrib's name), all True without masks; None for a Box."""

@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from rlsuite_envs.classic.cartpole import CartPole
 from rlsuite_envs.kernel import Kernel, make_kernel
 from rlsuite_envs.single import TensorEnv
 from rlsuite_envs.vector import TensorVectorEnv
@@ -71,6 +72,26 @@ class Store(Kernel[Stock, Stock, Tensor]):
 
     def info(self, state: Stock) -> dict[str, Tensor]:
         return {"sold": state.sold.clone()}
+
+
+def test_kernels_of_several_objectives_say_so_through_both_shells() -> None:
+    shells: list[Any] = [TensorEnv(kernel=Store), TensorVectorEnv(3, kernel=Store)]
+    for shell in (*shells, TensorEnv(kernel=Store, dtype="float64")):
+        kind = np.float64 if shell.kernel.dtype == torch.float64 else np.float32
+        assert (shell.reward_dim, shell.reward_space) == (2, spaces.Box(-np.inf, np.inf, (2,), kind))
+        assert shell.objective_names == ("objective 0", "objective 1")
+        with pytest.raises(NotImplementedError, match="Store has no front"):
+            shell.pareto_front(0.9)
+    for shell in (TensorEnv(kernel=CartPole), TensorVectorEnv(3, kernel=CartPole)):
+        assert shell.reward_dim is shell.reward_space is shell.objective_names is None
+    assert not Store.knows_front()
+    shells[0].reset(seed=0)
+    reward = shells[0].step((2, [0.0]))[1]
+    assert shells[0].reward_space.contains(reward)
+    shells[1].reset(seed=0)
+    rewards = shells[1].step(shells[1].action_space.sample())[1]
+    assert rewards.shape == (3, 2)
+    assert all(map(shells[1].reward_space.contains, rewards))
 
 
 def test_two_players_reward_vectors_and_infos_pass_through_the_vector_shell() -> None:

@@ -163,6 +163,16 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
         """The environment's."""
         return self.inner.reward_dim
 
+    @property
+    def reward_space(self) -> spaces.Box | None:
+        """The environment's."""
+        return self.inner.reward_space
+
+    @property
+    def objective_names(self) -> tuple[str, ...] | None:
+        """The environment's."""
+        return self.inner.objective_names
+
     def initial_state(self, num: int, rng: torch.Generator) -> CheapTalkState:
         """The environment's start states, and the index of each row's network."""
         return CheapTalkState(self.inner.initial_state(num, rng), self.speak.channels(num, self.device))
