@@ -22,7 +22,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rlsuite_envs.mo_gymnasium_ids import MO_GYMNASIUM_IDS
 from rlsuite_envs.mujoco_ids import MO_MUJOCO_IDS, MUJOCO_IDS
 
-__all__ = ["Vectorization", "find_spec", "import_module_of", "make_vector_env"]
+__all__ = ["Vectorization", "find_spec", "import_module_of", "make_single_env", "make_vector_env"]
 
 Vectorization = Literal["auto", "pool", "kernel", "sync", "async", "envpool"]
 
@@ -80,6 +80,24 @@ def make_vector_env(
     return _of_single_ones(spec_id, int(num_envs), engine, kwargs)
 
 
+def make_single_env(id: str, **kwargs: Any) -> gym.Env[Any, Any]:
+    """One environment of an id that `make_vector_env` takes, as `gym.make` makes it.
+
+    Gymnasium's checker, which warns of every reward that is no number, is off where rewards may be vectors.
+
+    Raises:
+        ValueError: unknown id, naming the nearest; ImportError: see `import_module_of`.
+    """
+    from rlsuite_envs.multi_objective.single_to_vector import mentions_objectives
+
+    spec = find_spec(id)
+    env = gym.make(spec.id, **kwargs)
+    if spec.disable_env_checker or not mentions_objectives(env):
+        return env
+    env.close()
+    return gym.make(spec.id, **{**kwargs, "disable_env_checker": True})
+
+
 def _of_single_ones(id: str, num_envs: int, engine: str, kwargs: dict[str, Any]) -> VectorEnv:
     """Gymnasium's vector of single environments; where they may pay vectors, one that takes them."""
 
@@ -88,7 +106,7 @@ def _of_single_ones(id: str, num_envs: int, engine: str, kwargs: dict[str, Any])
         return gym.make_vec(id, num_envs, vectorization_mode=engine, vector_kwargs=vector_kwargs, **{**kwargs, **more})
 
     found = make_vec()
-    if not all(found.call("has_wrapper_attr", "reward_space")):
+    if not all(found.call("has_wrapper_attr", "reward_space")) or None in found.get_attr("reward_space"):
         return found
     from rlsuite_envs.multi_objective.single_to_vector import ManyObjectivesVectorEnv, reward_space_of
 

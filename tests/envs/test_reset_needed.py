@@ -12,7 +12,8 @@ from gymnasium.error import ResetNeeded
 from rlsuite_envs.make import make_vector_env
 from rlsuite_envs.mujoco_ids import MUJOCO_IDS
 
-POOLED = [*(f"rlsuite/{id}" for id in MUJOCO_IDS), "rlsuite/AntCoverage-v0", "rlsuite/AntObstacles-v0"]
+MO = ["rlsuite/mo-hopper-2obj-v5", "rlsuite/mo-reacher-v5"]
+POOLED = [*(f"rlsuite/{id}" for id in MUJOCO_IDS), *MO, "rlsuite/AntCoverage-v0", "rlsuite/AntObstacles-v0"]
 IDS = [*POOLED, "rlsuite/CartPole-v1", "rlsuite/LostSales-L4-p4-v0", "rlsuite/WindyPoint-v0"]
 
 

@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rlsuite.core.vector import count_objectives, make_env
 from rlsuite_envs import LinearReward, ManyObjectivesVectorEnv, make_vector_env
+from rlsuite_envs.make import make_single_env
 from rlsuite_envs.mo_gymnasium_ids import MO_GYMNASIUM_IDS
 from rlsuite_envs.mujoco import MujocoPool
 from rlsuite_envs.multi_objective.single_to_vector import reward_space_of
@@ -253,6 +254,16 @@ def test_ones_own_environment_needs_only_a_reward_space(tmp_path: Path, monkeypa
     finally:
         gym.registry.pop("OwnWalk-v0", None)
         sys.modules.pop(name, None)
+
+
+@pytest.mark.filterwarnings(CAST)
+def test_single_environments_are_found_by_the_same_names_and_do_not_warn() -> None:
+    assert make_single_env("mo-hopper-2obj-v5").unwrapped.reward_space.shape == (2,)  # type: ignore[attr-defined]
+    assert make_single_env("CartPole-v1").spec == gym.make("CartPole-v1").spec
+    pytest.importorskip("mo_gymnasium")
+    env: Any = make_single_env("minecart-v0", render_mode=None)
+    env.reset(seed=0)
+    assert env.step(0)[1].shape == (3,)  # a warning would be an error here
 
 
 def test_an_environment_object_becomes_a_vector_of_one() -> None:

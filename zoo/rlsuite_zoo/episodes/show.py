@@ -19,7 +19,7 @@ from rlsuite.core.evaluate import mask_argument, own_draws
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.drawing import figure, figure_array
 from rlsuite_envs.kernel import Kernel, tree_map
-from rlsuite_envs.make import find_spec
+from rlsuite_envs.make import find_spec, make_single_env
 from rlsuite_envs.single import TensorEnv
 from rlsuite_zoo.episodes.at_rest import one_player
 from rlsuite_zoo.episodes.video import VideoError, check_video, drawable, even, follow
@@ -181,7 +181,7 @@ def episode_picture(env: str, policy: Predictor, seed: int) -> np.ndarray:
 def _make(env: str, env_kwargs: dict[str, Any], film: bool) -> tuple[gym.Env[Any, Any], bool]:
     """The environment, and whether it draws whole episodes itself."""
     try:
-        made: gym.Env[Any, Any] = gym.make(env, **env_kwargs)
+        made: gym.Env[Any, Any] = make_single_env(env, **env_kwargs)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{env} cannot be made: {error}") from error
     inner = made.unwrapped
@@ -192,7 +192,7 @@ def _make(env: str, env_kwargs: dict[str, Any], film: bool) -> tuple[gym.Env[Any
     if isinstance(inner, TensorEnv) and not inner.kernel.can_render():
         raise UsageError(f"{env} has no picture; `rlsuite list envs` shows others")
     made.close()
-    return gym.make(env, render_mode="rgb_array", **env_kwargs), whole
+    return make_single_env(env, render_mode="rgb_array", **env_kwargs), whole
 
 
 def _draws_episodes(kernel: Kernel[Any, Any, Any]) -> bool:

@@ -19,6 +19,7 @@ from rlsuite.core.two_player import Versus, make_one_player
 from rlsuite.core.vec_env import env_action
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.kernel import tree_map
+from rlsuite_envs.make import make_single_env
 from rlsuite_envs.single import TensorEnv
 from rlsuite_envs.vector import TensorVectorEnv
 from rlsuite_zoo.episodes.at_rest import one_player
@@ -134,7 +135,7 @@ def replay_first(policy: Predictor, spec: RunSpec, *, episodes: int, determinist
 
 def _frames(spec: RunSpec, first: First, seed: int) -> tuple[list[np.ndarray], int, int]:
     """Every `stride`-th picture of the episode, the frame rate of all, and the stride."""
-    env = one_player(gym.make(spec.env, render_mode="rgb_array", **spec.env_kwargs))
+    env = one_player(make_single_env(spec.env, render_mode="rgb_array", **spec.env_kwargs))
     try:
         inner = env.unwrapped
         fps = int(env.metadata.get("render_fps", 30))
