@@ -136,11 +136,9 @@ class Kernel(ABC, Generic[StateT, PostT, NoiseT]):
         return np.float64 if self.dtype == torch.float64 else np.float32
 
     @property
-    def objective_names(self) -> tuple[str, ...] | None:
-        """What each of the K objectives is, in a word or two, for pictures and messages; None for a scalar reward."""
-        if self.reward_dim is None:
-            return None
-        return tuple(f"objective {k}" for k in range(self.reward_dim))
+    def objective_names(self) -> tuple[str, ...]:
+        """What each of the K objectives is, in a word or two, for pictures and messages; empty for a scalar reward."""
+        return tuple(f"objective {k}" for k in range(self.reward_dim or 0))
 
     @abstractmethod
     def initial_state(self, num: int, rng: torch.Generator) -> StateT:

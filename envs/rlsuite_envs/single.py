@@ -29,8 +29,8 @@ class TensorEnv(gym.Env[Any, Any]):
 
     Attributes:
         reward_dim: K where a step pays a vector of K objectives, None where it pays one number.
-        reward_space: Box [K] of the reward vectors (mo-gymnasium's convention), or None.
-        objective_names: K names, or None.
+        reward_space: Box [K] of the reward vectors; by mo-gymnasium's convention there where a step pays vectors only.
+        objective_names: names of the K objectives; empty for one number.
 
     Raises:
         ValueError: a bad value of any of these, naming it.
@@ -68,7 +68,8 @@ class TensorEnv(gym.Env[Any, Any]):
         self.observation_space = self.kernel.observation_space
         self.action_space = self.kernel.action_space
         self.reward_dim = self.kernel.reward_dim
-        self.reward_space = self.kernel.reward_space
+        if self.kernel.reward_space is not None:
+            self.reward_space = self.kernel.reward_space
         self.objective_names = self.kernel.objective_names
         self._read = self._reader()
         self._rng = torch.Generator(device=self.kernel.device)

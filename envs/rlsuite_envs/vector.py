@@ -55,7 +55,7 @@ class TensorVectorEnv(VectorEnv[Any, Any, Any]):
     Attributes:
         reward_dim: K where a step pays a vector of K objectives, None where it pays one number.
         reward_space: Box [K] of one environment's reward vectors (mo-gymnasium's convention), or None.
-        objective_names: K names, or None.
+        objective_names: names of the K objectives; empty for one number.
 
     Raises:
         ValueError: a bad value of any of these, naming it.

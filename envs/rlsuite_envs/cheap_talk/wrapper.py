@@ -169,7 +169,7 @@ class CheapTalk(Kernel[CheapTalkState, CheapTalkState, Any]):
         return self.inner.reward_space
 
     @property
-    def objective_names(self) -> tuple[str, ...] | None:
+    def objective_names(self) -> tuple[str, ...]:
         """The environment's."""
         return self.inner.objective_names
 
