@@ -121,7 +121,7 @@ def _of_single_ones(id: str, num_envs: int, engine: str, kwargs: dict[str, Any])
     found, one = make_vec(**unchecked), made[0]()
     found.reward_space = reward_space_of(one)
     found.reward_dim = None if found.reward_space is None else found.reward_space.shape[0]
-    found.objective_names = tuple(getattr(one.unwrapped, "objective_names", ()))
+    found.objective_names = getattr(one.unwrapped, "objective_names", None)
     one.close()
     return found
 

@@ -1,6 +1,6 @@
-"""Gymnasium's MuJoCo v5 tasks on MuJoCo's C thread pool."""
+"""Gymnasium's MuJoCo v5 tasks, and mo-gymnasium's with many objectives, on MuJoCo's C thread pool."""
 
 from rlsuite_envs.mujoco.pool import MujocoPool, SimulationDiverged
-from rlsuite_envs.mujoco.tasks import TASKS
+from rlsuite_envs.mujoco.tasks import MO_TASKS, TASKS
 
-__all__ = ["TASKS", "MujocoPool", "SimulationDiverged"]
+__all__ = ["MO_TASKS", "TASKS", "MujocoPool", "SimulationDiverged"]

@@ -25,10 +25,17 @@ class ManyObjectivesEnv(ResetFirst, MujocoEnv, EzPickle):
     Usually made by `gym.make("rlsuite/mo-hopper-2obj-v5")`, which adds the time limit. Observations, rewards, ends and
     resets are the bits of `MujocoPool` with the same arguments and seed.
 
+    Ids are mo-gymnasium's. Speeds (m/s) come first, then the height (10 times its gain in m), then minus the squared
+    controls; what a robot earns for being healthy is added to all of them. The ids with `2obj` (v5) or `2d` (v4) have
+    the control cost in the others instead. v4 differs from v5 in models, observations (ant 27 entries instead of 105,
+    humanoid 376 instead of 348) and in the bonus for health, which v4 pays in the step of a fall, too.
+
     Args:
         task: the task's id, such as "mo-hopper-2obj-v5".
         render_mode: None, "rgb_array", "depth_array", "rgbd_tuple" or "human".
-        **kwargs: the task's arguments (`rewards`, `reset_noise_scale`, ...), and those of Gymnasium's renderer.
+        **kwargs: the task's arguments: those of Gymnasium's class (`reset_noise_scale`, ...), `rewards` ("mo-gymnasium",
+            or "pgmorl" for the rewards, ends and time limit of PGMORL's release; see `rlsuite_envs.mujoco.objectives`),
+            and those of Gymnasium's renderer.
 
     Attributes:
         objective_names: names of the K objectives.
@@ -50,7 +57,7 @@ class ManyObjectivesEnv(ResetFirst, MujocoEnv, EzPickle):
         self.id = task.removeprefix("rlsuite/")
         self.task = build_task(task, kwargs)
         self.objective_names = self.task.objective_names
-        if not self.objective_names:
+        if self.objective_names is None:
             raise ValueError(f"{task!r} has one objective; make it with gym.make('rlsuite/{self.id}').")
         self.reward_space = self.task.reward_space
         self.reward_dim = len(self.objective_names)

@@ -56,7 +56,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
             `max_geom`, `visual_options`).
 
     Attributes:
-        objective_names: names of the K objectives; empty for a scalar reward.
+        objective_names: names of the K objectives; None for a scalar reward.
         reward_space: Box [K] of one environment's reward vector; None for a scalar reward.
         reward_dim: K; None for a scalar reward.
 
@@ -115,7 +115,7 @@ class MujocoPool(VectorEnv[Array, NDArray[Any], NDArray[Any]]):
         self._make_spaces()
         self.objective_names = self.task.objective_names
         self.reward_space = self.task.reward_space
-        self.reward_dim = len(self.objective_names) or None
+        self.reward_dim = None if self.objective_names is None else len(self.objective_names)
 
         self._batch = Batch(self.model, self.num_envs, self.num_threads)
         self._bound = self._bind()

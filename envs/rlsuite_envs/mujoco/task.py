@@ -128,15 +128,15 @@ class Task(abc.ABC):
         return None
 
     @property
-    def objective_names(self) -> tuple[str, ...]:
-        """The names of the K objectives; empty for a scalar reward."""
-        return ()
+    def objective_names(self) -> tuple[str, ...] | None:
+        """The names of the K objectives; None for a scalar reward."""
+        return None
 
     @property
     def reward_space(self) -> spaces.Box | None:
         """Space of the reward vector [K]; None for a scalar reward."""
-        count = len(self.objective_names)
-        return spaces.Box(-np.inf, np.inf, (count,), np.float32) if count else None
+        names = self.objective_names
+        return None if names is None else spaces.Box(-np.inf, np.inf, (len(names),), np.float32)
 
     def load(self, *, contact_forces: bool = False) -> mujoco.MjModel:
         """Compile the model; see `load_model`."""

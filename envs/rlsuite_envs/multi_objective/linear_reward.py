@@ -85,7 +85,7 @@ class LinearRewardVector(VectorRewardWrapper):
 
     reward_space = None
     reward_dim = None
-    objective_names: tuple[str, ...] = ()
+    objective_names = None
 
     def __init__(self, env: VectorEnv[Any, Any, Any], weights: ArrayLike, *, allow_negative: bool = False) -> None:
         super().__init__(env)

@@ -38,7 +38,7 @@ class ManyObjectivesVectorEnv(SyncVectorEnv[Any, Any]):
     Attributes:
         reward_space: Box [K] of one environment's reward vector; None where a wrapper hides it.
         reward_dim: K; None as above.
-        objective_names: names of the objectives, if the environments have such an attribute; else empty.
+        objective_names: names of the objectives, if the environments have such an attribute; else None.
 
     Raises:
         ValueError: no environment.
@@ -50,7 +50,7 @@ class ManyObjectivesVectorEnv(SyncVectorEnv[Any, Any]):
         super().__init__(env_fns, autoreset_mode=AutoresetMode.SAME_STEP)
         self.reward_space = reward_space_of(self.envs[0])
         self.reward_dim = None if self.reward_space is None else self.reward_space.shape[0]
-        self.objective_names: tuple[str, ...] = tuple(getattr(self.envs[0].unwrapped, "objective_names", ()))
+        self.objective_names: tuple[str, ...] | None = getattr(self.envs[0].unwrapped, "objective_names", None)
 
     def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Step all environments; ended ones restart at once.

@@ -92,7 +92,7 @@ def test_torch_rewards_stay_torch() -> None:
 def test_the_environments_other_attributes_show_through_but_its_objectives() -> None:
     env = LinearRewardVector(make_vector_env("mo-swimmer-v5", 2), [1, 0.1])
     assert env.max_episode_steps == 1000 and env.metadata == env.env.metadata
-    assert (env.reward_space, env.reward_dim, env.objective_names) == (None, None, ())
+    assert (env.reward_space, env.reward_dim, env.objective_names) == (None, None, None)
     env.reset(seed=0)
     action = np.full((2, 2), 0.5, np.float32)
     env.step(action)

@@ -66,6 +66,12 @@ def test_the_pool_equals_mo_gymnasium(id: str) -> None:
     assert_like_mo_gymnasium(id, steps=110, limit=50)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("id", MO_MUJOCO_IDS)
+def test_the_pool_equals_mo_gymnasium_for_thousands_of_steps(id: str) -> None:
+    assert_like_mo_gymnasium(id, steps=2500, limit=MO_TASKS[id].max_episode_steps, num_envs=3)
+
+
 @pytest.mark.parametrize(
     ("id", "kwargs"),
     [
@@ -331,6 +337,6 @@ def test_a_game_tells_its_objectives() -> None:
 
 def test_scalar_pools_have_no_objectives() -> None:
     pool = MujocoPool("Hopper-v5", 2)
-    assert (pool.objective_names, pool.reward_space, pool.reward_dim) == ((), None, None)
+    assert (pool.objective_names, pool.reward_space, pool.reward_dim) == (None, None, None)
     with pytest.raises(ValueError, match="one objective"):
         gym.make("rlsuite/mo-hopper-v5", task="Hopper-v5")
