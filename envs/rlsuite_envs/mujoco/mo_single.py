@@ -33,9 +33,9 @@ class ManyObjectivesEnv(ResetFirst, MujocoEnv, EzPickle):
     Args:
         task: the task's id, such as "mo-hopper-2obj-v5".
         render_mode: None, "rgb_array", "depth_array", "rgbd_tuple" or "human".
-        **kwargs: the task's arguments: those of Gymnasium's class (`reset_noise_scale`, ...), `rewards` ("mo-gymnasium",
-            or "pgmorl" for the rewards, ends and time limit of PGMORL's release; see `rlsuite_envs.mujoco.objectives`),
-            and those of Gymnasium's renderer.
+        **kwargs: the arguments of Gymnasium's class (`reset_noise_scale`, ...) and its renderer; `rewards` is
+            "mo-gymnasium", or "pgmorl" for the rewards, ends and time limit of PGMORL's release; see
+            `rlsuite_envs.mujoco.objectives`.
 
     Attributes:
         objective_names: names of the K objectives.
