@@ -1,0 +1,72 @@
+"""Many objectives: sets of policies whose returns are compromises between goals that conflict.
+
+Here live the weights that say how much each objective counts, the archive that decides which vectors of returns are
+kept and which policy plays for a weight, the indicators that measure a front, and the prediction of which policy to
+train next with which weights. Every objective is maximised. The functions take arrays and know no network.
+
+>>> from rlsuite.multi_objective import nondominated, smp
+>>> returns = [(1, -1), (8, -8), (124, -19), (5, -8)]
+>>> nondominated(returns)
+array([0, 1, 2])
+>>> smp(returns, (0.1, 0.9))
+0
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rlsuite.core.faces import face
+
+if TYPE_CHECKING:
+    from rlsuite.multi_objective.archive import (
+        Selection,
+        crowding_distance,
+        ends,
+        hypervolume_contributions,
+        nadir_reference,
+        nondominated,
+        select_sparse,
+        smp,
+        truncate,
+        utilities,
+    )
+    from rlsuite.multi_objective.points import check_points, check_reference, constant_objectives
+    from rlsuite.multi_objective.weights import (
+        check_weights,
+        default_divisions,
+        spread_weights,
+        unit_weights,
+        weight_grid,
+    )
+
+__all__ = [
+    "Selection",
+    "check_points",
+    "check_reference",
+    "check_weights",
+    "constant_objectives",
+    "crowding_distance",
+    "default_divisions",
+    "ends",
+    "hypervolume_contributions",
+    "nadir_reference",
+    "nondominated",
+    "select_sparse",
+    "smp",
+    "spread_weights",
+    "truncate",
+    "unit_weights",
+    "utilities",
+    "weight_grid",
+]
+
+__getattr__, __dir__, _MODULES = face(
+    __name__,
+    {
+        "archive": "Selection crowding_distance ends hypervolume_contributions nadir_reference nondominated "
+        "select_sparse smp truncate utilities",
+        "points": "check_points check_reference constant_objectives",
+        "weights": "check_weights default_divisions spread_weights unit_weights weight_grid",
+    },
+)
