@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rlsuite.core.checkpoint import CheckpointError
     from rlsuite.core.evaluate import evaluate
     from rlsuite.inventory.pathwise.hdpo import HDPO, HDPOConfig
+    from rlsuite.multi_objective.cmorl import CMORL, CMORLConfig
     from rlsuite.off_policy.sac import SAC, SACConfig
     from rlsuite.policy_gradient.bpo import BPO, BPOConfig
     from rlsuite.policy_gradient.pdppo import PDPPO, PDPPOConfig
@@ -42,6 +43,7 @@ __all__ = [
     "ALGORITHMS",
     "ATLA",
     "BPO",
+    "CMORL",
     "HDPO",
     "PDPPO",
     "PPO",
@@ -53,6 +55,7 @@ __all__ = [
     "ATLAConfig",
     "AttackedEnv",
     "BPOConfig",
+    "CMORLConfig",
     "CheckpointError",
     "HDPOConfig",
     "PDPPOConfig",
@@ -73,6 +76,7 @@ __all__ = [
 ALGORITHMS: dict[str, tuple[str, str]] = {
     "atla": ("rlsuite.adversarial.observation.atla", "ATLA"),
     "bpo": ("rlsuite.policy_gradient.bpo", "BPO"),
+    "cmorl": ("rlsuite.multi_objective.cmorl", "CMORL"),
     "hdpo": ("rlsuite.inventory.pathwise.hdpo", "HDPO"),
     "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),
     "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),

@@ -111,6 +111,8 @@ class Agent(SB3Names):
     """Tensors of a checkpoint ("part/name") that may be infinite."""
     vector_reward: ClassVar[bool] = False
     """Whether it learns from vectors of objectives; others refuse them."""
+    makes_envs: ClassVar[bool] = False
+    """Whether training changes the number of environments, for which it wants their id."""
     further_space: ClassVar[str] = "adversary's action"
     """What the third of `spaces` is of, where there are three."""
     _vec_env: VectorEnvAdapter | None = None

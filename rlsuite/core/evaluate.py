@@ -8,7 +8,7 @@ ones).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from rlsuite.core.guard import check_mask, check_tree, forbidding
 from rlsuite.core.rng import EPISODES, EVALUATION, env_seed, own_seed
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite.core.vec_env import SAME_STEP_ENV, env_action
-from rlsuite.core.vector import check_one_reward
+from rlsuite.core.vector import check_one_reward, count_objectives
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument", "own_draws"]
 DURING = " of the evaluation"
@@ -50,6 +50,10 @@ class Evaluation:
     """95 % confidence interval of the mean return over episodes of this one policy, raw reward units."""
     envs: np.ndarray
     """Index [E] int64 of the environment that played each episode, 0..B-1."""
+    objectives: np.ndarray | None = None
+    """With K objectives: their undiscounted returns [E, K] float64, of which `returns` are the weighted sums."""
+    weights: tuple[float, ...] = ()
+    """And the weights [K]; empty with one objective."""
 
     @property
     def episodes(self) -> int:
@@ -65,6 +69,7 @@ def evaluate(
     seed: int = 0,
     deterministic: bool = True,
     progress: Callable[[int], None] | None = None,
+    weights: Sequence[float] | np.ndarray | None = None,
 ) -> Evaluation:
     """Play `episodes` whole episodes.
 
@@ -78,26 +83,35 @@ def evaluate(
             in training afterwards does not change. A model trained with the same seed has not met these episodes.
         deterministic: The policy's mode, or samples.
         progress: Called with the number of finished episodes whenever it grows.
+        weights: [K], of an environment's K objectives: returns are then weights . objectives. A policy that has a
+            `preferring(weights)` plays as that says.
 
     Returns:
         Returns, lengths and the interval.
 
     Raises:
-        ValueError: If `episodes` is below 1 or a vector environment does not reset in the same step.
+        ValueError: If `episodes` is below 1, a vector environment does not reset in the same step, or its rewards are
+            vectors without `weights` for them (or the other way round).
         TypeError: If env is none of the above.
         FloatingPointError: If an observation, action or reward is NaN or infinite; names step and
             environment.
     """
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; evaluate at least 1.")
-    venv, own = _vector(env, episodes)
+    venv, own = _vector(env, episodes, weights)
+    if weights is not None:
+        policy = getattr(policy, "preferring", lambda weights: policy)(weights)
     try:
         with own_draws(policy, seed):
             returns, lengths, envs = _play(policy, venv, episodes, seed, deterministic, progress)
     finally:
         if own:
             venv.close()
-    return Evaluation(returns, lengths, bootstrap_interval(returns), envs)
+    if weights is None:
+        return Evaluation(returns, lengths, bootstrap_interval(returns), envs)
+    utility = returns @ np.asarray(weights, np.float64)
+    given = tuple(float(w) for w in weights)
+    return Evaluation(utility, lengths, bootstrap_interval(utility), envs, returns, given)
 
 
 @contextmanager
@@ -121,20 +135,30 @@ def own_draws(policy: Any, seed: int) -> Iterator[None]:
                 rng.set_state(state)
 
 
-def _vector(env: Any, episodes: int) -> tuple[VectorEnv[Any, Any, Any], bool]:
+def _check_weights(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], weights: Any) -> None:
+    if weights is None:
+        check_one_reward(env, "give evaluate(..., weights=...), one for each objective")
+        return
+    count, given = count_objectives(env), np.asarray(weights, np.float64)
+    if given.shape != (count,) or not np.isfinite(given).all():
+        paid = "one number" if count is None else f"{count} objectives"
+        raise ValueError(f"weights={weights!r} do not fit an environment that pays {paid}; give one for each objective")
+
+
+def _vector(env: Any, episodes: int, weights: Any) -> tuple[VectorEnv[Any, Any, Any], bool]:
     """A SAME_STEP vector env of `env`, and whether it was made here."""
     if isinstance(env, str):
         from rlsuite_envs.make import make_vector_env
 
         venv = make_vector_env(env, min(episodes, 10))
-        check_one_reward(venv)
+        _check_weights(venv, weights)
         return venv, True
     if isinstance(env, gym.Env):
-        check_one_reward(env)
+        _check_weights(env, weights)
         return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP), False
     if not isinstance(env, VectorEnv):
         raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}.")
-    check_one_reward(env)
+    _check_weights(env, weights)
     mode = env.metadata.get("autoreset_mode")
     if mode != AutoresetMode.SAME_STEP:
         raise ValueError(
@@ -184,8 +208,10 @@ def _play(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     count = venv.num_envs
     share = np.array([(episodes + i) // count for i in range(count)])  # sums to `episodes`
-    played, total, length = np.zeros(count, np.int64), np.zeros(count), np.zeros(count, np.int64)
-    returns: list[float] = []
+    played, length = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    objectives = count_objectives(venv)
+    total = np.zeros(count if objectives is None else (count, objectives))
+    returns: list[Any] = []
     lengths: list[int] = []
     envs: list[int] = []
     obs, info = venv.reset(seed=env_seed(seed, EPISODES))

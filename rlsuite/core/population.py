@@ -104,13 +104,13 @@ class Population:
         """Go on with P = `size` policies, whose parameters are zero until they are set."""
         self.data = torch.zeros((size, self.width), device=self.device)
         self.grad = torch.zeros_like(self.data)
-        self.parameters: dict[str, nn.Parameter] = {}
+        self.parameters: dict[str, nn.Parameter] = {}  # views of `data`
+        self.grads: dict[str, Tensor] = {}  # and of `grad`
         at = 0
         for name, shape in self.shapes.items():
             end = at + math.prod(shape)
-            parameter = nn.Parameter(self.data[:, at:end].unflatten(1, shape))
-            parameter.grad = self.grad[:, at:end].unflatten(1, shape)
-            self.parameters[name] = parameter
+            self.parameters[name] = nn.Parameter(self.data[:, at:end].unflatten(1, shape))
+            self.grads[name] = self.grad[:, at:end].unflatten(1, shape)
             at = end
 
     @property
@@ -170,6 +170,12 @@ class Population:
         policy = self.distribution(obs, mask)
         return Heads(policy.log_prob(action), policy.entropy().expand(obs.shape[:2]), self.values(obs))
 
+    def backward(self, loss: Tensor) -> None:
+        """Leave the gradient of a loss, which depends on every parameter, in `grad`."""
+        found = torch.autograd.grad(loss, list(self.parameters.values()))
+        for view, value in zip(self.grads.values(), found, strict=True):
+            view.copy_(value)
+
 
 def unflatten(template: ActorCritic, row: Tensor) -> ActorCritic:
     """A network like `template` with the parameters row [W], copied."""
@@ -190,8 +196,8 @@ class _Tower:
         self.weight = [w.detach().numpy()[rows] for w in weights]  # [P, out, in]
         self.weight_t = [w.swapaxes(1, 2) for w in self.weight]
         self.bias = [b.detach().numpy()[rows, None] for b in biases]  # [P, 1, out]
-        self.grad_w = [_grad(w)[rows] for w in weights]
-        self.grad_b = [_grad(b)[rows, None] for b in biases]
+        self.grad_w = [population.grads[f"{p}.weight"].numpy()[rows] for p in prefixes]
+        self.grad_b = [population.grads[f"{p}.bias"].numpy()[rows, None] for p in prefixes]
         self.linear_out = single or len(module) == 0 or isinstance(module[-1], nn.Linear)
         self.relu = population.template.activation == "relu"
         self.buffers: dict[int, list[tuple[F32, F32, F32]]] = {}
@@ -243,11 +249,6 @@ class _Tower:
         return d_out if input_grad else None
 
 
-def _grad(parameter: Tensor) -> F32:
-    assert parameter.grad is not None  # a population's parameters always have one
-    return parameter.grad.numpy()
-
-
 class StackedKernel:
     """Heads of some rows of a `Population` and their gradients, in NumPy.
 
@@ -264,7 +265,7 @@ class StackedKernel:
         if self.gaussian:
             log_std = population.parameters["log_std"]
             self.log_std = log_std.detach().numpy()[rows]  # [P, A]
-            self.grad_log_std = _grad(log_std)[rows]
+            self.grad_log_std = population.grads["log_std"].numpy()[rows]
 
     @staticmethod
     def supports(population: Population) -> bool:
@@ -410,6 +411,7 @@ class StackedAdam:
         data = self.population.data
         self.mean, self.square = torch.zeros_like(data), torch.zeros_like(data)
         self.steps = torch.zeros((), dtype=torch.float32, device=data.device)
+        self._first, self._second = torch.empty_like(data), torch.empty_like(data)  # scratch
 
     def step(self, learning_rate: Tensor, max_grad_norm: float | None, rows: slice = slice(None)) -> Tensor:
         """Clip each row's gradient to `max_grad_norm` (L2) and apply it.
@@ -429,10 +431,12 @@ class StackedAdam:
             grad.mul_((max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
         b1, b2 = self.betas
         t = self.steps + 1
-        mean.lerp_(grad, 1 - b1)
+        first, second = self._first[rows], self._second[rows]
+        mean.mul_(b1).add_(grad, alpha=1 - b1)
         square.mul_(b2).addcmul_(grad, grad, value=1 - b2)
-        root = square.sqrt().mul_((1 - b2**t).rsqrt()).add_(self.eps)
-        data.sub_(mean.div(root).mul_(learning_rate[rows] / (1 - b1**t)))
+        torch.sqrt(square, out=second).mul_((1 - b2**t).rsqrt()).add_(self.eps)
+        torch.div(mean, second, out=first).mul_(learning_rate[rows] / (1 - b1**t))
+        data.sub_(first)
         return norm.squeeze(1)
 
     def tick(self) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "ATTACK",
     "EPISODES",
     "EVALUATION",
+    "MEASURE",
     "MOVED",
     "NOISE",
     "OPPONENT",
@@ -27,10 +28,11 @@ __all__ = [
     "unpack_rng",
 ]
 
-EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, TEACHER, RESETS, EPISODES, MOVED = 1, 2, 3, 4, 5, 6, 7, 8, 16
+EVALUATION, NOISE, ATTACK, ACTIONS, OPPONENT, TEACHER, RESETS, EPISODES, MEASURE, MOVED = *range(1, 10), 16
 """Streams of `own_seed`: sampled actions in an evaluation, a smoothed policy's noise, an attack's draws on it, an
 agent's actions and minibatches, its opponent's, a curriculum's, the environments of a training, those of an evaluation,
-and (from there on, one per part) generators that have moved to another kind of device."""
+those in which a learner measures its own policies, and (from there on, one per part) generators that have moved to
+another kind of device."""
 _ENV_SEEDS = 2**31 - 2**20
 
 

@@ -180,6 +180,11 @@ class StackedReturnNorm:
         """Restart the running returns at 0: the next rewards belong to new episodes."""
         self._return.zero_()
 
+    def restart(self, moments: dict[str, Tensor], num_envs: int) -> None:
+        """Go on with the statistics `Moments.tensors` of other policies, as many as they are, in `num_envs` copies."""
+        self.moments.set(moments, type(self).__name__)
+        self.resize(num_envs)
+
     @property
     def scale(self) -> Tensor:
         """What rewards are divided by, [P, K]."""

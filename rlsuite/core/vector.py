@@ -49,6 +49,13 @@ def make_env(
     return make_vector_env(env, num_envs, device=str(device), env_kwargs=env_kwargs)
 
 
+_REMEDY = (
+    "wrap it in rlsuite_envs.LinearReward(env, weights), or a vector environment in "
+    "rlsuite_envs.LinearRewardVector(venv, weights), so that step returns weights . reward; or use CMORL "
+    "(`rlsuite train cmorl`), which learns all of them"
+)
+
+
 def count_objectives(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int | None:
     """K, if a step of the environment pays a vector of K objectives; None for one number (or where nobody can tell)."""
     layer: Any = env
@@ -66,8 +73,12 @@ def count_objectives(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int |
     return count
 
 
-def check_one_reward(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> None:
+def check_one_reward(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], remedy: str = _REMEDY) -> None:
     """Raise if a step of the environment pays a vector of objectives, of which most algorithms make no number.
+
+    Args:
+        env: to look at.
+        remedy: ends the message.
 
     Raises:
         ValueError: names the number of objectives and the remedy.
@@ -75,10 +86,7 @@ def check_one_reward(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> None:
     count = count_objectives(env)
     if count is not None:
         raise ValueError(
-            f"the environment pays a vector of {count} objectives at each step; this algorithm learns from one "
-            "number. Wrap it in rlsuite_envs.LinearReward(env, weights), or a vector environment in "
-            "rlsuite_envs.LinearRewardVector(venv, weights), so that step returns weights . reward; or use CMORL "
-            "(`rlsuite train cmorl`), which learns all of them"
+            f"the environment pays a vector of {count} objectives at each step, where one number is needed; {remedy}"
         )
 
 

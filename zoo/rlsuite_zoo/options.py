@@ -90,6 +90,8 @@ class EvaluateOptions:
     """Seed of the episodes (default: derived from the run's)."""
     checkpoint: str = "last"
     """Checkpoint to evaluate: last or best."""
+    weights: str = ""
+    """Of the objectives, such as 0.3,0.7, where there are several (default: equal ones)."""
 
 
 @dataclass(frozen=True)

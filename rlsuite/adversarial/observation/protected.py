@@ -31,7 +31,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,9 +45,10 @@ from rlsuite.adversarial.games.sides import Mirrored, Player, mirrored, phase, p
 from rlsuite.adversarial.observation.atla import ATLAConfig, Ground
 from rlsuite.core import on_policy
 from rlsuite.core.agent import Agent, EnvLike
-from rlsuite.core.brain import Brain, actor_critic_insides, sample_or_mode
+from rlsuite.core.brain import Brain
 from rlsuite.core.collect import Runner
 from rlsuite.core.config import check_range
+from rlsuite.core.members import Member
 from rlsuite.core.networks import ActorCritic
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.schedules import Rates
@@ -79,29 +79,6 @@ class PROTECTEDConfig(ATLAConfig):
         check_range(self, n_policies=(1, inf), n_updates=(1, inf), refresh_every=(1, inf))
         if self.adversary != "learned":
             raise ValueError(f"PROTECTEDConfig.adversary is {self.adversary!r}; it must be 'learned' (ATLA has others)")
-
-
-class Member:
-    """A policy of the set: acts on raw observations behind the common, frozen normaliser."""
-
-    def __init__(self, agent: PROTECTED, policy: ActorCritic) -> None:
-        self.agent = agent
-        self.policy = policy
-        self.observation_space = agent.observation_space
-        self.action_space = agent.action_space
-        self.device = agent.device
-        self.generator = agent.generator
-        act = partial(sample_or_mode, policy, self.generator)
-        self.brain = Brain(policy, act, dict, agent.obs_norm, insides=actor_critic_insides(policy))
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """Actions [B, ...] for raw observations [B, ...]."""
-        rows, norm = self.agent.ground.rows(observation), self.brain.obs_norm
-        with torch.no_grad():
-            action = self.brain.act(rows.float() if norm is None else norm.normalize(rows), None, deterministic)
-        return self.agent.spec.to_env(action).cpu().numpy(), state
 
 
 class _Split:
@@ -180,7 +157,12 @@ class PROTECTED(Agent):
 
     def _found(self) -> list[Member]:
         """The policies found so far, the unattacked one first."""
-        return [Member(self, policy) for policy in self.slots[: self.counters.found]]
+        return [self._member(policy) for policy in self.slots[: self.counters.found]]
+
+    def _member(self, policy: ActorCritic) -> Member:
+        """A policy of the set behind the common normaliser."""
+        spaces = self.observation_space, self.action_space
+        return Member(policy, self.obs_norm, *spaces, self.spec, self.device, self.generator)
 
     def attack(self) -> LearnedAttack:
         """The newest attacker, sampling, as an attack; see `rlsuite.adversarial.attacks`."""
@@ -244,7 +226,7 @@ class PROTECTED(Agent):
 
     def _victim_of(self, policy: ActorCritic) -> Victim:
         """A policy of the set as the attack sees it, at the common unit."""
-        member = Member(self, policy)
+        member = self._member(policy)
         return replace(victim_of(member, member.brain), unit=self.ground.victim.unit)
 
     def _face(

@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -25,7 +26,7 @@ from rlsuite_zoo.runs.models import (
     load_policy,
     resumes_exactly,
 )
-from rlsuite_zoo.runs.recipe import parse_count, parse_seeds
+from rlsuite_zoo.runs.recipe import parse_count, parse_seeds, parse_weights
 from rlsuite_zoo.runs.spec import check_jobs, make_spec, safe_name
 
 
@@ -186,8 +187,10 @@ def evaluate(options: EvaluateOptions) -> None:
         file = folder.last if options.checkpoint == "last" else folder.best
         policy = load_policy(folder, file)
         mode = not (options.stochastic or spec.eval_stochastic)
-        seeded = {} if options.seed is None else {"seed": options.seed}
-        result = evaluate_policy(policy, spec, options.episodes, deterministic=mode, **seeded)
+        chosen: dict[str, Any] = {} if options.seed is None else {"seed": options.seed}
+        if options.weights:
+            chosen["weights"] = parse_weights(options.weights)
+        result = evaluate_policy(policy, spec, options.episodes, deterministic=mode, **chosen)
         record = evaluation_record(result, file, deterministic=mode, seed=options.seed)
         if other := other_mode(
             policy, spec, result, folder.status().get("ep_rew_mean"), deterministic=mode, seed=options.seed
@@ -203,6 +206,9 @@ def evaluate(options: EvaluateOptions) -> None:
             f"95 % interval [{interval.low:,.2f}, {interval.high:,.2f}] over {len(result.returns)} episodes "
             f"({spec.algo} on {spec.env}, {file.name})"
         )
+        if result.objectives is not None:
+            means = ", ".join(f"{mean:,.2f}" for mean in result.objectives.mean(0))
+            print(f"  objectives {means} (undiscounted), weighed by {', '.join(f'{w:g}' for w in result.weights)}")
         if hint := mode_hint(record):
             print(f"note: {folder.path}: {hint}")
         if options.render and folder is folders[0]:

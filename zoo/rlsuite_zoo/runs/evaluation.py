@@ -42,6 +42,7 @@ def evaluation_record(result: Evaluation, checkpoint: Path, *, deterministic: bo
         "checkpoint": checkpoint.name,
         "returns": [float(x) for x in result.returns],
         "lengths": [int(x) for x in result.lengths],
+        **({} if result.objectives is None else {"objectives": result.objectives.tolist(), "weights": result.weights}),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }

@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import Logger
 import rlsuite
 from rlsuite.core.evaluate import Evaluation, evaluate
 from rlsuite.core.two_player import make_one_player
+from rlsuite.core.vector import count_objectives
 from rlsuite.sb3 import Predictor
 from rlsuite_envs.make import find_spec, make_vector_env
 from rlsuite_envs.mo_gymnasium_ids import MO_GYMNASIUM_IDS
@@ -52,14 +53,20 @@ class AgentModel:
     """An agent of rlsuite."""
 
     def __init__(self, spec: RunSpec, threads: int, checkpoint: Path | None) -> None:
-        cls: Any = rlsuite.algorithm(spec.algo)  # each algorithm has its own learn; the base class has none
+        cls: Any = rlsuite.algorithm(spec.algo)
         config = build_config(cls.config_class, spec.config)
         device = "cuda" if spec.device == "auto" and torch.cuda.is_available() else spec.device
         device = "cpu" if device == "auto" else device
+        env_kwargs = dict(spec.env_kwargs)
+        if cls.makes_envs:
+            given = {"env_kwargs": env_kwargs, "device": device}
+            if checkpoint is None:
+                self.agent = cls(spec.env, config, num_envs=spec.num_envs, seed=spec.seed, **given)
+            else:
+                self.agent = cls.load(checkpoint, env=spec.env, **given)
+            return
         try:
-            env = make_vector_env(
-                spec.env, spec.num_envs, device=device, num_threads=threads, env_kwargs=dict(spec.env_kwargs)
-            )
+            env = make_vector_env(spec.env, spec.num_envs, device=device, num_threads=threads, env_kwargs=env_kwargs)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{spec.env} cannot be made: {error}") from error
         if checkpoint is None:
@@ -216,11 +223,13 @@ def evaluate_policy(policy: Predictor, spec: RunSpec, episodes: int, **options: 
         policy: acts on raw observations.
         spec: names the environment; its seed plus `EVAL_SEED` seeds the episodes unless `seed` is given.
         episodes: how many.
-        options: of `rlsuite.core.evaluate.evaluate`.
+        options: of `rlsuite.core.evaluate.evaluate`; weights of several objectives are equal unless given.
     """
     options.setdefault("seed", spec.seed + EVAL_SEED)
     quiet_mujoco(spec.env)
     env = make_one_player(spec.env, min(episodes, 10), spec.env_kwargs)
+    if (objectives := count_objectives(env)) is not None:
+        options.setdefault("weights", (1 / objectives,) * objectives)
     try:
         return evaluate(policy, env, episodes=episodes, **options)
     finally:

@@ -269,6 +269,21 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
+def parse_weights(text: str) -> tuple[float, ...]:
+    """Weights of objectives from "0.3,0.7": not negative, with sum 1.
+
+    Raises:
+        UsageError: others.
+    """
+    try:
+        weights = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        weights = ()
+    if not weights or not all(0 <= w <= 1 for w in weights) or abs(sum(weights) - 1) > 1e-6:
+        raise UsageError(f"--weights is {text!r}; give one for each objective, not negative, with sum 1: 0.3,0.7 say")
+    return weights
+
+
 def parse_overrides(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings from `key=value` or `config.key=value`, and environment arguments from `env.key=value`.
 
