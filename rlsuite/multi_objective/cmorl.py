@@ -66,9 +66,9 @@ from rlsuite.core.stacked_norm import StackedNorm, StackedReturnNorm, single_nor
 from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.core.types import HeadGrads, Heads, Rollout
 from rlsuite.core.vector import Stepper, count_objectives, make_env
-from rlsuite.multi_objective.archive import nondominated, select_sparse, smp, truncate
+from rlsuite.multi_objective.archive import nadir_reference, nondominated, select_sparse, smp, truncate
 from rlsuite.multi_objective.measure import Measured, measure
-from rlsuite.multi_objective.weights import check_weights, unit_weights, weight_grid
+from rlsuite.multi_objective.weights import check_weights, weight_grid
 
 
 @dataclass(frozen=True)
@@ -391,7 +391,7 @@ class CMORL(Agent):
             raise ValueError(f"reference={config.reference} must have {objectives} entries, one for each objective")
         if objectives < 2:
             raise ValueError("the environment pays one objective; use an algorithm for one, PPO say")
-        weights = weight_grid(objectives, config.divisions) if config.divisions > 1 else unit_weights(objectives)
+        weights = weight_grid(objectives, config.divisions)
         networks = [self._network() for _ in weights]
         self.template = networks[0]
         self.population = Population(self.template, len(networks))
@@ -642,9 +642,8 @@ class CMORL(Agent):
         search.eval_steps += found.steps
         search.returns, search.horizon = found.objectives, found.horizon
         if np.isnan(search.reference).any():
-            span = np.ptp(found.objectives, axis=0)
-            given = found.objectives.min(0) - 0.1 * np.where(span > 0, span, 1.0)
-            search.reference = given if config.reference is None else np.array(config.reference, np.float64)
+            given = config.reference
+            search.reference = nadir_reference(found.objectives) if given is None else np.array(given, np.float64)
         self.archive.add(self._records(found))
         search.born += policies
         points = self.front
@@ -652,15 +651,10 @@ class CMORL(Agent):
         if config.mode == "repo":  # as the release: what is worse than the reference point in any goal is thrown away
             keep = keep[(points[keep] >= search.reference).all(1)]
         if len(keep) > config.archive_size:
-            rule, reference = self._rule(), search.reference
-            keep = keep[truncate(points[keep], config.archive_size, rule=rule, reference=reference)]
+            size, rule = config.archive_size, config.selection
+            keep = keep[truncate(points[keep], size, rule=rule, reference=search.reference)]  # type: ignore[arg-type]
         self.archive.keep(keep)
         self._found = None
-
-    def _rule(self) -> str:
-        if self.config.selection != "auto":
-            return self.config.selection
-        return "crowding" if self.objectives < 5 else "contribution"
 
     def _eval_stepper(self) -> Stepper:
         """Environments to measure in: `eval_episodes` of each policy, or as many as in training."""
@@ -735,7 +729,8 @@ class CMORL(Agent):
             count = fitting[0]
         points = self.front
         for skip in (search.extended, search.extended[:0]):
-            found = select_sparse(points, count, rule=self._rule(), skip=skip, reference=search.reference)
+            rule: Any = config.selection
+            found = select_sparse(points, count, rule=rule, skip=skip, reference=search.reference).indices
             if len(found) and (self.env_id is not None or len(found) == count):
                 break
         else:
