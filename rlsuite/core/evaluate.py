@@ -16,14 +16,14 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rlsuite.core.actions import action_spec
 from rlsuite.core.guard import check_mask, check_tree, forbidding
 from rlsuite.core.rng import EPISODES, EVALUATION, env_seed, own_seed
 from rlsuite.core.statistics import Interval, bootstrap_interval
 from rlsuite.core.vec_env import SAME_STEP_ENV, env_action
-from rlsuite.core.vector import check_one_reward, count_objectives
+from rlsuite.core.vector import check_one_reward, count_objectives, make_env
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "mask_argument", "own_draws"]
 DURING = " of the evaluation"
@@ -137,7 +137,7 @@ def own_draws(policy: Any, seed: int) -> Iterator[None]:
 
 def _check_weights(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], weights: Any) -> None:
     if weights is None:
-        check_one_reward(env, "give evaluate(..., weights=...), one for each objective")
+        check_one_reward(env, "give evaluate(..., weights=...), or wrap it in rlsuite_envs.LinearReward(env, weights)")
         return
     count, given = count_objectives(env), np.asarray(weights, np.float64)
     if given.shape != (count,) or not np.isfinite(given).all():
@@ -155,7 +155,7 @@ def _vector(env: Any, episodes: int, weights: Any) -> tuple[VectorEnv[Any, Any, 
         return venv, True
     if isinstance(env, gym.Env):
         _check_weights(env, weights)
-        return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP), False
+        return make_env(env, 1, torch.device("cpu")), False
     if not isinstance(env, VectorEnv):
         raise TypeError(f"env must be an id, a gymnasium.Env or a VectorEnv, not {type(env).__name__}.")
     _check_weights(env, weights)

@@ -65,7 +65,7 @@ class FlatAdam:
             return self._step_numpy(self._views, learning_rate, max_grad_norm)
         norm = torch.linalg.vector_norm(self.flat.grad)
         if norm.device.type == "cpu":
-            _check_norm(norm.item())
+            check_norm(norm.item())
         else:
             self._norms.add_(norm)
             self.flat.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
@@ -88,7 +88,7 @@ class FlatAdam:
         data, grad, mean, square, steps, first, second = views
         with np.errstate(over="ignore", invalid="ignore"):  # said below, in words
             norm = math.sqrt(np.dot(grad, grad))
-        _check_norm(norm)
+        check_norm(norm)
         if max_grad_norm is not None and norm > max_grad_norm:
             grad *= max_grad_norm / (norm + 1e-6)
         b1, b2 = self.betas
@@ -139,7 +139,12 @@ def check_update(metrics: Mapping[str, Any], *weights: FlatParameters) -> None:
         )
 
 
-def _check_norm(norm: float) -> None:
+def check_norm(norm: float) -> None:
+    """Raise if a gradient's norm is not finite.
+
+    Raises:
+        FloatingPointError: names the remedy.
+    """
     if not math.isfinite(norm):
         raise FloatingPointError(
             f"training diverged: the gradient's norm is {norm}; it was not applied, the weights are finite still. "

@@ -24,6 +24,7 @@ from rlsuite.core.actions import ActionSpec
 from rlsuite.core.distributions import Distribution, distribution
 from rlsuite.core.mlp_kernel import LOG_2PI, MASKED_LOGIT
 from rlsuite.core.networks import ActorCritic, FlatParameters
+from rlsuite.core.optim import check_norm
 from rlsuite.core.types import HeadGrads, Heads
 
 __all__ = [
@@ -59,10 +60,6 @@ class StackedBatch:
     def take(self, index: Any) -> StackedBatch:
         """Samples at `index` (a slice, or an index array) of every policy."""
         return self._map(lambda x: x[:, index])
-
-    def rows(self, rows: slice) -> StackedBatch:
-        """The batch of some policies alone."""
-        return self._map(lambda x: x[rows])
 
     def numpy(self) -> StackedBatch:
         """This batch as NumPy views of its CPU tensors."""
@@ -187,17 +184,17 @@ def unflatten(template: ActorCritic, row: Tensor) -> ActorCritic:
 class _Tower:
     """One multi-layer perceptron of each of P policies in NumPy, on views of the population's matrices."""
 
-    def __init__(self, population: Population, name: str, rows: slice) -> None:
+    def __init__(self, population: Population, name: str) -> None:
         module = getattr(population.template, name)
         single = isinstance(module, nn.Linear)
         prefixes = [name] if single else [f"{name}.{i}" for i, m in enumerate(module) if isinstance(m, nn.Linear)]
         found = population.parameters
         weights, biases = ([found[f"{p}.{kind}"] for p in prefixes] for kind in ("weight", "bias"))
-        self.weight = [w.detach().numpy()[rows] for w in weights]  # [P, out, in]
+        self.weight = [w.detach().numpy() for w in weights]  # [P, out, in]
         self.weight_t = [w.swapaxes(1, 2) for w in self.weight]
-        self.bias = [b.detach().numpy()[rows, None] for b in biases]  # [P, 1, out]
-        self.grad_w = [population.grads[f"{p}.weight"].numpy()[rows] for p in prefixes]
-        self.grad_b = [population.grads[f"{p}.bias"].numpy()[rows, None] for p in prefixes]
+        self.bias = [b.detach().numpy()[:, None] for b in biases]  # [P, 1, out]
+        self.grad_w = [population.grads[f"{p}.weight"].numpy() for p in prefixes]
+        self.grad_b = [population.grads[f"{p}.bias"].numpy()[:, None] for p in prefixes]
         self.linear_out = single or len(module) == 0 or isinstance(module[-1], nn.Linear)
         self.relu = population.template.activation == "relu"
         self.buffers: dict[int, list[tuple[F32, F32, F32]]] = {}
@@ -250,22 +247,21 @@ class _Tower:
 
 
 class StackedKernel:
-    """Heads of some rows of a `Population` and their gradients, in NumPy.
+    """Heads of a `Population` and their gradients, in NumPy.
 
     Covered: CPU, tanh or ReLU, Box and Discrete actions (with masks).
 
     Args:
         population: the networks; its matrices are read and written in place.
-        rows: which policies; all by default.
     """
 
-    def __init__(self, population: Population, rows: slice = slice(None)) -> None:
-        self.actor, self.critic, self.value = (_Tower(population, name, rows) for name in ("actor", "critic", "value"))
+    def __init__(self, population: Population) -> None:
+        self.actor, self.critic, self.value = (_Tower(population, name) for name in ("actor", "critic", "value"))
         self.gaussian = population.spec.kind == "gaussian"
         if self.gaussian:
             log_std = population.parameters["log_std"]
-            self.log_std = log_std.detach().numpy()[rows]  # [P, A]
-            self.grad_log_std = population.grads["log_std"].numpy()[rows]
+            self.log_std = log_std.detach().numpy()  # [P, A]
+            self.grad_log_std = population.grads["log_std"].numpy()
 
     @staticmethod
     def supports(population: Population) -> bool:
@@ -413,35 +409,34 @@ class StackedAdam:
         self.steps = torch.zeros((), dtype=torch.float32, device=data.device)
         self._first, self._second = torch.empty_like(data), torch.empty_like(data)  # scratch
 
-    def step(self, learning_rate: Tensor, max_grad_norm: float | None, rows: slice = slice(None)) -> Tensor:
+    def step(self, learning_rate: Tensor, max_grad_norm: float | None) -> Tensor:
         """Clip each row's gradient to `max_grad_norm` (L2) and apply it.
 
         Args:
             learning_rate: [P, 1].
             max_grad_norm: None leaves gradients as they are.
-            rows: which policies; whoever steps parts of the population calls `tick` once for all of them.
 
         Returns:
-            The norms [P] before clipping. A row whose norm is NaN or infinite poisons its weights; see `check`.
+            The norms [P] before clipping.
+
+        Raises:
+            FloatingPointError: on a CPU, where looking costs nothing: a norm is NaN or infinite; nothing was applied.
         """
-        grad, mean, square = self.population.grad[rows], self.mean[rows], self.square[rows]
-        data = self.population.data[rows]
+        grad = self.population.grad
         norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
+        if norm.device.type == "cpu":
+            check_norm(norm.sum().item())
         if max_grad_norm is not None:
             grad.mul_((max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
         b1, b2 = self.betas
-        t = self.steps + 1
-        first, second = self._first[rows], self._second[rows]
-        mean.mul_(b1).add_(grad, alpha=1 - b1)
-        square.mul_(b2).addcmul_(grad, grad, value=1 - b2)
-        torch.sqrt(square, out=second).mul_((1 - b2**t).rsqrt()).add_(self.eps)
-        torch.div(mean, second, out=first).mul_(learning_rate[rows] / (1 - b1**t))
-        data.sub_(first)
-        return norm.squeeze(1)
-
-    def tick(self) -> None:
-        """Count a step."""
         self.steps += 1
+        t, first, second = self.steps, self._first, self._second
+        self.mean.mul_(b1).add_(grad, alpha=1 - b1)
+        self.square.mul_(b2).addcmul_(grad, grad, value=1 - b2)
+        torch.sqrt(self.square, out=second).mul_((1 - b2**t).rsqrt()).add_(self.eps)
+        torch.div(self.mean, second, out=first).mul_(learning_rate / (1 - b1**t))
+        self.population.data.sub_(first)
+        return norm.squeeze(1)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Moments [P, W] and step count (copies)."""

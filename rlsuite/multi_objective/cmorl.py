@@ -378,7 +378,7 @@ class CMORL(Agent):
         return 1 if objectives is None else len(weight_grid(objectives, self.config.divisions))
 
     def _spaces(self, venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
-        rewards = gym.spaces.Box(-np.inf, np.inf, (count_objectives(venv),), np.float32)
+        rewards = gym.spaces.Box(-np.inf, np.inf, (count_objectives(venv) or 1,), np.float32)
         return venv.single_observation_space, venv.single_action_space, rewards
 
     def build(self) -> Brain:
@@ -432,6 +432,7 @@ class CMORL(Agent):
     def _fields(self) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
         """What the set holds of each policy; returns are discounted by `eval_gamma`."""
         vector, statistics = ((self.objectives,), torch.float64), ((self.obs_size,), torch.float64)
+        fields: dict[str, tuple[tuple[int, ...], torch.dtype]]
         fields = {"parameters": ((self.population.width,), torch.float32), "rate": ((1,), torch.float64)}
         fields |= {"objectives": vector, "undiscounted": vector, "spread": vector, "horizon": ((1,), torch.float64)}
         if self.config.normalize_obs:

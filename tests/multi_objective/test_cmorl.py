@@ -112,7 +112,8 @@ def test_a_policys_loss_does_not_depend_on_the_others() -> None:
     heads, batch = minibatch()
     _, metrics = cmorl_loss(heads, batch, config)
     first = Heads(heads.log_prob[:1], heads.entropy[:1], heads.value[:1])
-    _, alone = cmorl_loss(first, batch.rows(slice(0, 1)), config)
+    fields = {name: None if value is None else value[:1] for name, value in vars(batch).items()}
+    _, alone = cmorl_loss(first, StackedBatch(**fields), config)
     for name, value in alone.items():
         assert torch.allclose(value[0], metrics[name][0]), name
 
