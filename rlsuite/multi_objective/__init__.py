@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         truncate,
         utilities,
     )
+    from rlsuite.multi_objective.cmorl import CMORL, CMORLConfig
+    from rlsuite.multi_objective.measuring import Measured, measure
     from rlsuite.multi_objective.points import check_points, check_reference, constant_objectives
     from rlsuite.multi_objective.weights import (
         check_weights,
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CMORL",
+    "CMORLConfig",
+    "Measured",
     "Selection",
     "check_points",
     "check_reference",
@@ -50,6 +55,7 @@ __all__ = [
     "default_divisions",
     "ends",
     "hypervolume_contributions",
+    "measure",
     "nadir_reference",
     "nondominated",
     "select_sparse",
@@ -66,6 +72,8 @@ __getattr__, __dir__, _MODULES = face(
     {
         "archive": "Selection crowding_distance ends hypervolume_contributions nadir_reference nondominated "
         "select_sparse smp truncate utilities",
+        "cmorl": "CMORL CMORLConfig",
+        "measuring": "Measured measure",
         "points": "check_points check_reference constant_objectives",
         "weights": "check_weights default_divisions spread_weights unit_weights weight_grid",
     },

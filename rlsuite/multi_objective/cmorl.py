@@ -67,7 +67,7 @@ from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.core.types import HeadGrads, Heads, Rollout
 from rlsuite.core.vector import Stepper, count_objectives, make_env
 from rlsuite.multi_objective.archive import nadir_reference, nondominated, select_sparse, smp, truncate
-from rlsuite.multi_objective.measure import Measured, measure
+from rlsuite.multi_objective.measuring import Measured, measure
 from rlsuite.multi_objective.weights import check_weights, weight_grid
 
 
@@ -522,8 +522,7 @@ class CMORL(Agent):
             if search.stage == 2 and search.updates == config.extension_updates:
                 self._next_round()
             runner = self.start_runner()
-            kernel = StackedKernel(self.population) if self._by_hand() else None
-            actor = PopulationActor(self.population, self.num_envs, kernel)
+            actor = self._actor()
             steps = -(-config.n_steps * search.each * self.population.size // self.num_envs)
             if search.stage == 1:
                 schedule = parse_schedule(config.learning_rate)
@@ -543,8 +542,9 @@ class CMORL(Agent):
             if last and config.init_fraction < 1:
                 search.stage, search.init_steps, search.updates = 2, self.num_timesteps, config.extension_updates
 
-    def _by_hand(self) -> bool:
-        return self.config.backend != "torch" and StackedKernel.supports(self.population)
+    def _actor(self) -> PopulationActor:
+        by_hand = self.config.backend != "torch" and StackedKernel.supports(self.population)
+        return PopulationActor(self.population, self.num_envs, StackedKernel(self.population) if by_hand else None)
 
     def _update(self, rollout: Rollout, actor: PopulationActor) -> dict[str, float]:
         """`n_epochs` over a rollout of all policies."""
@@ -564,7 +564,6 @@ class CMORL(Agent):
                 minibatch = shuffled.take(slice(start, start + config.batch_size))
                 metrics = self._gradient(minibatch, actor.kernel, barrier)
                 metrics["grad_norm"] = self.optimizer.step(rates, config.max_grad_norm)
-                self.optimizer.tick()
                 history.append(metrics)
         means = {name: float(np.mean([np.mean(_numpy(m[name])) for m in history])) for name in history[0]}
         check_update(means | {"weights": float(self.population.data.sum())})
