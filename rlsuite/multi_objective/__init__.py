@@ -32,6 +32,18 @@ if TYPE_CHECKING:
         utilities,
     )
     from rlsuite.multi_objective.cmorl import CMORL, CMORLConfig
+    from rlsuite.multi_objective.indicators import (
+        Indicators,
+        Volume,
+        cardinality,
+        expected_utility,
+        front_indicators,
+        hypervolume,
+        igd_plus,
+        maximum_utility_loss,
+        r2,
+        sparsity,
+    )
     from rlsuite.multi_objective.measuring import Measured, measure
     from rlsuite.multi_objective.points import check_points, check_reference, constant_objectives
     from rlsuite.multi_objective.weights import (
@@ -45,8 +57,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CMORL",
     "CMORLConfig",
+    "Indicators",
     "Measured",
     "Selection",
+    "Volume",
+    "cardinality",
     "check_points",
     "check_reference",
     "check_weights",
@@ -54,12 +69,19 @@ __all__ = [
     "crowding_distance",
     "default_divisions",
     "ends",
+    "expected_utility",
+    "front_indicators",
+    "hypervolume",
     "hypervolume_contributions",
+    "igd_plus",
+    "maximum_utility_loss",
     "measure",
     "nadir_reference",
     "nondominated",
+    "r2",
     "select_sparse",
     "smp",
+    "sparsity",
     "spread_weights",
     "truncate",
     "unit_weights",
@@ -73,6 +95,8 @@ __getattr__, __dir__, _MODULES = face(
         "archive": "Selection crowding_distance ends hypervolume_contributions nadir_reference nondominated "
         "select_sparse smp truncate utilities",
         "cmorl": "CMORL CMORLConfig",
+        "indicators": "Indicators Volume cardinality expected_utility front_indicators hypervolume igd_plus "
+        "maximum_utility_loss r2 sparsity",
         "measuring": "Measured measure",
         "points": "check_points check_reference constant_objectives",
         "weights": "check_weights default_divisions spread_weights unit_weights weight_grid",
