@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rlsuite_envs.entries import KernelEntry
 
 __all__ = ["ENTRIES"]
 
-ENTRIES: tuple[KernelEntry, ...] = ()
+
+def _buildings() -> Iterator[KernelEntry]:
+    """Nine zones of offices."""
+    for preset, objectives, words in (
+        (None, 9, "comfort, energy, even load of each floor (9 objectives)"),
+        ("winter", 9, "the same, in January"),
+        ("summer", 9, "the same, in July"),
+        ("3obj", 3, "comfort, energy, even load of the whole (3 objectives)"),
+    ):
+        id = f"rlsuite/NineZoneBuilding-{preset}-v0" if preset else "rlsuite/NineZoneBuilding-v0"
+        line = f"Heat and cool nine zones: {words}."
+        kernel = "multi_objective.building:NineZoneBuilding"
+        yield KernelEntry(id, kernel, None, line, preset=preset, objectives=objectives)
+
+
+ENTRIES: tuple[KernelEntry, ...] = (*_buildings(),)
