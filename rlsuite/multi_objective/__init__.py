@@ -46,6 +46,17 @@ if TYPE_CHECKING:
     )
     from rlsuite.multi_objective.measuring import Measured, measure
     from rlsuite.multi_objective.points import check_points, check_reference, constant_objectives
+    from rlsuite.multi_objective.prediction import (
+        Experience,
+        GainModel,
+        Guided,
+        candidate_weights,
+        fit_gains,
+        guided_pairs,
+        performance_buffers,
+        predict_gain,
+        select_guided,
+    )
     from rlsuite.multi_objective.weights import (
         check_weights,
         default_divisions,
@@ -57,10 +68,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CMORL",
     "CMORLConfig",
+    "Experience",
+    "GainModel",
+    "Guided",
     "Indicators",
     "Measured",
     "Selection",
     "Volume",
+    "candidate_weights",
     "cardinality",
     "check_points",
     "check_reference",
@@ -70,7 +85,9 @@ __all__ = [
     "default_divisions",
     "ends",
     "expected_utility",
+    "fit_gains",
     "front_indicators",
+    "guided_pairs",
     "hypervolume",
     "hypervolume_contributions",
     "igd_plus",
@@ -78,7 +95,10 @@ __all__ = [
     "measure",
     "nadir_reference",
     "nondominated",
+    "performance_buffers",
+    "predict_gain",
     "r2",
+    "select_guided",
     "select_sparse",
     "smp",
     "sparsity",
@@ -99,6 +119,8 @@ __getattr__, __dir__, _MODULES = face(
         "maximum_utility_loss r2 sparsity",
         "measuring": "Measured measure",
         "points": "check_points check_reference constant_objectives",
+        "prediction": "Experience GainModel Guided candidate_weights fit_gains guided_pairs performance_buffers "
+        "predict_gain select_guided",
         "weights": "check_weights default_divisions spread_weights unit_weights weight_grid",
     },
 )

@@ -69,14 +69,14 @@ def nondominated(points: Any, *, tolerance: float = TOLERANCE) -> Indices:
         ValueError: bad points, or a tolerance out of range.
     """
     found = check_points(points, empty=True)
-    kept = _distinct(found, tolerance)
+    kept = distinct(found, tolerance)
     if len(kept) < 2:
         return kept
     return kept[moocore.is_nondominated(found[kept], maximise=True)]
 
 
-def _distinct(points: Array, tolerance: float) -> Indices:
-    """The first index of each group of equal vectors."""
+def distinct(points: Array, tolerance: float = TOLERANCE) -> Indices:
+    """The first index of each group of vectors [n, m] that are equal up to a relative tolerance, ascending."""
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance is {tolerance!r}; it must lie in [0, 1), such as {TOLERANCE}.")
     kept = np.empty(len(points), np.int64)
