@@ -53,6 +53,14 @@ def _supply_networks() -> Iterator[KernelEntry]:
         return KernelEntry(id, "inventory.networks.supply_network:SupplyNetwork", None, line, preset=scenario)
 
     yield entry("Order on every link of a supply network (gym-invmgmt; scenario=...).")
+    yield KernelEntry(
+        "rlsuite/SupplyNetwork-service-cost-v0",
+        "inventory.networks.supply_network:SupplyNetwork",
+        None,
+        "Supply network: shortage against the cost of serving (2 objectives; scenario=...).",
+        objectives=2,
+        kwargs={"objectives": ("shortage", "material+operating+ordering+holding")},
+    )
     demands = {
         "stationary": "steady demand",
         "seasonal": "trend and season",
@@ -89,6 +97,14 @@ def _lot_sizing() -> Iterator[KernelEntry]:
             f"{line}: {items} items, {machines} machines.",
             preset=preset,
         )
+    yield KernelEntry(
+        "rlsuite/LotSizing-service-cost-v0",
+        "inventory.plants.lot_sizing:LotSizing",
+        None,
+        "Tell machines what to make: lost sales against set-ups and stock (2 objectives; preset=...).",
+        objectives=2,
+        kwargs={"objectives": ("lost_sales", "setup+holding")},
+    )
 
 
 ENTRIES: tuple[KernelEntry, ...] = (*_lot_sizing(), *_hdpo(), *_supply_networks())

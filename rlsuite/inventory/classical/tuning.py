@@ -79,9 +79,14 @@ def tune(
         The policy with the best numbers met, never worse than its start on the tuning demands.
 
     Raises:
-        ValueError: no episodes, a warm-up as long as the episodes, or a grid with another number of sequences.
+        ValueError: no episodes, a warm-up as long as the episodes, a grid with another number of sequences, or an
+            environment that pays a vector of objectives.
     """
     kernel = kernel_of(env)
+    if kernel.reward_dim is not None:
+        raise ValueError(
+            f"objectives={kernel.objective_names}: tune needs one number; give it an env without objectives."
+        )
     length = kernel.max_episode_steps if periods is None else periods
     if episodes < 1 or evaluations < 1:
         raise ValueError(f"episodes={episodes} and evaluations={evaluations} must be at least 1.")

@@ -194,11 +194,11 @@ def oracle(kernel: SupplyNetwork, noise: Noise, episodes: int) -> Oracle:
         episodes: S, its rows.
 
     Raises:
-        ValueError: scaled actions or rewards, which cannot say every order, or not in money.
+        ValueError: scaled actions or rewards, which cannot say every order, or not in money; a vector of objectives.
     """
     params = kernel.params
-    if params.action != "orders" or params.reward != "money":
-        raise ValueError("the oracle needs a kernel with action='orders' and reward='money'.")
+    if params.action != "orders" or params.reward != "money" or params.objectives:
+        raise ValueError("the oracle needs a kernel with action='orders', reward='money' and no objectives.")
     content = _content_demand(kernel, noise, episodes)
     programme = Programme(kernel, params.horizon)
     best, orders = _replays(kernel, programme, noise, content)

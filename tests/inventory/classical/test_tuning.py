@@ -83,3 +83,8 @@ def test_sets_side_by_side_cost_what_each_costs_alone(scenario: str) -> None:
 def test_mistakes_are_named(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tune(BaseStock, "rlsuite/SupplyNetwork-serial-stationary-backlog-v0", **options)
+
+
+def test_tuning_needs_one_number() -> None:
+    with pytest.raises(ValueError, match=r"objectives=\('shortage', .*tune needs one number"):
+        tune(BaseStock, "rlsuite/SupplyNetwork-service-cost-v0")

@@ -102,7 +102,7 @@ def environments(only: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for entry in KERNELS:
         family = entry.kernel.partition(".")[0]
-        if family in FAMILIES:
+        if family in FAMILIES and entry.objectives is None:  # PPO needs one number
             found.setdefault(family, []).append(entry.id)
     wanted = [word.strip() for word in only.split(",") if word.strip()]
     known = {*found, *(id for ids in found.values() for id in ids)}

@@ -102,6 +102,11 @@ class NetworkMatrices:
                 for link, supplier, node in zip(links, suppliers, sources, strict=True)
             ]
         )
+        # The two apart: raw material bought, and what it costs to make and ship a unit.
+        self.material_cost = self._floats(
+            [link.price if s is None else 0.0 for link, s in zip(links, suppliers, strict=True)]
+        )
+        self.operating_cost = self.order_cost - self.material_cost
         self.fixed_cost = self._floats([link.fixed_cost for link in links])
         self.has_fixed_cost = any(link.fixed_cost for link in links)
 
@@ -113,6 +118,8 @@ class NetworkMatrices:
         self.sold_from = self._incidence(retailers, [1.0] * len(links))
         self.sold_before, self.sale_rounds = self._before(retailers)
         self.shortage = self._floats([link.shortage for link in links])
+        self.price = self._floats([link.price for link in links])
+        self.sale_cost = self._floats([n.operating / n.product_yield for n in nodes])
         self.margin = self._floats(
             [link.price - n.operating / n.product_yield for link, n in zip(links, nodes, strict=True)]
         )

@@ -21,8 +21,9 @@ from rlsuite_envs.checks import (
     check_probability,
 )
 from rlsuite_envs.inventory.networks.topology import TOPOLOGIES, Topology
+from rlsuite_envs.inventory.objectives import check_objectives
 
-__all__ = ["M5_SERIES", "SCENARIOS", "SupplyNetworkParams"]
+__all__ = ["M5_SERIES", "PROFIT_PARTS", "SCENARIOS", "SupplyNetworkParams"]
 
 _M5_SALES = (
     2,
@@ -58,6 +59,8 @@ _M5_SALES = (
 )
 M5_SERIES = tuple(20.0 * units / (sum(_M5_SALES) / len(_M5_SALES)) for units in _M5_SALES)
 """30 days of one Walmart product's sales, scaled to a mean of 20 units per day."""
+PROFIT_PARTS = ("revenue", "material", "operating", "ordering", "holding", "shortage")
+"""The parts of a period's profit, all but the first of them costs."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,10 @@ class SupplyNetworkParams:
     """ "money": profit, as published; "relative": profit over the nominal revenue of a period, of order one."""
     order_reach: float = 4.0
     """Order of the relative action 1, in units of the link's share of mean demand, > 1."""
+    objectives: tuple[str, ...] | None = ()
+    """Empty or None: the reward is one number. Else a vector, of an objective for each entry: "revenue", "material",
+    "operating", "ordering" (fixed cost), "holding", "shortage", or several joined by "+", as in ("shortage",
+    "material+operating+ordering+holding"). What is not named is not paid."""
 
     def __post_init__(self) -> None:
         if isinstance(self.topology, str):
@@ -135,6 +142,7 @@ class SupplyNetworkParams:
         check_choice(self, "observation", ("scaled", "raw"))
         check_choice(self, "action", ("relative", "orders"))
         check_choice(self, "reward", ("money", "relative"))
+        check_objectives(self, PROFIT_PARTS)
         if self.goodwill_growth < 1:
             raise ValueError(f"goodwill_growth={self.goodwill_growth!r} must be at least 1.")
         if self.goodwill_cap < self.goodwill_floor:

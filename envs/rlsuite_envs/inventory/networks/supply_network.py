@@ -13,7 +13,8 @@ from torch import Tensor
 
 from rlsuite_envs.inventory.networks.key_figures import Totals, key_figures
 from rlsuite_envs.inventory.networks.network_matrices import NetworkMatrices, relative_orders
-from rlsuite_envs.inventory.networks.scenarios import SCENARIOS, SupplyNetworkParams
+from rlsuite_envs.inventory.networks.scenarios import PROFIT_PARTS, SCENARIOS, SupplyNetworkParams
+from rlsuite_envs.inventory.objectives import objective_weights, objectives_space
 from rlsuite_envs.kernel import Kernel
 
 __all__ = ["OrdersPlaced", "SupplyNetwork", "SupplyNetworkParams", "SupplyNetworkState", "Totals"]
@@ -82,7 +83,8 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
     ## Rewards
     alpha^t x (sales revenue - raw material bought - operating cost o / v per unit shipped - fixed cost per
     order - holding of stock and of goods under way, both at the end of the period - shortage cost of unmet
-    demand). Prices between stock nodes cancel. Stock left at the end is worth nothing.
+    demand). Prices between stock nodes cancel. Stock left at the end is worth nothing. With `objectives` a vector of
+    the parts named there, costs negative; over all six they add up to the one number.
 
     ## Starting State
     Each node's start stock; nothing under way.
@@ -124,6 +126,25 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         one = torch.ones(1, dtype=self.dtype, device=self.device)
         parts = (self.nominal_demand, self.nominal_demand, self.net.stock_scale, self.net.pipeline_scale)
         self.observation_scale = 1.0 / torch.cat([*parts, one * self.params.horizon, one])
+        self._objectives = self.params.objectives or ()
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """What a unit of each flow and stock pays into each objective: matrices with K columns."""
+        net = self.net
+        w = {
+            part: torch.as_tensor(objective_weights(self._objectives, part), dtype=self.dtype).to(self.device)
+            for part in PROFIT_PARTS
+        }
+        self._shipped_pays = -(
+            net.material_cost[:, None] * w["material"] + net.operating_cost[:, None] * w["operating"]
+        )
+        self._fixed_pays = net.fixed_cost[:, None] * -w["ordering"]
+        self._pipeline_pays = net.pipeline_holding[:, None] * -w["holding"]
+        self._upstream_pays = net.upstream_holding[:, None] * -w["holding"]
+        self._sold_pays = net.price[:, None] * w["revenue"] - net.sale_cost[:, None] * w["operating"]
+        self._unmet_pays = net.shortage[:, None] * -w["shortage"]
+        self._retail_pays = net.retail_holding[:, None] * -w["holding"]
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -136,6 +157,21 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         if self.params.action == "relative":
             return spaces.Box(-1.0, 1.0, (self.net.num_orders,), dtype=np.float32)
         return spaces.Box(0.0, self.max_order, (self.net.num_orders,), dtype=np.float32)
+
+    @property
+    def reward_dim(self) -> int | None:
+        """Number of `objectives`; None without any."""
+        return len(self._objectives) or None
+
+    @property
+    def reward_space(self) -> spaces.Box | None:
+        """Costs are at most 0, revenue at least 0."""
+        return objectives_space(self._objectives, ("revenue",), self._reward_dtype) if self._objectives else None
+
+    @property
+    def objective_names(self) -> tuple[str, ...]:
+        """The entries of `objectives`."""
+        return self._objectives
 
     @property
     def max_order(self) -> float:
@@ -195,9 +231,13 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
             total_order_squares=before.total_order_squares + order.sum(1).square(),
         )
         sentiment = self._sentiment(state)
-        return OrdersPlaced(state.t, stock, pipeline, state.demand, state.unmet, sentiment, totals), self._reward(
-            profit
-        )
+        if self._objectives:
+            vector = filled @ self._shipped_pays + pipeline @ self._pipeline_pays + stock @ self._upstream_pays
+            if net.has_fixed_cost:
+                vector = vector + (filled > 0).to(self.dtype) @ self._fixed_pays
+            profit = self._discounted(vector, state.t[:, None])
+        post = OrdersPlaced(state.t, stock, pipeline, state.demand, state.unmet, sentiment, totals)
+        return post, self._reward(profit)
 
     def mean_demand(self, state: SupplyNetworkState) -> Tensor:
         """Mean of the demand this period brings [B, M], known before the orders (fixed demand: itself)."""
@@ -249,6 +289,9 @@ class SupplyNetwork(Kernel[SupplyNetworkState, OrdersPlaced, Tensor]):
         state = SupplyNetworkState(
             post_state.t + 1, stock, post_state.pipeline, demand, unmet, post_state.sentiment, totals
         )
+        if self._objectives:
+            vector = sold @ self._sold_pays + unmet @ self._unmet_pays + stock @ self._retail_pays
+            profit = self._discounted(vector, post_state.t[:, None])
         return state, self._reward(profit), torch.zeros_like(state.t, dtype=torch.bool)
 
     def observe(self, state: SupplyNetworkState) -> Tensor:

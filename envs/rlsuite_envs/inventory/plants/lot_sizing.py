@@ -12,9 +12,10 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from rlsuite_envs.inventory.objectives import objective_weights, objectives_space
 from rlsuite_envs.inventory.optimal.count_demand import CountDemand
 from rlsuite_envs.inventory.plants.lot_sizing_instances import INSTANCES
-from rlsuite_envs.inventory.plants.lot_sizing_params import LotSizingParams
+from rlsuite_envs.inventory.plants.lot_sizing_params import COST_PARTS, LotSizingParams
 from rlsuite_envs.inventory.plants.lot_sizing_pictures import draw_plant, draw_run
 from rlsuite_envs.inventory.plants.plant_demand import PhasedDemand, mean_table, season_tables
 from rlsuite_envs.kernel import Kernel
@@ -75,7 +76,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
 
     ## Rewards
     -(set-up cost + cost of lost sales + holding cost) * `reward_scale`. The set-up cost is the part of the decision;
-    the rest follows demand. Raw costs by default; in the presets about 20 to 350 per period.
+    the rest follows demand. Raw costs by default; in the presets about 20 to 350 per period. With `objectives` a vector
+    of minus the costs named there (* `reward_scale`); over all three they add up to the one number.
 
     ## Starting State
     A season or history at its first period (`random_phase`: anywhere); stock uniform in 0 .. capacity - 1, each
@@ -140,6 +142,11 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         self._capacity = self._numbers(p.capacity).expand(self.num_items)
         self._history = self._numbers(p.history) if p.history else None
         self._demand = self._make_demand()
+        self._objectives = p.objectives or ()
+        weights = {part: self._numbers(objective_weights(self._objectives, part)) for part in COST_PARTS}
+        self._setup_weights = weights["setup"]
+        self._lost_weights = self._lost_sales_costs[:, None] * weights["lost_sales"]  # [I, K], as the next
+        self._holding_weights = self._holding_costs[:, None] * weights["holding"]
 
     def _make_demand(self) -> CountDemand | PhasedDemand | None:
         """Who draws demand (None: a history tells it); sets `demand_table`."""
@@ -176,6 +183,21 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
     def action_space(self) -> spaces.MultiDiscrete:
         """An item or 0 for each machine."""
         return spaces.MultiDiscrete([self.num_items + 1] * self.num_machines)
+
+    @property
+    def reward_dim(self) -> int | None:
+        """Number of `objectives`; None without any."""
+        return len(self._objectives) or None
+
+    @property
+    def reward_space(self) -> spaces.Box | None:
+        """Costs: at most 0."""
+        return objectives_space(self._objectives, (), self._reward_dtype) if self._objectives else None
+
+    @property
+    def objective_names(self) -> tuple[str, ...]:
+        """The entries of `objectives`."""
+        return self._objectives
 
     @property
     def max_episode_steps(self) -> int:
@@ -220,6 +242,8 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
         made = torch.addcmul(production, losses, changed, value=-1.0)
         stock = torch.nn.functional.pad(state.inventory, (1, 0)).scatter_add_(1, action, made)
         post = replace(state, inventory=stock[:, 1:], setups=action.clone(), setup_cost=cost)
+        if self._objectives:
+            return post, (cost * -self.params.reward_scale)[:, None] * self._setup_weights
         return post, cost * -self.params.reward_scale
 
     def sample_exogenous(self, state: LotSizingState, rng: torch.Generator) -> Tensor:
@@ -243,11 +267,15 @@ class LotSizing(Kernel[LotSizingState, LotSizingState, Tensor]):
             inventory = left.clamp(0, capacity)
         else:
             inventory = torch.minimum(left.clamp_min(0), self._capacity)
-        cost = lost @ self._lost_sales_costs + inventory @ self._holding_costs
+        if self._objectives:
+            cost = lost @ self._lost_weights + inventory @ self._holding_weights
+        else:
+            cost = lost @ self._lost_sales_costs + inventory @ self._holding_costs
         state = replace(post_state, inventory=inventory, demand=noise, lost=lost)
         if isinstance(state, PhasedState):
             state = replace(state, phase=(state.phase + 1) % self.phases)
-        return state, cost * -self.params.reward_scale, torch.zeros_like(cost, dtype=torch.bool)
+        never = torch.zeros(len(lost), dtype=torch.bool, device=lost.device)
+        return state, cost * -self.params.reward_scale, never
 
     def observe(self, state: LotSizingState) -> Tensor:
         """Stock and set-ups, float32."""

@@ -16,12 +16,16 @@ from rlsuite_envs.checks import (
     check_positive,
     check_probability,
 )
+from rlsuite_envs.inventory.objectives import check_objectives
 from rlsuite_envs.inventory.optimal.count_demand import DISTRIBUTIONS, count_table
 from rlsuite_envs.inventory.plants.lot_sizing_instances import INSTANCES
 from rlsuite_envs.inventory.plants.plant_demand import check_history, season_tables
 from rlsuite_envs.inventory.stores.ordering import check_row
 
-__all__ = ["LotSizingParams"]
+__all__ = ["COST_PARTS", "LotSizingParams"]
+
+COST_PARTS = ("setup", "lost_sales", "holding")
+"""The parts of a period's reward, all of them costs."""
 
 _DEFAULT = INSTANCES["15x5"]
 
@@ -73,6 +77,9 @@ class LotSizingParams:
     """Episodes start anywhere in the season or history, else at its first period."""
     demand_correlation: float = 0.0
     """c in [0, 1] of the Gaussian copula between the items' demands in a period; distributions stay as they are."""
+    objectives: tuple[str, ...] | None = ()
+    """Empty or None: the reward is one number. Else a vector, of an objective for each entry: "setup", "lost_sales",
+    "holding", or several joined by "+", as in ("lost_sales", "setup+holding"). What is not named is not paid."""
 
     def __post_init__(self) -> None:
         machines, items = self._check_tables()
@@ -92,6 +99,7 @@ class LotSizingParams:
         check_choice(self, "mask", ("productive", "all"))
         check_positive(self, "reward_scale")
         check_integer(self, "horizon", 1)
+        check_objectives(self, COST_PARTS)
         self._check_start(machines, items)
 
     def _check_row_or_number(self, name: str, items: int) -> None:
