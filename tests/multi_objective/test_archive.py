@@ -69,7 +69,7 @@ def test_growing_never_loses_hypervolume_or_an_end(fronts, seed, m):
         kept = np.concatenate([kept, new])
         kept = kept[nondominated(kept)]
         after = fronts.volume(kept, -np.ones(m))
-        assert after >= before
+        assert after >= before * (1 - 1e-12)  # the volume's own rounding
         assert (kept.max(0) >= best).all()
         before, best = after, kept.max(0)
 
