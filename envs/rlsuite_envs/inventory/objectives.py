@@ -35,7 +35,11 @@ def check_objectives(params: Any, parts: Sequence[str]) -> None:
         return
     known = f'known: {", ".join(parts)}; join several to one objective with "+"'
     if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"objectives={value!r} must be a tuple of names; {known}.")
+        example = f"({parts[0]!r}, {parts[-1]!r})"
+        raise ValueError(
+            f"objectives={value!r} must be a tuple of names, such as {example} or, on a command line, "
+            f"[{parts[0]},{parts[-1]}]; {known}."
+        )
     seen: set[str] = set()
     for part in (part for name in value for part in name.split("+")):
         if part not in parts:

@@ -173,7 +173,7 @@ def test_service_against_cost() -> None:
         (("holding", "holding"), "'holding' is given twice"),
         (("holding+holding",), "'holding' is given twice"),
         (("holding+",), "'' is no part"),
-        ("holding", "objectives='holding' must be a tuple of names; known: "),
+        ("holding", "objectives='holding' must be a tuple of names, such as .*; known: "),
         ((1, 2), r"objectives=\(1, 2\) must be a tuple of names"),
     ],
 )
