@@ -85,9 +85,10 @@ class StackedNorm:
         self.epsilon = epsilon
         self.frozen = False
         self.moments = Moments(policies, size, device)
-        self._derive()
+        self.derive()
 
-    def _derive(self) -> None:
+    def derive(self) -> None:
+        """Follow `moments` where they were set from outside."""
         self._mean = self.moments.mean.unsqueeze(1)  # [P, 1, O]
         self._scale = (self.moments.var + self.epsilon).rsqrt().float().unsqueeze(1)
 
@@ -98,7 +99,7 @@ class StackedNorm:
         """Learn from one step's observations obs [B, O]."""
         if not self.frozen:
             self.moments.update(self._split(obs).double())
-            self._derive()
+            self.derive()
 
     def normalize(self, obs: Tensor) -> Tensor:
         """(obs - mean) / sqrt(var + epsilon), clipped; [B, O] to [B, O] float32."""
@@ -116,7 +117,7 @@ class StackedNorm:
             ValueError: see `Moments.set`.
         """
         self.moments.set(state, type(self).__name__)
-        self._derive()
+        self.derive()
 
 
 def single_norm(tensors: dict[str, Tensor], device: torch.device | str) -> RunningNorm:
@@ -180,10 +181,8 @@ class StackedReturnNorm:
         """Restart the running returns at 0: the next rewards belong to new episodes."""
         self._return.zero_()
 
-    def restart(self, moments: dict[str, Tensor], num_envs: int) -> None:
-        """Go on with the statistics `Moments.tensors` of other policies, as many as they are, in `num_envs` copies."""
-        self.moments.set(moments, type(self).__name__)
-        self.resize(num_envs)
+    def derive(self) -> None:
+        """Nothing: the scale is computed when it is read."""
 
     @property
     def scale(self) -> Tensor:

@@ -13,7 +13,8 @@ from gymnasium import spaces
 from rlsuite import CMORL, PPO, load
 from rlsuite.core.population import StackedBatch
 from rlsuite.core.types import Heads
-from rlsuite.multi_objective.cmorl import CMORLConfig, barrier_weights, cmorl_loss, cmorl_loss_grad
+from rlsuite.multi_objective.cmorl import CMORLConfig, ReleaseBarrier, barrier_weights
+from rlsuite.multi_objective.stacked_ppo import stacked_ppo_loss, stacked_ppo_loss_grad
 from rlsuite_envs.kernel import Kernel
 from rlsuite_envs.vector import TensorVectorEnv
 
@@ -93,12 +94,13 @@ def minibatch(policies: int = 3, n: int = 50, objectives: int = 2) -> tuple[Head
 @pytest.mark.parametrize("barrier", [False, True])
 @pytest.mark.parametrize("clip_range_vf", [None, 0.2])
 def test_gradients_by_hand_are_autograds(barrier: bool, clip_range_vf: float | None) -> None:
-    config = CMORLConfig(clip_range_vf=clip_range_vf, ent_coef=0.01, barrier_t=2.0)
+    config = CMORLConfig(clip_range_vf=clip_range_vf, ent_coef=0.01)
+    extra = ReleaseBarrier(beta=0.9, t=2.0, clip_range=0.2) if barrier else None
     heads, batch = minibatch()
-    loss, metrics = cmorl_loss(heads, batch, config, barrier=barrier)
+    loss, metrics = stacked_ppo_loss(heads, batch, config, extra)
     loss.backward()
     arrays = Heads(*[x.detach().numpy() for x in (heads.log_prob, heads.entropy, heads.value)])
-    grads, numbers = cmorl_loss_grad(arrays, batch.numpy(), config, barrier=barrier)
+    grads, numbers = stacked_ppo_loss_grad(arrays, batch.numpy(), config, extra)
     assert np.allclose(grads.log_prob, heads.log_prob.grad, rtol=1e-3, atol=1e-6)
     assert np.allclose(grads.value, heads.value.grad, atol=1e-6)
     assert np.allclose(grads.entropy, heads.entropy.grad, atol=1e-7)
@@ -110,10 +112,10 @@ def test_gradients_by_hand_are_autograds(barrier: bool, clip_range_vf: float | N
 def test_a_policys_loss_does_not_depend_on_the_others() -> None:
     config = CMORLConfig()
     heads, batch = minibatch()
-    _, metrics = cmorl_loss(heads, batch, config)
+    _, metrics = stacked_ppo_loss(heads, batch, config)
     first = Heads(heads.log_prob[:1], heads.entropy[:1], heads.value[:1])
     fields = {name: None if value is None else value[:1] for name, value in vars(batch).items()}
-    _, alone = cmorl_loss(first, StackedBatch(**fields), config)
+    _, alone = stacked_ppo_loss(first, StackedBatch(**fields), config)
     for name, value in alone.items():
         assert torch.allclose(value[0], metrics[name][0]), name
 
@@ -209,7 +211,7 @@ def test_numpy_and_torch_back_ends_agree() -> None:
     by_hand, autograd = (agent(backend=backend, seed=0, divisions=2) for backend in ("numpy", "torch"))
     for model in (by_hand, autograd):
         model.learn(24 * 32, log_interval=None)
-    mine, theirs = by_hand.population.data, autograd.population.data
+    mine, theirs = by_hand.team.population.data, autograd.team.population.data
     # the two draw their actions differently only in rounding, so one update leaves them close
     assert float((mine - theirs).abs().max()) < 2e-3
 

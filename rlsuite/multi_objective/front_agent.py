@@ -1,0 +1,252 @@
+"""What algorithms share that find a set of policies: the set, its members, who plays for which weights, measuring.
+
+An algorithm sets up its team and calls `set_up` in `build`, and `admit` whenever it has measured the team. Letters: P
+policies trained together, C members of the set, K objectives, B environments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from rlsuite.core.agent import Agent, EnvLike
+from rlsuite.core.brain import Brain, sample_or_mode
+from rlsuite.core.members import Member, PolicySet
+from rlsuite.core.population import PopulationActor, unflatten
+from rlsuite.core.rng import MEASURE, env_seed
+from rlsuite.core.stacked_norm import single_norm
+from rlsuite.core.stateful import GeneratorState, Stateful
+from rlsuite.core.vector import Stepper, count_objectives, make_env
+from rlsuite.multi_objective.archive import nondominated, smp, truncate
+from rlsuite.multi_objective.measuring import Measured, measure
+from rlsuite.multi_objective.stacked_ppo import Team
+from rlsuite.multi_objective.weights import check_weights
+
+__all__ = ["FrontAgent"]
+
+
+class FrontAgent(Agent):
+    """An agent that finds a set of policies; see `rlsuite.core.agent.Agent` for the arguments.
+
+    `num_envs` counts the environments of all policies together, and is rounded up to a multiple of them. Where the
+    number of policies changes, environments given by their id follow; those given as an object are shared out anew.
+    `num_timesteps` counts the steps of training, not those of measurements.
+
+    Attributes:
+        objectives: K.
+        team: the policies that are trained.
+        archive: the members, with fields `parameters`, statistics, `objectives` [K] (mean returns, discounted by
+            `eval_gamma`), `undiscounted` [K], `spread` [K] (standard deviation over episodes), `horizon` [1] (mean sum
+            of an episode's discounts), `rate` [1] (learning rate), `origin` [4] (number, stage, number of the parent,
+            goal; -1 without).
+    """
+
+    vector_reward = True
+    makes_envs = True
+    further_space = "reward"
+    stored: ClassVar[dict[str, str]] = Agent.stored
+    objectives: int
+    team: Team
+
+    # What an algorithm fills in -------------------------------------------------------------------------------------
+
+    def first_policies(self, objectives: int) -> int:
+        """Number of policies that training begins with."""
+        raise NotImplementedError
+
+    def further_state(self) -> dict[str, Stateful]:
+        """What a checkpoint holds besides team and set."""
+        raise NotImplementedError
+
+    # Building -------------------------------------------------------------------------------------------------------
+
+    def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
+        venv = super()._make_env(env)
+        objectives = count_objectives(venv)
+        policies = 1 if objectives is None else self.first_policies(objectives)
+        policies = self.team.size if getattr(self, "_built", False) else policies
+        if venv.num_envs % policies == 0:
+            return venv
+        if not isinstance(env, str):
+            raise ValueError(
+                f"the environment given has {venv.num_envs} copies, which {policies} policies cannot share; give a "
+                f"multiple of {policies}, or the environment's id"
+            )
+        venv.close()
+        self.num_envs = -(-venv.num_envs // policies) * policies
+        return super()._make_env(env)
+
+    def _spaces(self, venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
+        rewards = gym.spaces.Box(-np.inf, np.inf, (count_objectives(venv) or 1,), np.float32)
+        return venv.single_observation_space, venv.single_action_space, rewards
+
+    def set_up(self, config: Any) -> Brain:
+        """Make the team and an empty set.
+
+        Raises:
+            ValueError: fewer than two objectives, or a reference point of another length.
+        """
+        if len(self.spaces) != 3 or not self.spaces[2].shape:
+            raise ValueError("spaces must be those of observations, actions and rewards [K]")
+        self.objectives = objectives = int(self.spaces[2].shape[0])
+        if objectives < 2:
+            raise ValueError("the environment pays one objective; use an algorithm for one, PPO say")
+        if config.reference is not None and len(config.reference) != objectives:
+            raise ValueError(f"reference={config.reference} must have {objectives} entries, one for each objective")
+        policies = self.first_policies(objectives)
+        each = max(1, self.num_envs // policies)
+        self.team = Team(self, config, policies, each * policies, objectives)
+        vector = ((objectives,), torch.float64)
+        fields = self.team.fields() | dict.fromkeys(("objectives", "undiscounted", "spread"), vector)
+        fields |= dict.fromkeys(("horizon", "rate"), ((1,), torch.float64)) | {"origin": ((4,), torch.int64)}
+        self.archive = PolicySet(fields, self.device)
+        self._found: list[Member] | None = None
+        self._judge: Stepper | None = None
+        return Brain(
+            policy=self.team.template,
+            act=partial(sample_or_mode, self.team.template, self.generator),
+            state=self._state,
+            obs_norm=self.team.obs_norm,  # type: ignore[arg-type]  # a stack of them
+            return_norm=self.team.reward_norm,  # type: ignore[arg-type]
+            members=self._members,
+            check_envs=self._check_envs,
+        )
+
+    def _state(self) -> dict[str, Stateful]:
+        generator: dict[str, Stateful] = {"generator": GeneratorState(self.generator)}
+        return self.team.state() | generator | {"archive": self.archive} | self.further_state()
+
+    def _check_envs(self, num_envs: int) -> None:
+        if num_envs % (size := self.team.size):
+            raise ValueError(f"num_envs={num_envs} cannot be shared out among {size} policies; use a multiple")
+
+    # The set --------------------------------------------------------------------------------------------------------
+
+    @property
+    def front(self) -> np.ndarray:
+        """Mean discounted returns [C, K] of the members, as they were measured when they joined."""
+        return self.archive["objectives"].cpu().numpy()
+
+    def _members(self) -> Sequence[Member]:
+        if self._found is None or len(self._found) != len(self.archive):
+            self._found = [self._member(i) for i in range(len(self.archive))]
+        return self._found
+
+    def _member(self, index: int) -> Member:
+        row = self.archive.row(index)
+        norm = None
+        if self.team.obs_norm is not None:
+            norm = single_norm({name: row[f"obs_{name}"] for name in ("mean", "m2", "count")}, self.device)
+        policy = unflatten(self.team.template, row["parameters"])
+        spaces = self.observation_space, self.action_space
+        name = f"policy {int(row['origin'][0])}"
+        return Member(policy, norm, *spaces, self.spec, self.device, self.generator, name)
+
+    def select(self, weights: Sequence[float] | np.ndarray | None = None) -> int:
+        """Index of the member with the largest weights . return; the smaller one of equals.
+
+        Args:
+            weights: [K], not negative, with sum 1; None for equal ones.
+
+        Raises:
+            ValueError: no such weights, or no members yet.
+        """
+        if not len(self.archive):
+            raise ValueError("there are no policies yet; call learn(...) first")
+        equal = np.full(self.objectives, 1 / self.objectives)
+        return int(smp(self.front, equal if weights is None else check_weights(weights, self.objectives)))
+
+    def preferring(self, weights: Sequence[float] | np.ndarray) -> Member:
+        """The member that `select(weights)` chooses."""
+        return self._members()[self.select(weights)]
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: Any = None,
+        *,
+        weights: Sequence[float] | np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions of the member that `select(weights)` chooses; see `Agent.predict`.
+
+        Raises:
+            ValueError: as there, or as `select` does.
+        """
+        member = self._members()[self.select(weights)]
+        return member.predict(observation, state, episode_start, deterministic, action_masks)
+
+    # Measuring and admitting ------------------------------------------------------------------------------------------
+
+    def measured(self, actor: PopulationActor, *, episodes: int, gamma: float) -> Measured:
+        """Play `episodes` whole episodes of every policy of the team, always the same ones."""
+        if self._judge is None or self._judge.num_envs % self.team.size:
+            venv = deepcopy(self.venv)
+            if self.env_id is not None:
+                venv = make_env(self.env_id, self.team.size * episodes, self.device, self.env_kwargs)
+            self._judge = Stepper(venv, self.device, vector_reward=True)
+        judge = PopulationActor(self.team.population, self._judge.num_envs, actor.kernel)
+        seed = env_seed(self.seed, MEASURE)
+        return measure(judge, self.team.obs_norm, self._judge, episodes=episodes, gamma=gamma, seed=seed)
+
+    def admit(
+        self,
+        found: Measured,
+        origin: np.ndarray,
+        rates: np.ndarray,
+        *,
+        size: int,
+        rule: Any,
+        reference: np.ndarray,
+        above: bool = False,
+    ) -> None:
+        """Let the set take in the team's policies, and drop what is dominated or too much.
+
+        Args:
+            found: their returns.
+            origin: [P, 4], see `archive`.
+            rates: their learning rates [P, 1].
+            size: most members.
+            rule: which members stay of too many; see `rlsuite.multi_objective.archive.truncate`.
+            reference: z [K].
+            above: drop what is below the reference point in any objective.
+        """
+        arrays = {
+            "objectives": found.objectives,
+            "undiscounted": found.undiscounted.mean(1),
+            "spread": found.discounted.std(1),
+            "horizon": found.horizon[:, None],
+            "rate": rates,
+            "origin": origin.astype(np.int64),
+        }
+        records = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        self.archive.add(records | self.team.records())
+        points = self.front
+        keep = nondominated(points)
+        if above:
+            keep = keep[(points[keep] >= reference).all(1)]
+        if len(keep) > size:
+            keep = keep[truncate(points[keep], size, rule=rule, reference=reference)]
+        self.archive.keep(keep)
+        self._found = None
+
+    def populate(self, records: dict[str, Tensor], each: int) -> None:
+        """Train copies of members from now on, each in `each` environments where their number can be chosen."""
+        policies = len(records["parameters"])
+        if self.env_id is not None and policies * each != self.num_envs:
+            self.venv.close()
+            self.team.population.set_size(policies)  # environments are shared out among so many
+            self.num_envs = policies * each
+            self.stepper = Stepper(self._make_env(self.env_id), self.device, vector_reward=True)
+        self.team.populate(records, self.num_envs)
+        self._judge, self.runner = None, None
