@@ -69,7 +69,8 @@ def test_vector_observations_lie_in_their_space(id: str) -> None:
     obs, _ = env.reset(seed=0)
     for _ in range(30):
         assert env.observation_space.contains(obs)
-        obs, *_ = env.step(env.action_space.sample())
+        obs, reward, *_ = env.step(env.action_space.sample())
+        assert reward.shape == (33,) if env.reward_dim is None else all(map(env.reward_space.contains, reward))
 
 
 def test_masks_reach_the_single_environment_as_gymnasium_samples_them() -> None:
@@ -109,7 +110,8 @@ def test_the_table_agrees_with_the_kernels(entry: Any) -> None:
     assert env.kernel.max_episode_steps == env.max_episode_steps
     assert entry.max_episode_steps == (None if hasattr(env.kernel.params, "horizon") else env.max_episode_steps)
     assert entry.id.startswith(f"rlsuite/{type(env.kernel).__name__}-")
-    assert entry.objectives == env.reward_dim
+    assert entry.objectives == env.reward_dim == (env.reward_space.shape[0] if env.reward_space else None)
+    assert len(env.objective_names) == (entry.objectives or 0)
     assert type(env.kernel).__doc__
 
 

@@ -8,6 +8,8 @@ from rlsuite_envs.entries import KernelEntry
 
 __all__ = ["ENTRIES"]
 
+SEA = "multi_objective.deep_sea_treasure:DeepSeaTreasure"
+
 
 def _buildings() -> Iterator[KernelEntry]:
     """Nine zones of offices."""
@@ -23,4 +25,23 @@ def _buildings() -> Iterator[KernelEntry]:
         yield KernelEntry(id, kernel, None, line, preset=preset, objectives=objectives)
 
 
-ENTRIES: tuple[KernelEntry, ...] = (*_buildings(),)
+ENTRIES: tuple[KernelEntry, ...] = (
+    KernelEntry("rlsuite/DeepSeaTreasure-v0", SEA, 100, "Treasure against time; a convex front.", objectives=2),
+    KernelEntry(
+        "rlsuite/DeepSeaTreasure-concave-v0",
+        SEA,
+        100,
+        "Treasure against time; a concave front, of which weighted sums find the ends.",
+        preset="concave",
+        objectives=2,
+    ),
+    KernelEntry(
+        "rlsuite/DeepSeaTreasure-mirrored-v0",
+        SEA,
+        100,
+        "Treasure against time; the concave front, and an empty slope beside it.",
+        preset="mirrored",
+        objectives=2,
+    ),
+    *_buildings(),
+)
