@@ -112,7 +112,7 @@ class Agent(SB3Names):
     vector_reward: ClassVar[bool] = False
     """Whether it learns from vectors of objectives; others refuse them."""
     makes_envs: ClassVar[bool] = False
-    """Whether training changes the number of environments, for which it wants their id."""
+    """Whether training changes the number of environments, for which it wants their id; it wraps none."""
     further_space: ClassVar[str] = "adversary's action"
     """What the third of `spaces` is of, where there are three."""
     _vec_env: VectorEnvAdapter | None = None
@@ -470,7 +470,7 @@ class Agent(SB3Names):
         """
         env: Any = self.env_id
         if env is None and self.stepper is not None:
-            if type(self)._make_env is not Agent._make_env:
+            if type(self)._make_env is not Agent._make_env and not self.makes_envs:
                 raise TypeError(
                     f"a {type(self).__name__} in an environment object cannot be copied; make it with an environment's "
                     f"id, or use save(path) and {type(self).__name__}.load(path, env=...)"

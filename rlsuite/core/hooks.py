@@ -2,7 +2,9 @@
 
 SB3's callbacks read the local variables of its `collect_rollouts`: `infos` with one dict per environment (an
 `episode` = {r, l, t}, `terminal_observation` and `TimeLimit.truncated` where one ended), `new_obs`, `rewards`, `dones`,
-`actions`, `clipped_actions`, `env`, `self`. They get the same here. Shapes: B environments.
+`actions`, `clipped_actions`, `env`, `self`. They get the same here; of a vector of K objectives its mean.
+
+Shapes: B environments.
 """
 
 from __future__ import annotations
@@ -74,11 +76,14 @@ class Shown:
         self.agent = agent
         self.adapter: VectorEnvAdapter = as_vec_env(agent.venv)
         if agent.runner is not None:  # goes on in the middle of episodes
-            self.adapter.episodes_began(agent.runner.stats.returns, agent.runner.stats.lengths)
+            self.adapter.episodes_began(_one_number(agent.runner.stats.returns), agent.runner.stats.lengths)
 
     def locals(self, step: Step) -> dict[str, Any]:
         """SB3's local variables after a step; its ended episodes are counted as successes or not."""
         rewards, terminated, truncated = (to_numpy(x) for x in (step.reward, step.terminated, step.truncated))
+        rewards = _one_number(rewards)
+        if len(rewards) != self.adapter.num_envs:  # training goes on in another number of environments
+            self.adapter = as_vec_env(self.agent.venv)
         infos = self.adapter.infos(rewards, terminated, truncated, step.info)
         dones = terminated | truncated
         successes = [infos[i]["is_success"] for i in np.flatnonzero(dones).tolist() if "is_success" in infos[i]]
@@ -88,3 +93,8 @@ class Shown:
         if step.action is not None:
             seen |= {"actions": to_numpy(step.action), "clipped_actions": to_numpy(step.env_action)}
         return seen
+
+
+def _one_number(rewards: np.ndarray) -> np.ndarray:
+    """Rewards [B], or of [B, K] the means over the objectives."""
+    return rewards if rewards.ndim == 1 else rewards.mean(1)

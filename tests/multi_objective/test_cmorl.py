@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import CheckpointCallback
 
-from rlsuite import CMORL, PPO, load
+from rlsuite import CMORL, PPO, evaluate, load
 from rlsuite.core.population import StackedBatch
 from rlsuite.core.types import Heads
 from rlsuite.multi_objective.cmorl import CMORLConfig, ReleaseBarrier, barrier_weights
@@ -274,3 +276,39 @@ def test_a_constant_objective_is_no_obstacle() -> None:
     model = CMORL(TensorVectorEnv(24, kernel=Flat()), device="cpu", **(SMALL | {"reference": None}))
     model.learn(24 * 32 * 30, log_interval=None)
     assert np.isfinite(model.front).all() and model.front[:, 0].max() == 1.0 and len(model.front) == 1
+
+
+def test_callbacks_see_the_mean_of_the_objectives(tmp_path: Any) -> None:
+    seen: list[tuple[np.ndarray, Any]] = []
+
+    def look(local: dict[str, Any], _: dict[str, Any]) -> bool:
+        seen.append((local["rewards"], local["infos"][0].get("episode")))
+        return len(seen) < 20
+
+    model = agent().learn(2_000, callback=[CheckpointCallback(10, str(tmp_path)), look], log_interval=None)
+    rewards, episode = seen[-1]
+    assert rewards.shape == (24,) and episode["r"] == pytest.approx(float(rewards[0]), abs=1e-6)
+    assert model.num_timesteps == 20 * 24 and list(tmp_path.glob("*.zip"))
+
+
+def test_a_copy_goes_on_apart_from_the_original() -> None:
+    model = agent(seed=0).learn(3_000, log_interval=None)
+    before = model.front.copy()
+    other = copy.deepcopy(model)
+    other.learn(4_000, reset_num_timesteps=False, log_interval=None)
+    assert np.array_equal(model.front, before) and other.num_timesteps > model.num_timesteps
+    assert np.array_equal(np.sort(before, 0)[-1] <= np.sort(other.front, 0)[-1], [True, True])
+
+
+def test_evaluate_plays_the_member_that_the_weights_choose() -> None:
+    model = agent(seed=0, divisions=1).learn(24 * 32 * 20, log_interval=None)
+    for weights in ((1.0, 0.0), (0.0, 1.0)):
+        result = evaluate(model, bandit(4), episodes=6, weights=weights)
+        assert result.objectives is not None and result.objectives.shape == (6, 2)
+        assert np.allclose(result.objectives, weights) and np.allclose(result.returns, 1.0)
+    with pytest.raises(ValueError, match="weights"):
+        evaluate(model, bandit(4), episodes=6)
+    with pytest.raises(ValueError, match="do not fit"):
+        evaluate(model, bandit(4), episodes=6, weights=(1.0, 0.0, 0.0))
+    with pytest.raises(ValueError, match="pays one number"):
+        evaluate(model, "CartPole-v1", episodes=1, weights=(1.0, 0.0))
