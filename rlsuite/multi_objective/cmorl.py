@@ -40,18 +40,19 @@ import torch
 from torch import Tensor
 
 from rlsuite.core.brain import Brain
-from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
+from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.population import PopulationActor, StackedBatch
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
 from rlsuite.core.stateful import Stateful
 from rlsuite.multi_objective.archive import nadir_reference, select_sparse
 from rlsuite.multi_objective.front_agent import FrontAgent
+from rlsuite.multi_objective.stacked_ppo import TeamConfig
 from rlsuite.multi_objective.weights import weight_grid
 
 
 @dataclass(frozen=True)
-class CMORLConfig:
+class CMORLConfig(TeamConfig):
     """Hyper-parameters of C-MORL; the defaults are the release's for MuJoCo, with 8 environments for each policy.
 
     Raises:
@@ -76,67 +77,18 @@ class CMORLConfig:
     """t, sharpness of the logarithmic barrier; above 0. Larger is closer to the hard constraint."""
     barrier_floor: float = 0.01
     """Margin, as a share of the parent's return, below which the barrier goes on as a straight line."""
-    archive_size: int = 100
-    """Most members of the set; at least 2."""
-    selection: str = "auto"
-    """Who is extended, and who leaves a full set: "crowding" distance, hypervolume "contribution", or "auto": crowding
-    below 5 objectives, above which most members are ends of some objective and crowding tells little."""
-    reference: tuple[float, ...] | None = None
-    """z, reference point of hypervolumes and thresholds, [K]; None is the worst return of each objective in the first
-    measurement, less a tenth of the range."""
-    eval_episodes: int = 5
-    """Episodes that measure a policy; at least 1."""
-    eval_gamma: float = 0.99
-    """Discount of measured returns, in [0, 1]."""
     eval_interval: int = 10
     """Updates between two measurements of stage 1; at least 1."""
-    n_steps: int = 512
-    """T, steps per environment and rollout; at least 1."""
-    batch_size: int = 128
-    """Samples per minibatch of each policy; at least 1."""
-    n_epochs: int = 10
-    """Passes over each rollout; at least 1."""
-    learning_rate: float | str = "linear:3e-4"
-    """Adam's step size in stage 1, or a schedule over it."""
-    gamma: float = 0.995
-    """Discount per step in training, in [0, 1]."""
-    gae_lambda: float = 0.95
-    """Lambda of generalised advantage estimation, in [0, 1]."""
-    clip_range: float = 0.2
-    """Epsilon: the ratio's clip range."""
-    clip_range_vf: float | None = 0.2
-    """Clip range of a value's change, in scaled return units; None switches it off."""
-    ent_coef: float = 0.0
-    """Weight of the entropy bonus; at least 0."""
-    vf_coef: float = 0.25
-    """Weight of the mean squared value error (the release's 0.5 of half of it)."""
-    max_grad_norm: float | None = 0.5
-    """Largest L2 norm of a policy's gradient; None switches clipping off."""
-    normalize_obs: bool = True
-    """Scale observations by each policy's running mean and standard deviation, clipped to +-10."""
-    net_arch: tuple[int, ...] = (64, 64)
-    """Hidden layers of the actor and of the critic (two separate networks)."""
-    activation: str = "tanh"
-    """tanh, relu, elu or gelu."""
-    log_std_init: float = 0.0
-    """First logarithm of the Gaussian's standard deviation (independent of the state)."""
-    ortho_init: bool = True
-    """Orthogonal initialisation; False keeps torch's."""
-    backend: str = "auto"
-    """numpy (hand-written, CPU), torch (autograd), or auto."""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        super().__post_init__()
         inf = float("inf")
-        counts = ("divisions", "n_select", "extension_updates", "eval_episodes", "eval_interval", "n_steps")
-        check_range(self, **dict.fromkeys((*counts, "batch_size", "n_epochs"), (1, inf)))
-        check_range(self, **dict.fromkeys(("eval_gamma", "gamma", "gae_lambda"), (0, 1)))
-        check_range(self, init_fraction=(1e-9, 1), beta=(1e-9, 1 - 1e-9), archive_size=(2, inf))
-        check_range(self, **dict.fromkeys(("barrier_t", "barrier_floor", "clip_range", "clip_range_vf"), (1e-9, inf)))
-        check_range(self, ent_coef=(0, inf), vf_coef=(0, inf), max_grad_norm=(1e-9, inf), log_std_init=(-20, 5))
-        check_choices(self, mode=("paper", "repo"), selection=("auto", "crowding", "contribution"))
-        check_choices(self, backend=("auto", "numpy", "torch"))
-        check_schedule(self, "learning_rate", "extension_learning_rate")
+        counts = ("divisions", "n_select", "extension_updates", "eval_interval")
+        check_range(self, **dict.fromkeys(counts, (1, inf)))
+        check_range(self, init_fraction=(1e-9, 1), beta=(1e-9, 1 - 1e-9))
+        check_range(self, barrier_t=(1e-9, inf), barrier_floor=(1e-9, inf))
+        check_choices(self, mode=("paper", "repo"))
+        check_schedule(self, "extension_learning_rate")
 
 
 @dataclass(frozen=True)

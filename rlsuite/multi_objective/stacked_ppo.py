@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 
 from rlsuite.core.agent import Agent
+from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.optim import check_update
 from rlsuite.core.population import (
@@ -38,44 +40,73 @@ from rlsuite.core.stacked_norm import StackedNorm, StackedReturnNorm
 from rlsuite.core.stateful import Stateful
 from rlsuite.core.types import HeadGrads, Heads, Rollout
 
-__all__ = ["Extra", "StackedPPOConfig", "Team", "stacked_ppo_loss", "stacked_ppo_loss_grad"]
+__all__ = ["Extra", "Team", "TeamConfig", "stacked_ppo_loss", "stacked_ppo_loss_grad"]
 
 
-class StackedPPOConfig(Protocol):
-    """The fields that a team reads; see `CMORLConfig` for units and ranges."""
+@dataclass(frozen=True)
+class TeamConfig:
+    """Hyper-parameters of policies that learn together, and of the set that they are measured for.
 
-    @property
-    def n_steps(self) -> int: ...  # noqa: D102
-    @property
-    def batch_size(self) -> int: ...  # noqa: D102
-    @property
-    def n_epochs(self) -> int: ...  # noqa: D102
-    @property
-    def gamma(self) -> float: ...  # noqa: D102
-    @property
-    def gae_lambda(self) -> float: ...  # noqa: D102
-    @property
-    def clip_range(self) -> float: ...  # noqa: D102
-    @property
-    def clip_range_vf(self) -> float | None: ...  # noqa: D102
-    @property
-    def ent_coef(self) -> float: ...  # noqa: D102
-    @property
-    def vf_coef(self) -> float: ...  # noqa: D102
-    @property
-    def max_grad_norm(self) -> float | None: ...  # noqa: D102
-    @property
-    def normalize_obs(self) -> bool: ...  # noqa: D102
-    @property
-    def net_arch(self) -> tuple[int, ...]: ...  # noqa: D102
-    @property
-    def activation(self) -> str: ...  # noqa: D102
-    @property
-    def log_std_init(self) -> float: ...  # noqa: D102
-    @property
-    def ortho_init(self) -> bool: ...  # noqa: D102
-    @property
-    def backend(self) -> str: ...  # noqa: D102
+    Raises:
+        ValueError: a value out of range; the message names the field, its value and the range.
+    """
+
+    archive_size: int = 100
+    """Most members of the set; at least 2."""
+    selection: str = "auto"
+    """Who leaves a full set (and, in C-MORL, who is extended): "crowding" distance, hypervolume "contribution", or
+    "auto": crowding below 5 objectives, above which most members are ends of some objective and it tells little."""
+    reference: tuple[float, ...] | None = None
+    """z, reference point of hypervolumes and thresholds, [K]; None is the worst return of each objective in the first
+    measurement, less a tenth of the range."""
+    eval_episodes: int = 5
+    """Episodes that measure a policy; at least 1."""
+    eval_gamma: float = 0.99
+    """Discount of measured returns, in [0, 1]."""
+    n_steps: int = 512
+    """T, steps per environment and rollout; at least 1."""
+    batch_size: int = 128
+    """Samples per minibatch of each policy; at least 1."""
+    n_epochs: int = 10
+    """Passes over each rollout; at least 1."""
+    learning_rate: float | str = "linear:3e-4"
+    """Adam's step size, or a schedule (in C-MORL over stage 1)."""
+    gamma: float = 0.995
+    """Discount per step in training, in [0, 1]."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation, in [0, 1]."""
+    clip_range: float = 0.2
+    """Epsilon: the ratio's clip range."""
+    clip_range_vf: float | None = 0.2
+    """Clip range of a value's change, in scaled return units; None switches it off."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus; at least 0."""
+    vf_coef: float = 0.25
+    """Weight of the mean squared value error (the release's 0.5 of half of it)."""
+    max_grad_norm: float | None = 0.5
+    """Largest L2 norm of a policy's gradient; None switches clipping off."""
+    normalize_obs: bool = True
+    """Scale observations by each policy's running mean and standard deviation, clipped to +-10."""
+    net_arch: tuple[int, ...] = (64, 64)
+    """Hidden layers of the actor and of the critic (two separate networks)."""
+    activation: str = "tanh"
+    """tanh, relu, elu or gelu."""
+    log_std_init: float = 0.0
+    """First logarithm of the Gaussian's standard deviation (independent of the state)."""
+    ortho_init: bool = True
+    """Orthogonal initialisation; False keeps torch's."""
+    backend: str = "auto"
+    """numpy (hand-written, CPU), torch (autograd), or auto."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        inf = float("inf")
+        check_range(self, **dict.fromkeys(("eval_episodes", "n_steps", "batch_size", "n_epochs"), (1, inf)))
+        check_range(self, **dict.fromkeys(("eval_gamma", "gamma", "gae_lambda"), (0, 1)))
+        check_range(self, archive_size=(2, inf), clip_range=(1e-9, inf), clip_range_vf=(1e-9, inf))
+        check_range(self, ent_coef=(0, inf), vf_coef=(0, inf), max_grad_norm=(1e-9, inf), log_std_init=(-20, 5))
+        check_choices(self, selection=("auto", "crowding", "contribution"), backend=("auto", "numpy", "torch"))
+        check_schedule(self, "learning_rate")
 
 
 class Extra(Protocol):
@@ -89,7 +120,7 @@ class Extra(Protocol):
 
 
 def stacked_ppo_loss(
-    heads: Heads, batch: StackedBatch, config: StackedPPOConfig, extra: Extra | None = None
+    heads: Heads, batch: StackedBatch, config: TeamConfig, extra: Extra | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum over policies of PPO's losses, so that each has the gradient of its own, and metrics [P].
 
@@ -124,7 +155,7 @@ def stacked_ppo_loss(
 
 
 def stacked_ppo_loss_grad(
-    heads: Heads, batch: StackedBatch, config: StackedPPOConfig, extra: Extra | None = None
+    heads: Heads, batch: StackedBatch, config: TeamConfig, extra: Extra | None = None
 ) -> tuple[HeadGrads, dict[str, np.ndarray]]:
     """The derivatives of `stacked_ppo_loss` by the heads, and its metrics, in NumPy (equal to autograd's by test)."""
     n, eps = batch.advantage.shape[1], config.clip_range
@@ -173,7 +204,7 @@ class Team:
         objectives: K.
     """
 
-    def __init__(self, agent: Agent, config: StackedPPOConfig, policies: int, num_envs: int, objectives: int) -> None:
+    def __init__(self, agent: Agent, config: TeamConfig, policies: int, num_envs: int, objectives: int) -> None:
         self.config = config
         self.device = agent.device
         self.objectives = objectives
