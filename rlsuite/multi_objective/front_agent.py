@@ -20,9 +20,9 @@ from torch import Tensor
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.brain import Brain, sample_or_mode
 from rlsuite.core.members import Member, PolicySet
-from rlsuite.core.population import PopulationActor, unflatten
-from rlsuite.core.rng import MEASURE, env_seed
-from rlsuite.core.stacked_norm import single_norm
+from rlsuite.core.population import Population, PopulationActor, StackedKernel, unflatten
+from rlsuite.core.rng import EPISODES, EVALUATION, MEASURE, env_seed, own_seed
+from rlsuite.core.stacked_norm import StackedNorm, single_norm
 from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.core.vector import Stepper, count_objectives, make_env
 from rlsuite.multi_objective.archive import nondominated, smp, truncate
@@ -185,6 +185,64 @@ class FrontAgent(Agent):
         """
         member = self._members()[self.select(weights)]
         return member.predict(observation, state, episode_start, deterministic, action_masks)
+
+    def measure_members(
+        self,
+        *,
+        episodes: int,
+        gamma: float,
+        seed: int = 0,
+        deterministic: bool = True,
+        venv: VectorEnv[Any, Any, Any] | None = None,
+    ) -> Measured:
+        """Play whole episodes of every member again, all members at once, on episodes that chose none of them.
+
+        What a member was worth when it joined flatters it: of many policies, those that were lucky in a few episodes
+        are kept. Fresh episodes do not.
+
+        Args:
+            episodes: E of each of the C members, at least 1.
+            gamma: discount in [0, 1].
+            seed: of episodes and sampled actions; training and its measurements have other streams.
+            deterministic: the policies' modes, or samples.
+            venv: environments with SAME_STEP autoreset, a multiple of C; None makes them by the id.
+
+        Returns:
+            Returns [C, E, K], in the order of `members()`.
+
+        Raises:
+            ValueError: no members yet, no episodes, environments that cannot be shared out, or as `measure` does.
+        """
+        size = len(self.archive)
+        if not size:
+            raise ValueError("there are no policies yet; call learn(...) first")
+        if episodes < 1:
+            raise ValueError(f"episodes is {episodes}; play at least 1")
+        if venv is None and self.env_id is None:
+            raise ValueError("the environment was given as an object; give venv, a vector of its copies")
+        if venv is not None and venv.num_envs % size:
+            raise ValueError(f"venv has {venv.num_envs} copies, which {size} members cannot share; give a multiple")
+        rows = self.archive.rows
+        population = Population(self.team.template, size)
+        population.data.copy_(rows["parameters"])
+        norm = None
+        if self.team.obs_norm is not None:
+            norm = StackedNorm(size, self.obs_size, device=self.device)
+            norm.load_state_dict({name: rows[f"obs_{name}"] for name in ("mean", "m2", "count")})
+        kernel = StackedKernel(population) if StackedKernel.supports(population) else None
+        generator = None
+        if not deterministic:
+            generator = torch.Generator(self.device).manual_seed(own_seed(seed, EVALUATION))
+        made = make_env(str(self.env_id), size * episodes, self.device, self.env_kwargs) if venv is None else venv
+        try:
+            actor = PopulationActor(population, made.num_envs, kernel)
+            stepper = Stepper(made, self.device, vector_reward=True)
+            first = env_seed(seed, EPISODES)
+            found = measure(actor, norm, stepper, episodes=episodes, gamma=gamma, seed=first, generator=generator)
+        finally:
+            if venv is None:
+                made.close()
+        return found
 
     # Measuring and admitting ------------------------------------------------------------------------------------------
 
