@@ -18,7 +18,7 @@ class KernelEntry:
     kernel: str
     """ "module:Class" of the kernel, below `rlsuite_envs`."""
     max_episode_steps: int | None
-    """Time limit in steps; None where the horizon is one of the kernel's constants."""
+    """Time limit in steps; None where the horizon is one of the kernel's constants, or every episode ends by itself."""
     description: str
     """One line for `rlsuite list`."""
     reward_threshold: float | None = None

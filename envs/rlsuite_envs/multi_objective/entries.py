@@ -9,6 +9,8 @@ from rlsuite_envs.entries import KernelEntry
 __all__ = ["ENTRIES"]
 
 SEA = "multi_objective.deep_sea_treasure:DeepSeaTreasure"
+GATHERING = "multi_objective.resource_gathering:ResourceGathering"
+FRUIT = "multi_objective.fruit_tree:FruitTree"
 
 
 def _buildings() -> Iterator[KernelEntry]:
@@ -42,6 +44,19 @@ ENTRIES: tuple[KernelEntry, ...] = (
         "Treasure against time; the concave front, and an empty slope beside it.",
         preset="mirrored",
         objectives=2,
+    ),
+    KernelEntry("rlsuite/ResourceGathering-v0", GATHERING, 100, "Gold, a diamond, and enemies.", objectives=3),
+    KernelEntry("rlsuite/FruitTree-v0", FRUIT, None, "One of 64 fruits of six nutrients each.", objectives=6),
+    *(
+        KernelEntry(
+            f"rlsuite/FruitTree-depth{depth}-v0",
+            FRUIT,
+            None,
+            f"One of {2**depth} fruits of six nutrients each.",
+            preset=f"depth{depth}",
+            objectives=6,
+        )
+        for depth in (5, 7)
     ),
     *_buildings(),
 )

@@ -31,6 +31,7 @@ def episode_picture(
         [height, width, 3] uint8.
     """
     from matplotlib.collections import LineCollection
+    from matplotlib.ticker import MaxNLocator
 
     drawn, axes = figure(1, 2, width=10.5, height=4.8, width_ratios=(1.3, 1.0))
     place, curves = axes[0]
@@ -41,7 +42,7 @@ def episode_picture(
     pieces = LineCollection(list(np.stack((drifted[:-1], drifted[1:]), 1)), cmap="autumn", linewidths=2.0, zorder=3)
     pieces.set_array(np.arange(len(way) - 1))
     place.add_collection(pieces)
-    drawn.colorbar(pieces, ax=place, label="step", shrink=0.8)
+    drawn.colorbar(pieces, ax=place, label="step", shrink=0.8, ticks=MaxNLocator(integer=True))
     place.plot(*drifted[0], "o", color="#2ca02c", markersize=8, zorder=4, label="start")
     place.plot(*drifted[-1], "s", color="black", markersize=6, zorder=4, label="end")
     place.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, frameon=False)
@@ -50,6 +51,9 @@ def episode_picture(
     sums = np.concatenate((np.zeros((1, rewards.shape[1])), np.cumsum(rewards, 0)))
     for k, name in enumerate(names):
         curves.step(range(len(sums)), sums[:, k], where="post", label=f"{name} {sums[-1, k]:.4g}")
-    curves.set(xlabel="step", ylabel="return so far", xlim=(0, max(1, len(rewards))))
+    curves.set(xlabel="step", ylabel="return so far", xlim=(0, 1.02 * max(1, len(rewards))))
+    if not sums.any():
+        curves.set_ylim(-1, 1)
+    curves.xaxis.set_major_locator(MaxNLocator(integer=True))
     curves.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=min(3, len(names)), frameon=False)
     return figure_array(drawn)
