@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rlsuite.core.evaluate import evaluate
     from rlsuite.inventory.pathwise.hdpo import HDPO, HDPOConfig
     from rlsuite.multi_objective.cmorl import CMORL, CMORLConfig
+    from rlsuite.multi_objective.pgmorl import PGMORL, PGMORLConfig
     from rlsuite.off_policy.sac import SAC, SACConfig
     from rlsuite.policy_gradient.bpo import BPO, BPOConfig
     from rlsuite.policy_gradient.pdppo import PDPPO, PDPPOConfig
@@ -46,6 +47,7 @@ __all__ = [
     "CMORL",
     "HDPO",
     "PDPPO",
+    "PGMORL",
     "PPO",
     "PROTECTED",
     "QARL",
@@ -59,6 +61,7 @@ __all__ = [
     "CheckpointError",
     "HDPOConfig",
     "PDPPOConfig",
+    "PGMORLConfig",
     "PPOConfig",
     "PROTECTEDConfig",
     "QARLConfig",
@@ -79,6 +82,7 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
     "cmorl": ("rlsuite.multi_objective.cmorl", "CMORL"),
     "hdpo": ("rlsuite.inventory.pathwise.hdpo", "HDPO"),
     "pdppo": ("rlsuite.policy_gradient.pdppo", "PDPPO"),
+    "pgmorl": ("rlsuite.multi_objective.pgmorl", "PGMORL"),
     "ppo": ("rlsuite.policy_gradient.ppo", "PPO"),
     "protected": ("rlsuite.adversarial.observation.protected", "PROTECTED"),
     "qarl": ("rlsuite.adversarial.games.qarl", "QARL"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 
 from rlsuite.core.rng import pack_rng, unpack_rng
 
-__all__ = ["Cuttable", "GeneratorState", "Stateful"]
+__all__ = ["Cuttable", "GeneratorState", "Ledger", "Stateful"]
 
 
 class Stateful(Protocol):
@@ -42,3 +42,26 @@ class GeneratorState:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Set the generator's state."""
         unpack_rng(self.generator, state["state"])
+
+
+class Ledger:
+    """Whole numbers and NumPy arrays of an object as a `Stateful`; a subclass names its attributes."""
+
+    counters: ClassVar[tuple[str, ...]]
+    arrays: ClassVar[tuple[str, ...]]
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The numbers as one int64 tensor, and copies of the arrays."""
+        numbers = torch.tensor([int(getattr(self, name)) for name in self.counters])
+        return {"counters": numbers} | {name: torch.from_numpy(getattr(self, name).copy()) for name in self.arrays}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Restore what `state_dict` gave.
+
+        Raises:
+            ValueError: another number of counters.
+        """
+        for name, value in zip(self.counters, state["counters"].tolist(), strict=True):
+            setattr(self, name, int(value))
+        for name in self.arrays:
+            setattr(self, name, state[name].cpu().numpy().copy())

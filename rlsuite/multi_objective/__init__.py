@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         sparsity,
     )
     from rlsuite.multi_objective.measuring import Measured, measure
+    from rlsuite.multi_objective.pgmorl import PGMORL, PGMORLConfig
     from rlsuite.multi_objective.points import check_points, check_reference, constant_objectives
     from rlsuite.multi_objective.prediction import (
         Experience,
@@ -67,12 +68,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CMORL",
+    "PGMORL",
     "CMORLConfig",
     "Experience",
     "GainModel",
     "Guided",
     "Indicators",
     "Measured",
+    "PGMORLConfig",
     "Selection",
     "Volume",
     "candidate_weights",
@@ -118,6 +121,7 @@ __getattr__, __dir__, _MODULES = face(
         "indicators": "Indicators Volume cardinality expected_utility front_indicators hypervolume igd_plus "
         "maximum_utility_loss r2 sparsity",
         "measuring": "Measured measure",
+        "pgmorl": "PGMORL PGMORLConfig",
         "points": "check_points check_reference constant_objectives",
         "prediction": "Experience GainModel Guided candidate_weights fit_gains guided_pairs performance_buffers "
         "predict_gain select_guided",

@@ -44,7 +44,7 @@ from rlsuite.core.config import check_choices, check_range, check_schedule
 from rlsuite.core.population import PopulationActor, StackedBatch
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
-from rlsuite.core.stateful import Stateful
+from rlsuite.core.stateful import Ledger, Stateful
 from rlsuite.multi_objective.archive import nadir_reference, select_sparse
 from rlsuite.multi_objective.front_agent import FrontAgent
 from rlsuite.multi_objective.stacked_ppo import TeamConfig
@@ -142,7 +142,7 @@ def barrier_weights(
     return weights
 
 
-class Search:
+class Search(Ledger):
     """Where the search stands, as a `Stateful`: stage, counters, and what each of the P policies is to do.
 
     Attributes:
@@ -165,6 +165,12 @@ class Search:
         extended: objective vectors that were extended already, [*, K].
     """
 
+    counters = ("stage", "updates", "round", "direction", "each", "born", "eval_steps")
+    arrays = (
+        *("reference", "extended", "weights", "target", "parent"),
+        *("threshold", "scale", "returns", "horizon", "rates"),
+    )
+
     def __init__(self, weights: np.ndarray) -> None:
         policies, objectives = weights.shape
         self.stage, self.updates, self.round, self.direction = 1, 0, 0, 0
@@ -179,32 +185,6 @@ class Search:
         self.threshold, self.returns = np.zeros_like(weights), np.zeros_like(weights)
         self.scale, self.horizon = np.ones_like(weights), np.ones(len(weights))
         self.rates = np.zeros((len(weights), 1))
-
-    _COUNTERS = ("stage", "updates", "round", "direction", "each", "born", "eval_steps")
-    _ARRAYS = (
-        "reference",
-        "extended",
-        "weights",
-        "target",
-        "parent",
-        "threshold",
-        "scale",
-        "returns",
-        "horizon",
-        "rates",
-    )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Counters and arrays (copies)."""
-        counters = torch.tensor([getattr(self, name) for name in self._COUNTERS])
-        return {"counters": counters} | {name: torch.from_numpy(getattr(self, name).copy()) for name in self._ARRAYS}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` gave."""
-        for name, value in zip(self._COUNTERS, state["counters"].tolist(), strict=True):
-            setattr(self, name, int(value))
-        for name in self._ARRAYS:
-            setattr(self, name, state[name].cpu().numpy().copy())
 
 
 class CMORL(FrontAgent):
@@ -292,7 +272,7 @@ class CMORL(FrontAgent):
         search.born += policies
         limits: dict[str, Any] = {"size": config.archive_size, "rule": config.selection, "reference": search.reference}
         # as the release: what is worse than the reference point in any goal is thrown away
-        self.admit(found, origin, search.rates, **limits, above=config.mode == "repo")
+        self.admit(self.records(found, origin, search.rates), **limits, above=config.mode == "repo")
 
     def _next_round(self) -> None:
         """Begin to extend other members, or (`mode="repo"`) the next goal of the same ones."""

@@ -257,27 +257,13 @@ class FrontAgent(Agent):
         seed = env_seed(self.seed, MEASURE)
         return measure(judge, self.team.obs_norm, self._judge, episodes=episodes, gamma=gamma, seed=seed)
 
-    def admit(
-        self,
-        found: Measured,
-        origin: np.ndarray,
-        rates: np.ndarray,
-        *,
-        size: int,
-        rule: Any,
-        reference: np.ndarray,
-        above: bool = False,
-    ) -> None:
-        """Let the set take in the team's policies, and drop what is dominated or too much.
+    def records(self, found: Measured, origin: np.ndarray, rates: np.ndarray) -> dict[str, Tensor]:
+        """What a set is to know of each policy of the team.
 
         Args:
             found: their returns.
             origin: [P, 4], see `archive`.
             rates: their learning rates [P, 1].
-            size: most members.
-            rule: which members stay of too many; see `rlsuite.multi_objective.archive.truncate`.
-            reference: z [K].
-            above: drop what is below the reference point in any objective.
         """
         arrays = {
             "objectives": found.objectives,
@@ -288,7 +274,21 @@ class FrontAgent(Agent):
             "origin": origin.astype(np.int64),
         }
         records = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        self.archive.add(records | self.team.records())
+        return records | self.team.records()
+
+    def admit(
+        self, records: dict[str, Tensor], *, size: int, rule: Any, reference: np.ndarray, above: bool = False
+    ) -> None:
+        """Let the set take in policies, and drop what is dominated or too much.
+
+        Args:
+            records: of them.
+            size: most members.
+            rule: which members stay of too many; see `rlsuite.multi_objective.archive.truncate`.
+            reference: z [K].
+            above: drop what is below the reference point in any objective.
+        """
+        self.archive.add(records)
         points = self.front
         keep = nondominated(points)
         if above:
