@@ -10,6 +10,7 @@ __all__ = ["ENTRIES"]
 
 SEA = "multi_objective.deep_sea_treasure:DeepSeaTreasure"
 GATHERING = "multi_objective.resource_gathering:ResourceGathering"
+ROOMS = "multi_objective.four_room:FourRoom"
 FRUIT = "multi_objective.fruit_tree:FruitTree"
 
 
@@ -46,6 +47,7 @@ ENTRIES: tuple[KernelEntry, ...] = (
         objectives=2,
     ),
     KernelEntry("rlsuite/ResourceGathering-v0", GATHERING, 100, "Gold, a diamond, and enemies.", objectives=3),
+    KernelEntry("rlsuite/FourRoom-v0", ROOMS, 200, "Shapes of three kinds on the way to a goal.", objectives=3),
     KernelEntry("rlsuite/FruitTree-v0", FRUIT, None, "One of 64 fruits of six nutrients each.", objectives=6),
     *(
         KernelEntry(
