@@ -41,7 +41,8 @@ from torch import Tensor
 
 from rlsuite.core.brain import Brain
 from rlsuite.core.config import check_choices, check_range, check_schedule
-from rlsuite.core.population import PopulationActor, StackedBatch
+from rlsuite.core.population import StackedBatch
+from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
 from rlsuite.core.stateful import Ledger, Stateful

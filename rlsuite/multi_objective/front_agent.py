@@ -20,8 +20,10 @@ from torch import Tensor
 from rlsuite.core.agent import Agent, EnvLike
 from rlsuite.core.brain import Brain, sample_or_mode
 from rlsuite.core.members import Member, PolicySet
-from rlsuite.core.population import Population, PopulationActor, StackedKernel, unflatten
+from rlsuite.core.population import Population, unflatten
+from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.rng import EPISODES, EVALUATION, MEASURE, env_seed, own_seed
+from rlsuite.core.stacked_kernel import StackedKernel
 from rlsuite.core.stacked_norm import StackedNorm, single_norm
 from rlsuite.core.stateful import GeneratorState, Stateful
 from rlsuite.core.vector import Stepper, count_objectives, make_env

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rlsuite.core.population import PopulationActor
+from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.stacked_norm import StackedNorm
 from rlsuite.core.vector import Stepper
 

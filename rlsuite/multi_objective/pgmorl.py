@@ -28,7 +28,7 @@ import torch
 from rlsuite.core.brain import Brain
 from rlsuite.core.config import check_range
 from rlsuite.core.members import PolicySet
-from rlsuite.core.population import PopulationActor
+from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
 from rlsuite.core.stateful import Ledger, Stateful

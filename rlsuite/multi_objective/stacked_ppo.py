@@ -27,15 +27,10 @@ from rlsuite.core.agent import Agent
 from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.optim import check_update
-from rlsuite.core.population import (
-    Population,
-    PopulationActor,
-    StackedAdam,
-    StackedBatch,
-    StackedKernel,
-    split_rows,
-)
+from rlsuite.core.population import Population, StackedAdam, StackedBatch, split_rows
+from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.returns import gae
+from rlsuite.core.stacked_kernel import StackedKernel
 from rlsuite.core.stacked_norm import StackedNorm, StackedReturnNorm
 from rlsuite.core.stateful import Stateful
 from rlsuite.core.types import HeadGrads, Heads, Rollout

@@ -15,15 +15,9 @@ from rlsuite.core.actions import action_spec
 from rlsuite.core.networks import ActorCritic, FlatParameters
 from rlsuite.core.normalize import ReturnNorm, RunningNorm
 from rlsuite.core.optim import FlatAdam
-from rlsuite.core.population import (
-    Population,
-    PopulationActor,
-    StackedAdam,
-    StackedKernel,
-    join_rows,
-    split_rows,
-    unflatten,
-)
+from rlsuite.core.population import Population, StackedAdam, join_rows, split_rows, unflatten
+from rlsuite.core.population_actor import PopulationActor
+from rlsuite.core.stacked_kernel import StackedKernel
 from rlsuite.core.stacked_norm import StackedNorm, StackedReturnNorm, single_norm
 from rlsuite.core.types import HeadGrads
 
