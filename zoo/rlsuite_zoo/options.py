@@ -17,6 +17,7 @@ __all__ = [
     "AttackOptions",
     "CertifyOptions",
     "EvaluateOptions",
+    "FrontOptions",
     "InventoryOptions",
     "ListOptions",
     "PageOptions",
@@ -92,6 +93,34 @@ class EvaluateOptions:
     """Checkpoint to evaluate: last or best."""
     weights: str = ""
     """Of the objectives, such as 0.3,0.7, where there are several (default: equal ones)."""
+
+
+@dataclass(frozen=True)
+class FrontOptions:
+    """Measure the sets of policies of trained runs: indicators, a picture of the fronts, an HTML page, CSV, JSON."""
+
+    runs: Positional[tuple[str, ...]]
+    """Run folders, or folders of several; runs that differ in their seed alone are averaged."""
+    measured: bool = True
+    """Play every policy again, on episodes that did not select it; without, its returns as selected are reported."""
+    episodes: int = 20
+    """Episodes of every policy."""
+    gamma: float | None = None
+    """Discount of the returns (default: the run's eval_gamma)."""
+    seed: int = 0
+    """Seed of the episodes."""
+    stochastic: bool = False
+    """Sample the actions instead of taking the distributions' modes (default: as the run says)."""
+    weights: str = ""
+    """Of the objectives, such as 0.3,0.7: tells which policy plays for them, and what it gets."""
+    reference: str = ""
+    """Reference point of the hypervolume, such as --reference=-100,-100 (default: the runs' own)."""
+    true_front: bool = False
+    """Compare with the environment's exact front, where it knows it."""
+    jobs: int | None = None
+    """Runs at a time (default: one per core)."""
+    out: str = ""
+    """Folder of the page (default: RUN/front; of several, `front` in the folder that holds them)."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,17 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy import stats
 
-__all__ = ["budgets_apart", "margin", "paired", "tally", "welch"]
+__all__ = ["budgets_apart", "margin", "paired", "student", "tally", "welch"]
 
 
 def margin(values: np.ndarray) -> float:
     """Half of Student's interval of the mean of values [N >= 2]."""
     return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+
+
+def student(values: np.ndarray) -> float:
+    """`margin`, and 0 for a single value."""
+    return margin(values) if len(values) > 1 else 0.0
 
 
 def paired(gaps: Sequence[float] | np.ndarray, digits: int = 0) -> tuple[str, str]:

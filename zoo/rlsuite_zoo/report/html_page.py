@@ -50,6 +50,10 @@ class HtmlPage:
         """Plain text."""
         self._parts.append(f"<p>{html.escape(text)}</p>")
 
+    def items(self, lines: Sequence[str]) -> None:
+        """A list, one item a line."""
+        self._parts.append("<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>")
+
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()) -> None:
         """A table; the rows numbered in `strong` are in bold."""
         words = [all(_is_text(row[i]) for row in rows) for i in range(len(header))]
