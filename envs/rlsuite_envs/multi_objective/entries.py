@@ -11,6 +11,7 @@ __all__ = ["ENTRIES"]
 SEA = "multi_objective.deep_sea_treasure:DeepSeaTreasure"
 GATHERING = "multi_objective.resource_gathering:ResourceGathering"
 ROOMS = "multi_objective.four_room:FourRoom"
+CART = "multi_objective.minecart:Minecart"
 FRUIT = "multi_objective.fruit_tree:FruitTree"
 
 
@@ -59,6 +60,15 @@ ENTRIES: tuple[KernelEntry, ...] = (
             objectives=6,
         )
         for depth in (5, 7)
+    ),
+    KernelEntry("rlsuite/Minecart-v0", CART, 1000, "Mine two ores with little fuel.", objectives=3),
+    KernelEntry(
+        "rlsuite/Minecart-deterministic-v0",
+        CART,
+        1000,
+        "Mine two ores with little fuel; yields are their means.",
+        preset="deterministic",
+        objectives=3,
     ),
     *_buildings(),
 )

@@ -17,6 +17,7 @@ def episode_picture(
     way: np.ndarray,
     rewards: np.ndarray,
     names: Sequence[str],
+    drift: float = 0.12,
 ) -> np.ndarray:
     """The last frame with the way through it, beside the returns so far.
 
@@ -26,6 +27,7 @@ def episode_picture(
         way: positions [T + 1, 2], across and down from the upper left corner.
         rewards: [T, K].
         names: of the K objectives.
+        drift: how far the way is moved in time to either side, so that ways back show.
 
     Returns:
         [height, width, 3] uint8.
@@ -36,9 +38,7 @@ def episode_picture(
     drawn, axes = figure(1, 2, width=10.5, height=4.8, width_ratios=(1.3, 1.0))
     place, curves = axes[0]
     place.imshow(frame, extent=(0, size[0], size[1], 0), interpolation="bilinear")
-    # Moved a little in time, so that ways back show.
-    drift = np.linspace(-0.12, 0.12, len(way))[:, None] * min(1.0, size[0] / 11)
-    drifted = way + drift
+    drifted = way + np.linspace(-drift, drift, len(way))[:, None]
     pieces = LineCollection(list(np.stack((drifted[:-1], drifted[1:]), 1)), cmap="autumn", linewidths=2.0, zorder=3)
     pieces.set_array(np.arange(len(way) - 1))
     place.add_collection(pieces)
