@@ -250,60 +250,62 @@ class Minecart(Kernel[CartState, CartAction, Tensor]):
         if noise is None and not self.deterministic:
             raise ValueError("Minecart.transition needs the noise of sample_exogenous where yields are random.")
         state, action = post_state.state, post_state.action
-        position, speed, angle = state.position, state.speed, state.angle
-        content, departed = state.content, state.departed
+        x, y = state.position.unbind(-1)
+        speed, angle, content, departed = state.speed, state.angle, state.content, state.departed
         turn, push = self._turn[action], self._push[action]
         turns, pushes, mines = turn != 0, (action == ACCELERATE) | (action == BRAKE), action == MINE
         sold, home = torch.zeros_like(content), torch.zeros_like(departed)
-        over = home
+        goes_on = ~home
         for frame in range(self._frames):
             # In the frame after coming home the action is still applied, then nothing more happens.
-            angle = torch.where(turns & ~over, (angle + turn) % 360, angle)
-            speed = torch.where(pushes & ~over, (speed + push).clamp(0.0, 1.0), speed)
-            for part in range(self._at_once):
-                draws = None if noise is None else noise[:, frame + part]
-                content = content + self._mined(position, speed, content, draws, mines & ~over)
-                content = content.clamp_max(self.params.capacity)
-            over = home
+            angle = torch.where(turns & goes_on, (angle + turn) % 360, angle)
+            speed = torch.where(pushes & goes_on, (speed + push).clamp(0.0, 1.0), speed)
+            draws = None if noise is None else noise[:, frame : frame + self._at_once]
+            content = self._mined(x, y, content, draws, mines & goes_on & (speed < STANDING))
+            goes_on = ~home
             for _ in range(self._at_once):
-                position, speed, angle = self._driven(position, speed, angle, ~over)
-            near = position.square().sum(-1).sqrt() < self.params.base_radius
-            arrives = near & departed & ~over
-            sold = sold + content * arrives[:, None]
-            content = content * ~arrives[:, None]
-            departed = departed | (~near & ~over)
+                x, y, speed, angle = self._driven(x, y, speed, angle, goes_on)
+            near = (x * x + y * y).sqrt() < self.params.base_radius
+            arrives = near & departed & goes_on
+            paid = content * arrives[:, None]
+            sold, content = sold + paid, content - paid
+            departed = departed | (~near & goes_on)
             home = home | arrives
         reward = torch.cat((sold, self._fuel[action][:, None]), -1)
-        return CartState(position, speed, angle, content, departed), reward, home
+        return CartState(torch.stack((x, y), -1), speed, angle, content, departed), reward, home
 
-    def _mined(self, position: Tensor, speed: Tensor, content: Tensor, draws: Tensor | None, where: Tensor) -> Tensor:
-        """Ore [B, ores] that a frame of mining yields."""
-        away = (position[:, None] - self._places).square().sum(-1).sqrt()
-        distance, nearest = away.min(1)
-        yields = self._yields[nearest]
-        ore = yields[..., 0] if draws is None else yields[..., 0] + yields[..., 1] * draws
-        ore = ore.clamp_min(0.0)
-        free = (self.params.capacity - content.sum(-1)).clamp_min(0.0)
-        total = ore.sum(-1)
-        share = torch.where(total > free, free / total, torch.ones_like(total))
-        where = where & (speed < STANDING) & (distance <= self.params.mine_radius)
-        return torch.where(where[:, None], ore * share[:, None], torch.zeros_like(ore))
+    def _mined(self, x: Tensor, y: Tensor, content: Tensor, draws: Tensor | None, where: Tensor) -> Tensor:
+        """Content [B, ores] after mining where [B] the cart does so, with draws [B, times, ores]."""
+        distance = ((x[:, None] - self._places[:, 0]).square() + (y[:, None] - self._places[:, 1]).square()).sqrt()
+        least, nearest = distance.min(1)
+        where = where & (least <= self.params.mine_radius)
+        mean, std = self._yields[nearest].unbind(-1)
+        for time in range(self._at_once):
+            ore = (mean if draws is None else mean + std * draws[:, time]).clamp_min(0.0) * where[:, None]
+            free = (self.params.capacity - content.sum(-1)).clamp_min(0.0)
+            total = ore.sum(-1)
+            share = torch.where(total > free, free / total, 1.0)
+            content = (content + ore * share[:, None]).clamp_max(self.params.capacity)
+        return content
 
-    def _driven(self, position: Tensor, speed: Tensor, angle: Tensor, where: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Position, speed and angle after the way of a frame; along a wall the cart turns."""
+    def _driven(self, x: Tensor, y: Tensor, speed: Tensor, angle: Tensor, where: Tensor) -> tuple[Tensor, ...]:
+        """x, y, speed and angle after the way of a frame; along a wall the cart turns."""
         where = where & (speed >= STANDING)
-        velocity = speed[:, None] * self._direction(angle)
-        # A wall across one axis turns the cart towards where it goes along the other, seen from x: to the right at the
-        # upper end of x, to the left at its lower end; for y the other way round.
-        inside = (position != 0) & (position != 1)
-        along = inside & (velocity.abs() > STANDING)
-        against = ((position == 1) & (velocity > 0)).long() - ((position == 0) & (velocity < 0)).long()
-        sign = velocity.sign().long() * along
-        turned = angle + ROTATION * (against[:, 0] * sign[:, 1] - against[:, 1] * sign[:, 0])
-        after = (position + velocity).clamp(0.0, 1.0)
-        way = (after - position).square().sum(-1).sqrt()
+        cos, sin = self._direction(angle).unbind(-1)
+        across, along = speed * cos, speed * sin
+        # At a wall of one axis the cart turns towards where it goes along the other: at the upper end of x and the
+        # lower end of y one way round, at the other two walls the other way.
+        zero = torch.zeros_like(angle)
+        at_x = ((x == 1) & (across > 0)).long() - ((x == 0) & (across < 0)).long()
+        at_y = ((y == 1) & (along > 0)).long() - ((y == 0) & (along < 0)).long()
+        towards_x = torch.where((x != 0) & (x != 1) & (across.abs() > STANDING), across.sign().long(), zero)
+        towards_y = torch.where((y != 0) & (y != 1) & (along.abs() > STANDING), along.sign().long(), zero)
+        turned = angle + ROTATION * (at_x * towards_y - at_y * towards_x)
+        next_x, next_y = (x + across).clamp(0.0, 1.0), (y + along).clamp(0.0, 1.0)
+        way = ((next_x - x).square() + (next_y - y).square()).sqrt()
         return (
-            torch.where(where[:, None], after, position),
+            torch.where(where, next_x, x),
+            torch.where(where, next_y, y),
             torch.where(where, way, speed),
             torch.where(where, turned, angle),
         )

@@ -35,6 +35,8 @@ JUDGED = 4096
 LARGEST_OBS = 1 << 30  # bytes of one batch of observations
 ACTION_BATCHES = 4
 FAMILIES = ("inventory", "cheap_talk", "coverage", "mazes")
+ON_DEMAND = ("classic", "multi_objective")
+"""Families that are measured where they are named."""
 
 
 def _gym_invmgmt() -> gym.Env[Any, Any]:
@@ -50,9 +52,24 @@ def _point_maze() -> gym.Env[Any, Any]:
     return gym.make("PointMaze_UMaze-v3")
 
 
+def _mo_gymnasium(id: str) -> Callable[[], gym.Env[Any, Any]]:
+    def make() -> gym.Env[Any, Any]:
+        import mo_gymnasium
+
+        made: gym.Env[Any, Any] = mo_gymnasium.make(id)
+        return made
+
+    return make
+
+
 PEERS: dict[str, tuple[str, Callable[[], gym.Env[Any, Any]]]] = {
     "rlsuite/SupplyNetwork-v0": ("gym_invmgmt", _gym_invmgmt),
     "rlsuite/PointMaze-v0": ("gymnasium_robotics", _point_maze),
+    "rlsuite/DeepSeaTreasure-v0": ("mo_gymnasium", _mo_gymnasium("deep-sea-treasure-v0")),
+    "rlsuite/ResourceGathering-v0": ("mo_gymnasium", _mo_gymnasium("resource-gathering-v0")),
+    "rlsuite/FourRoom-v0": ("mo_gymnasium", _mo_gymnasium("four-room-v0")),
+    "rlsuite/FruitTree-v0": ("mo_gymnasium", _mo_gymnasium("fruit-tree-v0")),
+    "rlsuite/Minecart-v0": ("mo_gymnasium", _mo_gymnasium("minecart-v0")),
     "rlsuite/CartPole-v1": ("gymnasium", lambda: gym.make("CartPole-v1")),
     "rlsuite/Acrobot-v1": ("gymnasium", lambda: gym.make("Acrobot-v1")),
     "rlsuite/Pendulum-v1": ("gymnasium", lambda: gym.make("Pendulum-v1")),
@@ -74,8 +91,8 @@ def main(
     """Measure kernels, the single environment and public implementations; print a table of steps per second.
 
     Args:
-        envs: ids or families (inventory, cheap_talk, coverage, mazes, classic); none for one id of every kernel
-            of the first four.
+        envs: ids or families (inventory, cheap_talk, coverage, mazes, classic, multi_objective); none for one id of
+            every kernel of the first four.
         copies: numbers of copies.
         num_threads: torch threads.
         seconds: how long each is measured, three times; the median counts.
@@ -105,7 +122,7 @@ def _chosen(envs: tuple[str, ...]) -> list[str]:
     first: dict[str, str] = {}
     for entry in KERNELS:
         family = entry.kernel.partition(".")[0]
-        if family in (*FAMILIES, "classic") and entry.kernel not in first:
+        if family in (*FAMILIES, *ON_DEMAND) and entry.kernel not in first:
             first[entry.kernel] = entry.id
             families.setdefault(family, []).append(entry.id)
     known = {entry.id for entry in KERNELS}
