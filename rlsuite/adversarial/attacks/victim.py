@@ -109,6 +109,8 @@ def as_victim(
     if space is None or actions is None:
         raise TypeError(f"{name} has no observation_space and action_space, which attacks need")
     check_space(space, actions)
+    if getattr(model, "vector_reward", False):
+        raise ValueError(f"{name} is a set of policies for several objectives; give one: model.preferring(weights)")
     brain = getattr(model, "brain", None)
     if isinstance(brain, Brain):
         victim = victim_of(cast(Behind, model), brain)

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from rlsuite import algorithm
+from rlsuite_envs.make import make_single_env
 from rlsuite_zoo.cli import main
+from rlsuite_zoo.episodes import show
 
 
 def _picture(path: Path) -> np.ndarray:
@@ -29,6 +31,26 @@ def test_a_strip_of_frames_for_environments_that_draw_none_of_whole_episodes(
     again = tmp_path / "again.png"
     assert main(["show", "rlsuite/CartPole-v1", "--out", str(again), "--seed", "3"]) == 0
     np.testing.assert_array_equal(_picture(path), _picture(again))
+
+
+def test_a_curve_for_each_objective_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, ...]] = []
+
+    def note(played: object, title: str, names: tuple[str, ...] = ()) -> np.ndarray:
+        drawn.append(names)
+        return strip(played, title, names)  # type: ignore[arg-type]
+
+    strip = show._strip
+    monkeypatch.setattr(show, "_strip", note)
+    made = make_single_env("rlsuite/DeepSeaTreasure-v0", render_mode="rgb_array")
+    made.reset(seed=0)
+    rewards = np.array([[0.0, -1.0], [0.7, -1.0]])
+    played = show.Played([], [0, 1], rewards, [made.render()], 1, "terminated")
+    picture = show._strip(played, "sea", show._names(made, played))  # type: ignore[arg-type]
+    made.close()
+    assert drawn == [("treasure", "time")]
+    plain = strip(played, "sea")
+    assert (picture != plain).any() and picture.shape == plain.shape
 
 
 def test_a_trained_policy_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

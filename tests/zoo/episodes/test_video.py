@@ -33,6 +33,20 @@ def test_the_replay_is_the_evaluations_first_episode(env: str, kwargs: dict[str,
     assert (first.total, len(first.actions), first.env) == (result.returns[0], result.lengths[0], result.envs[0])
 
 
+def test_the_replay_is_by_the_policy_for_the_weights() -> None:
+    env = "rlsuite/DeepSeaTreasure-v0"
+    agent: Any = algorithm("cmorl")(env, num_envs=12, n_steps=32, batch_size=96, n_epochs=3, net_arch=(8,), seed=0)
+    agent.learn(2000)
+    spec = RunSpec("cmorl", env, 3, 1, 1)
+    for weights in ((0.9, 0.1), (0.1, 0.9)):
+        result = evaluate_policy(agent, spec, 2, weights=weights)
+        assert result.objectives is not None
+        common: dict[str, Any] = {"episodes": 2, "deterministic": True, "seed": 3 + EVAL_SEED}
+        first = replay_first(agent, spec, **common, weights=weights)
+        assert (first.total, len(first.actions)) == (result.returns[0], result.lengths[0])
+        assert first.paid.tolist() == result.objectives[0].tolist()
+
+
 @pytest.fixture
 def run(make_run: Any) -> RunFolder:
     """A run of an untrained policy whose best.zip is another one than its last.zip."""

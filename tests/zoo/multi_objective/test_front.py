@@ -16,13 +16,25 @@ import pytest
 from PIL import Image
 
 import rlsuite as suite
+from rlsuite.multi_objective import nadir_reference
 from rlsuite_envs.make import make_single_env
 from rlsuite_zoo.cli import main
-from rlsuite_zoo.multi_objective.pictures import staircase
+from rlsuite_zoo.multi_objective.comparison import compare
+from rlsuite_zoo.multi_objective.pictures import draw, staircase
+from rlsuite_zoo.multi_objective.sets import Task, TrainedSet
+from rlsuite_zoo.runs.folder import RunFolder
 
 ENV = "rlsuite/DeepSeaTreasure-v0"
 RUN = "runs/cmorl/rlsuite-DeepSeaTreasure-v0/a"
-SMALL = ("n_steps=32", "batch_size=64", "net_arch=[8]", "learning_rate=1e-2", "eval_episodes=1", "eval_interval=2")
+SMALL = (
+    "n_steps=32",
+    "n_epochs=3",
+    "batch_size=96",
+    "net_arch=[8]",
+    "learning_rate=1e-2",
+    "eval_episodes=1",
+    "eval_interval=2",
+)
 NAMES = ("treasure", "time")
 
 
@@ -30,9 +42,9 @@ NAMES = ("treasure", "time")
 def sets(tmp_path_factory: Any) -> Path:
     """The folder `runs` with two hardly trained seeds of C-MORL."""
     out = tmp_path_factory.mktemp("sets") / "runs"
-    options = ("--steps", "6000", "--num-envs", "12", "--seeds", "0-1", "--name", "a", "--jobs", "1")
-    words = ("train", "cmorl", ENV, *SMALL, *options, "--eval-episodes", "0", "--out", str(out))
-    assert main(list(words)) == 0
+    options = ("--steps", "4000", "--num-envs", "12", "--name", "a", "--eval-episodes", "0", "--out", str(out))
+    for seed in "01":  # one by one they run in this process
+        assert main(["train", "cmorl", ENV, *SMALL, *options, "--seeds", seed]) == 0
     return out
 
 
@@ -140,6 +152,55 @@ def test_the_page_needs_no_network_and_the_picture_is_one(rlsuite: Any) -> None:
     assert "hypervolume" in page and "treasure" in page and "Policies of" in page
     with Image.open(f"{RUN}/front/front.png") as picture:
         assert picture.size[0] > 500 and len(set(picture.convert("L").getdata())) > 10
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("command", ["attack", "certify", "robustness", "benchmark robustness"])
+def test_commands_for_one_policy_say_so(rlsuite: Any, command: str) -> None:
+    words = ("--runs", RUN) if command.startswith("benchmark") else (RUN,)
+    ran = rlsuite(*command.split(), *words)
+    assert ran.code == 2 and "`rlsuite front` compares them" in ran.err and ran.err.count("\n") == 1, ran.err
+    assert f"`rlsuite {command}`" in ran.err
+
+
+@pytest.mark.usefixtures("runs")
+def test_training_shows_each_objective(rlsuite: Any) -> None:
+    last = [row for row in table(f"{RUN}/seed0/progress.csv") if row["rollout/ep_rew_mean_0"]][-1]
+    means = [float(last[f"rollout/ep_rew_mean_{k}"]) for k in range(2)]
+    assert RunFolder(f"{RUN}/seed0").status()["ep_rew_means"] == means
+    ran = rlsuite("train", "--resume", f"{RUN}/seed0", "--steps", "6000", "--jobs", "1")
+    assert ran.code == 0 and "rlsuite front" in ran.out, ran.err
+    means = RunFolder(f"{RUN}/seed0").status()["ep_rew_means"]
+    assert f"{means[0]:,.1f}, {means[1]:,.1f}" in ran.out
+    ran = rlsuite("plot", RUN)
+    assert ran.code == 2 and "--metric rollout/ep_rew_mean_0 (to rollout/ep_rew_mean_1;" in ran.err
+    assert f"rlsuite front {RUN}/seed0" in ran.err
+    assert rlsuite("plot", RUN, "--metric", "rollout/ep_rew_mean_1", "--out", "time.png").code == 0
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_pictures_for_any_number_of_objectives(count: int, tmp_path: Path, make_run: Callable[..., Any]) -> None:
+    """Two groups, one of two seeds, and a true front; an objective that is the same everywhere is drawn, too."""
+    rng = np.random.default_rng(0)
+    task = Task(tuple(f"a long name of objective {k}" for k in range(count)), None)
+    sets = []
+    for i, group in enumerate(("one", "one", "two")):
+        folder = make_run(f"{i}", [(100, 1.0)], algo="cmorl", env=ENV, seed=i)
+        points = rng.dirichlet(np.ones(count), 6) * 100
+        points[:, -1] = 3.0 if count == 5 else points[:, -1]
+        origin = np.stack([np.arange(6), *np.full((3, 6), -1)], 1)
+        sets.append(TrainedSet(folder, folder.spec(), group, task, points, points, points, origin, 1.0, 2, None, 9, 9))
+    weights = (1.0,) + (0.0,) * (count - 1)
+    true = np.eye(count) * 100 + 1
+    found = compare(sets, {}, gamma=1.0, reference=None, true=true, weights=weights)
+    assert [row.interval("hypervolume").n for row in found.rows] == [2, 1]  # type: ignore[union-attr]
+    assert [p.index for p in found.players] == [int(one.selected[:, 0].argmax()) for one in sets]
+    np.testing.assert_allclose(
+        found.reference, nadir_reference(np.concatenate([one.selected for one in sets])), rtol=1e-12
+    )
+    draw(found, tmp_path / "front.png")
+    with Image.open(tmp_path / "front.png") as picture:
+        assert picture.size[0] > 900 and picture.convert("L").histogram()[0] > 100
 
 
 def test_the_edge_of_what_is_attained() -> None:

@@ -16,7 +16,7 @@ import rlsuite_zoo.runs.train as training
 from rlsuite_zoo.errors import Interrupted, NotKept, UsageError, remedy_of, unknown
 from rlsuite_zoo.files import write_json
 from rlsuite_zoo.options import EvaluateOptions, TrainOptions
-from rlsuite_zoo.runs.display import out_console
+from rlsuite_zoo.runs.display import out_console, returns_text
 from rlsuite_zoo.runs.evaluation import evaluation_record, mode_hint, other_mode, read_evaluation
 from rlsuite_zoo.runs.folder import RunFolder, RunSpec, find_runs
 from rlsuite_zoo.runs.launch import launch
@@ -150,13 +150,13 @@ def show_runs(folders: list[RunFolder]) -> None:
     top = Path(os.path.commonpath([folder.path.parent for folder in folders]))
     for folder in folders:
         status, record = folder.status(), read_evaluation(folder)
-        mean = status.get("ep_rew_mean")
+        mean, means = status.get("ep_rew_mean"), status.get("ep_rew_means")
         table.add_row(
             str(folder.path.relative_to(top)),
             str(status.get("state")),
             f"{status.get('steps', 0):,}",
             f"{status.get('steps_per_s', 0):,.0f}",
-            "" if mean is None else f"{mean:,.1f}",
+            returns_text(means) if means else "" if mean is None else f"{mean:,.1f}",
             f"{record['mean']:,.1f} [{record['low']:,.1f}, {record['high']:,.1f}]" if record else "",
             str(record["episodes"]) if record else "",
         )
@@ -165,6 +165,11 @@ def show_runs(folders: list[RunFolder]) -> None:
     for folder in folders:
         if (record := read_evaluation(folder)) and (hint := mode_hint(record)):
             print(f"note: {folder.path.relative_to(top)}: {hint}")
+    if any(folder.status().get("ep_rew_means") for folder in folders):
+        print(
+            "note: training returns are those of the objectives, over all policies; evaluated is the policy for equal "
+            f"weights. What each policy returns: rlsuite front {top}"
+        )
 
 
 def evaluate(options: EvaluateOptions) -> None:
@@ -215,7 +220,13 @@ def evaluate(options: EvaluateOptions) -> None:
             from rlsuite_zoo.episodes.video import write_video
 
             line, _ = write_video(
-                policy, spec, Path(options.render), episodes=options.episodes, deterministic=mode, seed=options.seed
+                policy,
+                spec,
+                Path(options.render),
+                episodes=options.episodes,
+                deterministic=mode,
+                seed=options.seed,
+                weights=result.weights,
             )
             print(f"{line}: the first of these episodes of {folder.path} ({file.name})")
     if lost:

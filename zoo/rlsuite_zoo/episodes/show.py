@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from rlsuite_zoo.episodes.at_rest import one_player
 from rlsuite_zoo.episodes.video import VideoError, check_video, drawable, even, follow
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.imports import check_named, import_typed
+from rlsuite_zoo.multi_objective.sets import objective_names
+from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.runs.folder import find_runs
 from rlsuite_zoo.runs.models import check_env, load_policy, quiet_mujoco
 from rlsuite_zoo.runs.random_policy import RandomPolicy
@@ -103,7 +106,7 @@ def show(
         if film:
             _write_film(path, played, int(made.metadata.get("render_fps", 30)))
         else:
-            picture = _episode(made.unwrapped, played) if whole else _strip(played, env)
+            picture = _episode(made.unwrapped, played) if whole else _strip(played, env, _names(made, played))
             Image.fromarray(picture).save(path)
     total = np.array2string(played.rewards.sum(0), precision=2, suppress_small=True)
     who = f" of {known.file}" if known else ""
@@ -175,7 +178,7 @@ def episode_picture(env: str, policy: Predictor, seed: int) -> np.ndarray:
     made, whole = _make(env, {}, film=False)
     with drawable(env), closing(made):
         played = _play(made, policy, seed, 0, deterministic=False, frames=not whole)
-        return _episode(made.unwrapped, played) if whole else _strip(played, env)
+        return _episode(made.unwrapped, played) if whole else _strip(played, env, _names(made, played))
 
 
 def _make(env: str, env_kwargs: dict[str, Any], film: bool) -> tuple[gym.Env[Any, Any], bool]:
@@ -272,8 +275,13 @@ def _episode(inner: Any, played: Played) -> np.ndarray:
     return inner.kernel.render_episode(states, actions, torch.as_tensor(played.rewards))
 
 
-def _strip(played: Played, title: str) -> np.ndarray:
-    """Frames in their order, and the reward below them."""
+def _names(env: gym.Env[Any, Any], played: Played) -> tuple[str, ...]:
+    """Of the K objectives; none of a single reward."""
+    return objective_names(env, played.rewards.shape[1]) if played.rewards.ndim > 1 else ()
+
+
+def _strip(played: Played, title: str, names: Sequence[str] = ()) -> np.ndarray:
+    """Frames in their order, and the reward below them, or the rewards of the objectives called `names`."""
     rows, columns = STRIP
     chosen = np.unique(np.linspace(0, len(played.frames) - 1, rows * columns).round().astype(int))
     drawn, axes = figure(rows + 1, columns, width=10, height=9)
@@ -284,7 +292,11 @@ def _strip(played: Played, title: str) -> np.ndarray:
         ax.set_title(f"step {min(index * played.stride, len(played.rewards))}", fontsize=9)
     grid = axes[rows, 0].get_gridspec()
     curve = drawn.add_subplot(grid[rows, :])
-    curve.plot(np.arange(1, len(played.rewards) + 1), played.rewards)
+    lines = curve.plot(np.arange(1, len(played.rewards) + 1), played.rewards)
+    for line, name, colour in zip(lines, names, cycle(COLOURS), strict=False):
+        line.set(label=name, color=colour)
+    if names:
+        curve.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     curve.set(xlabel="step", ylabel="reward", title=title)
     return figure_array(drawn)
 

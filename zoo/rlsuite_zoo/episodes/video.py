@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,14 @@ def check_video(path: Path, option: str = "--render") -> None:
 
 
 def write_video(
-    policy: Predictor, spec: RunSpec, path: Path, *, episodes: int, deterministic: bool, seed: int | None
+    policy: Predictor,
+    spec: RunSpec,
+    path: Path,
+    *,
+    episodes: int,
+    deterministic: bool,
+    seed: int | None,
+    weights: Sequence[float] = (),
 ) -> tuple[str, float]:
     """Play the first episode of an evaluation again and write it as a film.
 
@@ -66,6 +73,7 @@ def write_video(
         episodes: of the evaluation, which decides how many environments it had.
         deterministic: the distribution's mode, or samples.
         seed: of the evaluation; None for the run's own.
+        weights: of the evaluation, where the environment pays several objectives.
 
     Returns:
         A line about the film, and the episode's return.
@@ -77,7 +85,7 @@ def write_video(
 
     own = spec.seed + EVAL_SEED if seed is None else seed
     with drawable(spec.env):
-        first = replay_first(policy, spec, episodes=episodes, deterministic=deterministic, seed=own)
+        first = replay_first(policy, spec, episodes=episodes, deterministic=deterministic, seed=own, weights=weights)
         frames, fps, stride = _frames(spec, first, own)
     path.parent.mkdir(parents=True, exist_ok=True)
     imageio.mimwrite(path, frames, fps=fps / stride, macro_block_size=1)  # type: ignore[arg-type]
@@ -95,11 +103,23 @@ class First:
     states: list[Any]
     """States of a kernel before each action; empty for other environments."""
     total: float
-    """Return of the episode."""
+    """Return of the episode; of several objectives the weighted sum."""
+    paid: np.ndarray
+    """Sum [] or [K] of its rewards."""
 
 
-def replay_first(policy: Predictor, spec: RunSpec, *, episodes: int, deterministic: bool, seed: int) -> First:
+def replay_first(
+    policy: Predictor,
+    spec: RunSpec,
+    *,
+    episodes: int,
+    deterministic: bool,
+    seed: int,
+    weights: Sequence[float] = (),
+) -> First:
     """The first episode that `evaluate_policy` with these arguments finishes, to the bit."""
+    if len(weights):
+        policy = getattr(policy, "preferring", lambda weights: policy)(weights)
     venv = make_one_player(spec.env, min(episodes, 10), spec.env_kwargs)
     game: Any = venv.match.game if isinstance(venv, Versus) else venv
     states: list[Any] = []
@@ -126,11 +146,12 @@ def replay_first(policy: Predictor, spec: RunSpec, *, episodes: int, determinist
     finally:
         venv.close()
     i = int(np.flatnonzero(start)[0])
-    total = 0.0
+    total = np.zeros_like(rewards[0][i])
     for row in rewards:  # one by one, as an evaluation adds them: the same bits
-        total += row[i]
+        total = total + row[i]
+    utility = float(total @ np.asarray(weights, float)) if len(weights) else float(total)
     rows = [tree_map(lambda x: x[i : i + 1], state) for state in states]
-    return First(i, [action[i] for action in actions], rows, float(total))
+    return First(i, [action[i] for action in actions], rows, utility, total)
 
 
 def _frames(spec: RunSpec, first: First, seed: int) -> tuple[list[np.ndarray], int, int]:
@@ -145,17 +166,17 @@ def _frames(spec: RunSpec, first: First, seed: int) -> tuple[list[np.ndarray], i
             return [even(inner.kernel.render(state)) for state in first.states[::stride]], fps, stride
         env.reset(seed=env_seed(seed, EPISODES) + first.env)  # what Gymnasium's vector environments give this one
         follow(env)
-        frames, total = [], 0.0
+        frames, paid = [], np.zeros_like(first.paid)
         for step, action in enumerate(first.actions):
             if step % stride == 0:
                 frames.append(even(env.render()))
-            total += float(env.step(action)[1])
+            paid = paid + np.asarray(env.step(action)[1], float)
     finally:
         env.close()
-    if total != first.total:
+    if (paid != first.paid).any():
+        told = ", ".join(f"{value:,.2f}" for value in np.atleast_1d(paid))
         print(
-            f"note: {spec.env} does not repeat an episode from its seed; the film's has return {total:,.2f}",
-            file=sys.stderr,
+            f"note: {spec.env} does not repeat an episode from its seed; the film's has return {told}", file=sys.stderr
         )
     return frames, fps, stride
 

@@ -85,6 +85,8 @@ def player_table(comparison: Comparison) -> Sheet:
             parts = [over_seeds([p.objectives[k].estimate for p in mine]) for k in range(len(comparison.names))]
             raw = [over_seeds([p.undiscounted[k] for p in mine]) for k in range(len(comparison.names))]
             rows.append([f"{group}, mean of {len(mine)} seeds", "", *map(told, (utility, *parts, *raw))])
+    if len(comparison.names) > 3:
+        header, *rows = [list(column) for column in zip(header, *rows, strict=True)]
     return header, rows
 
 

@@ -115,10 +115,8 @@ def _flat(ax: Axes, comparison: Comparison, i: int, j: int, *, noise: bool) -> l
     if alone:
         (dots,) = ax.plot(*alone.selected[:, [i, j]].T, ".", color=SELECTED, ms=6, zorder=2, label="as selected")
         handles.append(dots)
-    for player in comparison.players:
-        handles += _star(ax, comparison, player, (i, j)) if player is comparison.players[0] else []
-        if player is not comparison.players[0]:
-            _star(ax, comparison, player, (i, j))
+    stars = [_star(ax, comparison, player, (i, j)) for player in comparison.players]
+    handles += stars[0] if stars else []
     ax.set_xlim(left[0], right[0])
     ax.set_ylim(left[1], right[1])
     for axis, k in ((ax.xaxis, i), (ax.yaxis, j)):
@@ -138,9 +136,11 @@ def _alone(comparison: Comparison) -> TrainedSet | None:
 def _star(ax: Any, comparison: Comparison, player: Player, of: Sequence[int]) -> list[Line2D]:
     """The policy that plays for the weights."""
     point = comparison.points(player.of)[player.index][list(of)]
-    style: dict[str, Any] = {"marker": "*", "ms": 15, "mfc": "#F0E442", "mec": "black", "ls": "none", "zorder": 5}
-    found: list[Line2D] = ax.plot(*([x] for x in point), **style, label=_weights(comparison))
-    return found
+    groups = list(_groups(comparison))
+    colour = "#F0E442" if len(groups) == 1 else _style(groups.index(player.of.group))[0]
+    style: dict[str, Any] = {"marker": "*", "ms": 15, "mec": "black", "ls": "none", "zorder": 5}
+    ax.plot(*([x] for x in point), **style, mfc=colour)
+    return [Line2D([], [], **style, mfc=colour if len(groups) == 1 else "white", label=_weights(comparison))]
 
 
 def _weights(comparison: Comparison) -> str:
@@ -154,15 +154,22 @@ def _space(comparison: Comparison) -> Figure:
     view: Any = drawn.add_subplot(where, projection="3d")
     if comparison.true is not None:
         view.plot(*comparison.true.T, "o", mfc="none", mec=TRUE, ms=6, alpha=0.7)
+    drawn_points: list[tuple[np.ndarray, str]] = []
     for g, sets in enumerate(_groups(comparison).values()):
         colour, marker = _style(g)
         for one in sets:
             points = comparison.points(one)[comparison.front(one)]
-            view.scatter(*points.T, color=colour, marker=marker, s=22, depthshade=True)
+            view.scatter(*points.T, color=colour, marker=marker, s=22, depthshade=False)
+            drawn_points.append((points, colour))
     for player in comparison.players:
         _star(view, comparison, player, (0, 1, 2))
+    floor = view.get_zlim()[0]
+    for points, colour in drawn_points:  # a stem tells where above the floor a point is
+        for x, y, z in points:
+            view.plot([x, x], [y, y], [floor, z], color=colour, lw=0.6, alpha=0.45)
+    view.set_zlim(bottom=floor)
     view.view_init(elev=24, azim=38)  # from above the best corner of all three
-    view.set_box_aspect(None, zoom=0.82)
+    view.set_box_aspect(None, zoom=0.95)
     for axis, name in zip((view.xaxis, view.yaxis, view.zaxis), comparison.names, strict=True):
         axis.set_label_text("\n".join(textwrap.wrap(name, LONGEST_NAME)))
         axis.set_major_locator(MaxNLocator(4))
@@ -171,7 +178,7 @@ def _space(comparison: Comparison) -> Figure:
     handles: list[Line2D] = []
     for ax, (i, j) in zip((axes[0, 1], axes[1, 0], axes[1, 1]), combinations(range(3), 2), strict=True):
         handles = _flat(ax, comparison, i, j, noise=False)
-    _finish(drawn, comparison, handles)
+    _finish(drawn, comparison, handles, "steps: what is attained in two objectives alone; ")
     return drawn
 
 
@@ -219,7 +226,7 @@ def _parallel(comparison: Comparison) -> Figure:
                     k - 0.05, height, f"{value:.5g}", ha="right", va="center", fontsize=7.5, zorder=5,
                     bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
                 )  # fmt: skip
-    ax.set_xticks(places, ["\n".join(textwrap.wrap(name, 13)) for name in names], fontsize=9)
+    ax.set_xticks(places, ["\n".join(textwrap.wrap(name, 16)) for name in names], fontsize=8.5)
     ax.tick_params(axis="x", length=0)
     ax.set_yticks([])
     ax.set_ylim(-0.05, 1.05)
@@ -227,7 +234,7 @@ def _parallel(comparison: Comparison) -> Figure:
     for spine in ax.spines.values():
         spine.set_visible(False)
     note = f"a line is a policy, coloured by {names[0]}; " if len(comparison.sets) == 1 else "a line is a policy; "
-    _finish(drawn, comparison, handles, note + "higher is better on every axis; axes are scaled apart. ")
+    _finish(drawn, comparison, handles, note + "higher is better on every axis; axes are scaled apart; ")
     return drawn
 
 

@@ -65,6 +65,12 @@ def read_curve(folder: RunFolder, metric: str) -> tuple[np.ndarray, np.ndarray]:
     if not rows:
         raise UsageError(f"{folder.path} has no progress yet")
     columns = list(dict.fromkeys(key for row in rows for key in row))
+    several = [column for column in columns if column.startswith("rollout/ep_rew_mean_")]
+    if metric == "rollout/ep_rew_mean" and metric not in columns and several:
+        raise UsageError(
+            f"{folder.path} has {len(several)} objectives; draw one with --metric {several[0]} (to {several[-1]}; "
+            f"means over all policies), or what each policy returns: rlsuite front {folder.path}"
+        )
     if metric not in columns:
         raise unknown(f"metric (column of {folder.progress})", metric, columns)
     pairs = [(float(row["steps"]), float(row[metric])) for row in rows if row.get(metric)]
@@ -287,13 +293,15 @@ def _short(value: float, _: int | None = None) -> str:
 
 
 def _metric_name(metric: str) -> str:
+    if metric.startswith("rollout/ep_rew_mean_"):
+        return f"training return, objective {metric.rpartition('_')[2]}"
     return "training return" if metric == "rollout/ep_rew_mean" else metric
 
 
 def _footnote(curves: dict[str, list[Curve]], metric: str, smooth: float) -> str:
     counts = sorted({len(curve.values) for group in curves.values() for curve in group})
     seeds = "-".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    words = ["return: mean of the last 100 episodes"] if metric == "rollout/ep_rew_mean" else []
+    words = ["return: mean of the last 100 episodes"] if metric.startswith("rollout/ep_rew_mean") else []
     words.append(f"mean over {seeds} seeds, band: 95 % bootstrap interval" if counts[-1] > 1 else "one seed")
     words.append(f"moving average over {smooth:.0%} of the curve" if round(smooth * POINTS / 2) else "not smoothed")
     if any(curve.note for group in curves.values() for curve in group):

@@ -30,6 +30,7 @@ from rlsuite_zoo.robustness.attack_page import write
 from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder, find_trained
 from rlsuite_zoo.runs.groups import one_group
+from rlsuite_zoo.runs.models import check_one_objective
 from rlsuite_zoo.runs.recipe import parse_grid
 from rlsuite_zoo.runs.spec import check_jobs
 
@@ -48,6 +49,7 @@ def make_attack(options: AttackOptions) -> None:
     grid = parse_grid(options.eps, "--eps")
     check_options(options, grid)
     folders = find_trained([options.run])
+    check_one_objective(folders, "attack")
     one_group(folders, "the page averages over runs")
     common: dict[str, Any] = {
         "norm": options.norm,

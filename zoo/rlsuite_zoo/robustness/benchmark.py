@@ -36,6 +36,7 @@ from rlsuite_zoo.robustness.attack_cells import (
 )
 from rlsuite_zoo.runs.folder import find_trained
 from rlsuite_zoo.runs.groups import group_names
+from rlsuite_zoo.runs.models import check_one_objective
 
 __all__ = [
     "STANDARD_EPS",
@@ -109,6 +110,7 @@ def make_benchmark(options: VictimsOptions) -> None:
     }
     wanted: dict[tuple[str, str, float], list[AttackCell]] = {}
     folders = find_trained(list(options.runs))
+    check_one_objective(folders, "benchmark robustness")
     for name, folder in zip(group_names(folders), folders, strict=True):
         spec = folder.spec()
         bare = spec.env.removeprefix("rlsuite/")

@@ -33,7 +33,7 @@ from rlsuite_zoo.report.html_page import HtmlPage
 from rlsuite_zoo.report.numbers import cell_text, rounded_down
 from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder, find_trained
-from rlsuite_zoo.runs.models import load_policy, quiet_mujoco
+from rlsuite_zoo.runs.models import check_one_objective, load_policy, quiet_mujoco
 from rlsuite_zoo.runs.recipe import parse_grid
 from rlsuite_zoo.runs.spec import check_jobs
 
@@ -125,7 +125,9 @@ def make_certificates(options: CertifyOptions) -> None:
             check_certificate(options.method, grid, noise, episodes=episodes, alpha=options.alpha, **options.of_method)
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
-    cells = _cells(find_trained([options.run]), noises, grid, episodes, attacked, options.seed)
+    folders = find_trained([options.run])
+    check_one_objective(folders, "certify")
+    cells = _cells(folders, noises, grid, episodes, attacked, options.seed)
     if not options.report_only:
         kept.play_missing(cells, play_cell, jobs=options.jobs, name=lambda cell: cell.path.stem, what="batches")
     played = {cell: returns for cell in cells if (returns := read_cell(cell)) is not None}

@@ -29,7 +29,7 @@ from rlsuite_zoo.report.numbers import cell_text
 from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder, find_trained
 from rlsuite_zoo.runs.groups import group_names
-from rlsuite_zoo.runs.models import load_policy, quiet_mujoco
+from rlsuite_zoo.runs.models import check_one_objective, load_policy, quiet_mujoco
 from rlsuite_zoo.runs.recipe import parse_grid
 from rlsuite_zoo.runs.spec import check_jobs
 
@@ -129,6 +129,7 @@ def make_robustness(options: SweepOptions) -> None:
         picks = [np.linspace(0, len(a) - 1, min(QUICK_CELLS, len(a))).round().astype(int) for a in axes]
         axes = [[a[i] for i in pick] for a, pick in zip(axes, picks, strict=True)]
     folders = find_trained(list(options.runs))
+    check_one_objective(folders, "robustness")
     names = {str(folder.path): name for folder, name in zip(folders, group_names(folders), strict=True)}
     sweeps = []
     for folder in folders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,11 @@ WIDE = 160
 def out_console() -> Console:
     """Console for tables: as wide as the terminal, wider into a pipe, since nobody greps cut lines."""
     return Console(width=None if sys.stdout.isatty() else WIDE, soft_wrap=True)
+
+
+def returns_text(means: Sequence[float]) -> str:
+    """Mean returns of several objectives, the first three of them."""
+    return ", ".join([*(f"{mean:,.1f}" for mean in means[:3]), *["..."] * (len(means) > 3)])
 
 
 class Display:
@@ -64,6 +70,8 @@ class Display:
         words = []
         if status.get("ep_rew_mean") is not None:
             words.append(f"return {status['ep_rew_mean']:,.1f}")
+        if status.get("ep_rew_means"):
+            words.append(f"returns {returns_text(status['ep_rew_means'])}")
         if status.get("state") == "running" and status.get("steps_per_s"):
             words.append(f"{status['steps_per_s']:,.0f} steps/s")
         if status.get("evaluation") is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -214,6 +214,22 @@ def load_policy(folder: RunFolder, checkpoint: Path) -> Predictor:
     if spec.algo.startswith("sb3:"):
         return make_model(RunSpec(**{**vars(spec), "num_envs": 1, "device": "cpu"}), checkpoint=checkpoint).policy()
     return rlsuite.algorithm(spec.algo).load(checkpoint, device="cpu")
+
+
+def check_one_objective(folders: Iterable[RunFolder], command: str) -> None:
+    """Raise if a run holds a set of policies for several objectives, where a command needs one policy and its return.
+
+    Raises:
+        UsageError: names the commands that take a set.
+    """
+    for folder in folders:
+        algo = folder.spec().algo
+        if not algo.startswith("sb3:") and getattr(rlsuite.algorithm(algo), "vector_reward", False):
+            raise UsageError(
+                f"{folder.path} is a run of {algo}, a set of policies for several objectives; `rlsuite {command}` "
+                "takes one policy with one return. `rlsuite front` compares them, `rlsuite evaluate --weights` plays "
+                "one, and in Python model.preferring(weights) is one"
+            )
 
 
 def evaluate_policy(policy: Predictor, spec: RunSpec, episodes: int, **options: Any) -> Evaluation:

@@ -114,6 +114,13 @@ class Recorder:
             }
         )
 
+    def _objectives(self) -> dict[str, list[float]]:
+        """Of several objectives, the mean training return of each, over all policies that are trained."""
+        latest, means = self.table.latest, list[float]()
+        while (value := latest.get(f"rollout/ep_rew_mean_{len(means)}")) is not None:
+            means.append(value)
+        return {"ep_rew_means": means} if means else {}
+
     def report(self, state: str = "running", **more: Any) -> None:
         """Write status.json, at most twice a second while running."""
         now = time.perf_counter()
@@ -127,6 +134,7 @@ class Recorder:
             "steps_per_s": round((self.steps - self.start) / max(now - self.begun, 1e-9), 1),
             "wall_s": round(self.table.wall_s, 1),
             "ep_rew_mean": self.table.latest.get("rollout/ep_rew_mean"),
+            **self._objectives(),
             **more,
         }
         self.folder.write_status(**status)

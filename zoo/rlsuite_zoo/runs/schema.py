@@ -144,6 +144,7 @@ STATUS: dict[str, Rule] = {
     "steps_per_s": NUMBER,
     "wall_s": NUMBER,
     "ep_rew_mean": optional(NUMBER),
+    "ep_rew_means": NUMBERS,
     "evaluation": optional(NUMBER),
     "error": optional(TEXT),
     "checkpoint": optional(TEXT),
