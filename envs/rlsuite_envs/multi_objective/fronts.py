@@ -61,8 +61,11 @@ def nondominated(points: np.ndarray) -> np.ndarray:
         return points
     points = points[_undominated(points)]
     points = points[np.lexsort(points.T[::-1])]
-    # What is left dominates by rounding only.
+    # What is left dominates by rounding only, which takes two numbers that are nearly equal, but not quite.
     slack = TOLERANCE * max(1.0, float(np.abs(points).max()))
+    gaps = np.diff(np.sort(points, axis=0), axis=0)
+    if not ((gaps > 0) & (gaps <= slack)).any():
+        return points
     as_good = np.ones((len(points), len(points)), bool)  # [i, j]: point i is as good as point j in every objective
     for column in points.T:
         as_good &= column[:, None] >= column[None] - slack

@@ -64,7 +64,7 @@ def states(count: int, seed: int) -> tuple[CartState, torch.Tensor]:
 
 @pytest.mark.parametrize(("incremental", "skip"), [(True, 4), (True, 1), (False, 4)])
 def test_every_step_equals_mo_gymnasiums_given_the_same_draws(incremental: bool, skip: int) -> None:
-    count = 3000
+    count = 1500
     state, action = states(count, skip)
     constants: dict[str, Any] = {"frame_skip": skip, "incremental_frame_skip": incremental}
     kernel = make_kernel(Minecart, dtype="float64", **constants)
@@ -86,8 +86,8 @@ def test_every_step_equals_mo_gymnasiums_given_the_same_draws(incremental: bool,
         assert bool(terminated[row]) == ended
         if not ended:
             assert bool(after.departed[row]) == theirs.cart.departed
-    assert terminated.sum() > 50 and (after.content.sum(1) > state.content.sum(1) + 0.01).sum() > 50
-    assert (after.angle != state.angle)[action == 5].sum() > 10  # along walls
+    assert terminated.sum() > 20 and (after.content.sum(1) > state.content.sum(1) + 0.01).sum() > 20
+    assert (after.angle != state.angle)[action == 5].sum() > 5  # along walls
     assert make_kernel(Minecart).reward_space == mo_gymnasium.make("minecart-v0").unwrapped.reward_space
     assert kernel.observation_space == theirs.observation_space and seen.dtype == obs.dtype
 
@@ -110,7 +110,7 @@ def test_whole_episodes_equal_mo_gymnasiums_deterministic_ones(dtype: str) -> No
     sold = 0.0
     plans = [TO_THE_FAR_MINE_AND_BACK]
     if dtype == "float64":  # at random, carts come back to where they were: see the kernel
-        plans += [behaviour(np.random.default_rng(seed), 150) for seed in range(6)]
+        plans += [behaviour(np.random.default_rng(seed), 150) for seed in range(4)]
     for plan in plans:
         np.testing.assert_allclose(ours.reset(seed=0)[0], theirs.reset(seed=0)[0], atol=1e-7)
         for action in plan:
