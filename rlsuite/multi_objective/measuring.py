@@ -69,8 +69,8 @@ def measure(
         stepper: P * E' environments; with E' below `episodes` several rounds are played.
         episodes: E, at least 1.
         gamma: discount in [0, 1].
-        seed: of the first round's environments; round i has seed + i * 1000003. The same seed gives all policies, and
-            all later measurements, the same episodes.
+        seed: of the first round's environments; round i has seed + i * 1000003. The same seed gives every
+            measurement of as many policies the same episodes; one policy's are not another's.
         generator: source of sampled actions; None plays the policies' modes.
 
     Raises:

@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 
 import rlsuite as suite
+from rlsuite.core.statistics import Interval
 from rlsuite.multi_objective import nadir_reference
 from rlsuite_envs.make import make_single_env
 from rlsuite_zoo.cli import main
-from rlsuite_zoo.multi_objective.comparison import compare
+from rlsuite_zoo.multi_objective.comparison import compare, number, told
 from rlsuite_zoo.multi_objective.pictures import draw, staircase
 from rlsuite_zoo.multi_objective.sets import Task, TrainedSet
 from rlsuite_zoo.runs.folder import RunFolder
@@ -72,6 +73,8 @@ def test_indicators_are_those_of_the_files_points_and_seeds_are_never_pooled(rls
     data = json.loads(Path(RUN, "front/front.json").read_text())["environments"][0]
     front = make_single_env(ENV).unwrapped.pareto_front(0.99)
     np.testing.assert_allclose(data["true_front"], front, rtol=1e-12)
+    whole = moocore.hypervolume(front, ref=[-1.0, -200.0], maximise=True)
+    assert f"true front: {len(front)} points; its hypervolume is {number(whole)} (exact)" in ran.out
     volumes = []
     for seed in ("0", "1"):
         mine = points([row for row in rows if row["seed"] == seed])
@@ -201,6 +204,33 @@ def test_pictures_for_any_number_of_objectives(count: int, tmp_path: Path, make_
     draw(found, tmp_path / "front.png")
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size[0] > 900 and picture.convert("L").histogram()[0] > 100
+
+
+@pytest.mark.usefixtures("runs")
+def test_returns_of_different_discounts_are_not_compared(rlsuite: Any) -> None:
+    last = Path(RUN, "seed1/checkpoints/last.zip")
+    suite.load(last, eval_gamma=0.5).save(last)
+    ran = rlsuite("front", RUN, "--no-measured")
+    assert ran.code == 2 and "seed1 by 0.5" in ran.err and "give --gamma" in ran.err
+    ran = rlsuite("front", RUN, "--gamma", "1", "--episodes", "1", "--jobs", "1")
+    assert ran.code == 0 and "as selected: left out" in ran.out and "gamma 1, 1 episode each" in ran.out
+    data = json.loads(Path(RUN, "front/front.json").read_text())["environments"][0]
+    (group,) = data["groups"].values()
+    assert list(group) == ["measured"] and data["reference_of"].startswith("the worst of all policies")
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        (Interval(704.217, -2092.7, 3501.1, 2), "704 [-2,093, 3,501]"),
+        (Interval(0.51234, 0.50123, 0.52345, 5), "0.5123 [0.5012, 0.5235]"),
+        (Interval(3.0, 3.0, 3.0, 2), "3"),
+        (Interval(1.23456e9, 1.2e9, 1.3e9, 3), "1.2346e+09 [1.2000e+09, 1.3000e+09]"),
+        (None, "–"),
+    ],
+)
+def test_numbers_have_the_digits_that_their_interval_allows(interval: Interval | None, text: str) -> None:
+    assert told(interval) == text
 
 
 def test_the_edge_of_what_is_attained() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rlsuite.core.statistics import Interval, bootstrap_interval
-from rlsuite.multi_objective import Indicators, front_indicators, nadir_reference, nondominated
+from rlsuite.multi_objective import Indicators, front_indicators, hypervolume, nadir_reference, nondominated
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.multi_objective.sets import PolicyReturns, TrainedSet
 from rlsuite_zoo.report.differences import student
@@ -140,14 +140,18 @@ class Comparison:
         first = self.rows[0].found[0]
         point = ", ".join(f"{value:.6g}" for value in self.reference)
         lines = [f"hypervolume: reference point ({point}), {self.reference_of}"]
+        if SELECTED not in self.kinds:
+            found = ", ".join(dict.fromkeys(f"{one.group} by {one.gamma:g}" for one in self.sets))
+            lines.insert(0, f"{SELECTED}: left out, as returns were then discounted otherwise ({found})")
         weighed = f"over {first.weights}"
         lines.append(f"expected utility: the mean {weighed}, of the best weighted return")
         lines.append("sparsity: lower is denser, but a single policy has 0; never a verdict by itself")
         if self.true is not None:
+            known = hypervolume(self.true, self.reference, allow_zero=True)
             lines.append(
-                f"IGD+ (distance), R2 and max. utility loss ({weighed}): against the true front of {len(self.true)} "
-                "points; 0 is best"
+                f"true front: {len(self.true)} points; its hypervolume is {number(known.value)} ({known.kind})"
             )
+            lines.append(f"IGD+ (distance), R2 and max. utility loss ({weighed}): against the true front; 0 is best")
         return lines
 
 
@@ -183,11 +187,8 @@ def compare(
     """
     names = sets[0].task.names
     kinds = [MEASURED] if returns else []
-    notes = []
     if all(one.gamma == gamma for one in sets):
         kinds.append(SELECTED)
-    else:
-        notes.append(f"returns as selected are discounted otherwise, and are left out: {_gammas(sets)}")
     fresh = [returns[str(one.folder.path)].points for one in sets] if returns else [one.selected for one in sets]
     point, words = _reference(sets, fresh, reference, gamma)
     if not any((points > point).all(1).any() for points in fresh):
@@ -198,7 +199,7 @@ def compare(
         for kind in kinds:
             found = tuple(_indicators(one, kind, returns, gamma, point, true) for one in members)
             rows.append(Row(group, kind, members, found))
-    notes += [
+    notes = [
         f"{row.sets[i].folder.path}, {row.kind}: {note}"
         for row in rows
         for i, indicators in enumerate(row.found)
@@ -220,10 +221,6 @@ def compare(
         weights,
         tuple(notes),
     )
-
-
-def _gammas(sets: Sequence[TrainedSet]) -> str:
-    return ", ".join(dict.fromkeys(f"{one.group} by gamma {one.gamma:g}" for one in sets))
 
 
 def _reference(

@@ -211,10 +211,13 @@ def _parallel(comparison: Comparison) -> Figure:
                 ax.plot(places, row, color=shade, lw=1.2, alpha=alpha)
         if len(comparison.sets) > 1:
             handles.append(Line2D([], [], color=colour, lw=1.6, label=_label(group, sets)))
-    for k, player in enumerate(comparison.players):
+    for player in comparison.players:
         row = scaled(comparison.points(player.of)[player.index])
-        drawn_lines = ax.plot(places, row, color="black", lw=2.2, label=_weights(comparison), zorder=4)
-        handles += drawn_lines if k == 0 else []
+        ax.plot(places, row, color="black", lw=3.4, zorder=4)
+        if len(groups) > 1:
+            ax.plot(places, row, color=_style(list(groups).index(player.of.group))[0], lw=1.8, zorder=4)
+    if comparison.players:
+        handles.append(Line2D([], [], color="black", lw=3.4, label=_weights(comparison)))
     for k in range(count):
         ax.axvline(k, color="#888888", lw=0.9, zorder=2)
         ticks = [low[k]] if flat[k] else MaxNLocator(4).tick_values(low[k], high[k])

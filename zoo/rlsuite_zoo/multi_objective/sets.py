@@ -172,8 +172,8 @@ def read_set(folder: RunFolder, group: str) -> TrainedSet:
     spec, agent = folder.spec(), _agent(folder)
     archive = {name: agent.archive[name].cpu().numpy() for name in ("objectives", "undiscounted", "spread", "origin")}
     config: Any = agent.config
-    search = getattr(agent, "search", None)
-    reference = getattr(search, "reference", None)
+    state: Any = next((part for part in agent.further_state().values() if hasattr(part, "reference")), None)
+    reference = getattr(state, "reference", None)
     return TrainedSet(
         folder,
         spec,
@@ -187,7 +187,7 @@ def read_set(folder: RunFolder, group: str) -> TrainedSet:
         int(config.eval_episodes),
         None if reference is None or not np.isfinite(reference).all() else np.asarray(reference, float),
         agent.num_timesteps,
-        int(getattr(search, "eval_steps", 0)),
+        int(getattr(state, "eval_steps", 0)),
     )
 
 
