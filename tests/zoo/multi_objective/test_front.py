@@ -223,7 +223,7 @@ def test_returns_of_different_discounts_are_not_compared(rlsuite: Any) -> None:
     ("interval", "text"),
     [
         (Interval(704.217, -2092.7, 3501.1, 2), "704 [-2,093, 3,501]"),
-        (Interval(0.51234, 0.50123, 0.52345, 5), "0.5123 [0.5012, 0.5235]"),
+        (Interval(0.51234, 0.50123, 0.52346, 5), "0.5123 [0.5012, 0.5235]"),
         (Interval(3.0, 3.0, 3.0, 2), "3"),
         (Interval(1.23456e9, 1.2e9, 1.3e9, 3), "1.2346e+09 [1.2000e+09, 1.3000e+09]"),
         (None, "–"),
