@@ -35,19 +35,30 @@ def supports(policy: nn.Module) -> bool:
 class Tower:
     """One multi-layer perceptron over views of the flat vectors: forward keeps what backward needs.
 
-    `module` is an `nn.Sequential` of Linear and activation layers (`rlsuite.core.networks.mlp`), `name` its
-    prefix in the policy.
+    With a leading axis of P in the arrays of `layers` it is one of each of P networks; all that follows then has it.
+
+    Args:
+        module: `nn.Sequential` of Linear and activation layers (`rlsuite.core.networks.mlp`), or one Linear layer.
+        activation: "tanh" or "relu".
+        layers: of each Linear layer weight [out, in], bias [out], and the gradients of both; None takes the module's.
     """
 
-    def __init__(self, module: nn.Sequential | nn.Linear, activation: str) -> None:
-        linears = [module] if isinstance(module, nn.Linear) else [m for m in module if isinstance(m, nn.Linear)]
+    def __init__(
+        self, module: nn.Sequential | nn.Linear, activation: str, layers: list[tuple[F32, F32, F32, F32]] | None = None
+    ) -> None:
         self.linear_out = isinstance(module, nn.Linear) or len(module) == 0 or isinstance(module[-1], nn.Linear)
         self.relu = activation == "relu"
-        self.weight = [m.weight.detach().numpy() for m in linears]
-        self.weight_t = [w.T for w in self.weight]
-        self.bias = [m.bias.detach().numpy() for m in linears]
-        self.grad_w = [grad_of(m.weight) for m in linears]
-        self.grad_b = [grad_of(m.bias) for m in linears]
+        if layers is None:
+            linears = [module] if isinstance(module, nn.Linear) else [m for m in module if isinstance(m, nn.Linear)]
+            layers = [
+                (m.weight.detach().numpy(), m.bias.detach().numpy(), grad_of(m.weight), grad_of(m.bias))
+                for m in linears
+            ]
+        self.weight = [weight for weight, _, _, _ in layers]
+        self.weight_t = [w.swapaxes(-1, -2) for w in self.weight]
+        self.bias = [bias[..., None, :] for _, bias, _, _ in layers]
+        self.grad_w = [grad for _, _, grad, _ in layers]
+        self.grad_b = [grad for _, _, _, grad in layers]
         self.buffers: dict[int, list[tuple[F32, F32, F32]]] = {}
         self.inputs: list[F32] = []
         self.ones: dict[int, F32] = {}
@@ -55,15 +66,15 @@ class Tower:
     def _buffers(self, n: int) -> list[tuple[F32, F32, F32]]:
         """Per layer output, gradient of the pre-activation and scratch, [n, out] each; kept per batch size."""
         if n not in self.buffers:
-            widths = [len(b) for b in self.bias]
-            self.buffers[n] = [tuple(np.empty((n, w), np.float32) for _ in range(3)) for w in widths]  # type: ignore[misc]
+            shapes = [(*w.shape[:-2], n, w.shape[-2]) for w in self.weight]
+            self.buffers[n] = [tuple(np.empty(s, np.float32) for _ in range(3)) for s in shapes]  # type: ignore[misc]
             self.ones[n] = np.ones(n, np.float32)
         return self.buffers[n]
 
     def forward(self, x: F32) -> F32:
         """Outputs [n, out] for rows x [n, in]; a view of a buffer that the next forward of that n overwrites."""
         self.inputs = [x]
-        buffers = self._buffers(len(x))
+        buffers = self._buffers(x.shape[-2])
         last = len(self.weight) - 1
         for i, (w, b) in enumerate(zip(self.weight_t, self.bias, strict=True)):
             out = buffers[i][0]
@@ -83,7 +94,7 @@ class Tower:
 
         d_out [n, out] is the gradient by the output; it is not kept.
         """
-        n = len(d_out)
+        n = d_out.shape[-2]
         buffers, ones = self._buffers(n), self.ones[n]
         last = len(self.weight) - 1
         for i in range(last, -1, -1):
@@ -96,7 +107,7 @@ class Tower:
                 np.multiply(out, out, out=scratch)
                 np.subtract(1.0, scratch, out=scratch)
                 np.multiply(d_out, scratch, out=d_pre)
-            np.matmul(d_pre.T, self.inputs[i], out=self.grad_w[i])
+            np.matmul(d_pre.swapaxes(-1, -2), self.inputs[i], out=self.grad_w[i])
             np.matmul(ones, d_pre, out=self.grad_b[i])  # a column sum; BLAS is faster than np.add.reduce here
             if i > 0:
                 d_out = np.matmul(d_pre, self.weight[i], out=buffers[i - 1][1])

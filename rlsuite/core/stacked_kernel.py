@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from rlsuite.core.mlp_kernel import LOG_2PI, MASKED_LOGIT
+from rlsuite.core.mlp_kernel import LOG_2PI, MASKED_LOGIT, Tower
 from rlsuite.core.population import Population
 from rlsuite.core.types import HeadGrads, Heads
 
@@ -18,69 +18,22 @@ __all__ = ["StackedKernel"]
 F32 = np.ndarray
 
 
-class _Tower:
-    """One multi-layer perceptron of each of P policies in NumPy, on views of the population's matrices."""
-
-    def __init__(self, population: Population, name: str) -> None:
-        module = getattr(population.template, name)
-        single = isinstance(module, nn.Linear)
-        prefixes = [name] if single else [f"{name}.{i}" for i, m in enumerate(module) if isinstance(m, nn.Linear)]
-        found = population.parameters
-        weights, biases = ([found[f"{p}.{kind}"] for p in prefixes] for kind in ("weight", "bias"))
-        self.weight = [w.detach().numpy() for w in weights]  # [P, out, in]
-        self.weight_t = [w.swapaxes(1, 2) for w in self.weight]
-        self.bias = [b.detach().numpy()[:, None] for b in biases]  # [P, 1, out]
-        self.grad_w = [population.grads[f"{p}.weight"].numpy() for p in prefixes]
-        self.grad_b = [population.grads[f"{p}.bias"].numpy()[:, None] for p in prefixes]
-        self.linear_out = single or len(module) == 0 or isinstance(module[-1], nn.Linear)
-        self.relu = population.template.activation == "relu"
-        self.buffers: dict[int, list[tuple[F32, F32, F32]]] = {}
-        self.inputs: list[F32] = []
-
-    def _buffers(self, n: int) -> list[tuple[F32, F32, F32]]:
-        """Per layer output, gradient of the pre-activation and scratch, [P, n, out] each; kept per batch size."""
-        if n not in self.buffers:
-            shapes = [(len(w), n, w.shape[1]) for w in self.weight]
-            self.buffers[n] = [tuple(np.empty(s, np.float32) for _ in range(3)) for s in shapes]  # type: ignore[misc]
-        return self.buffers[n]
-
-    def forward(self, x: F32) -> F32:
-        """Outputs [P, n, out] at x [P, n, in]; a view of a buffer that the next forward of that n overwrites."""
-        self.inputs = [x]
-        buffers, last = self._buffers(x.shape[1]), len(self.weight) - 1
-        for i, (weight, bias) in enumerate(zip(self.weight_t, self.bias, strict=True)):
-            out = buffers[i][0]
-            np.matmul(x, weight, out=out)
-            out += bias
-            if i < last or not self.linear_out:
-                if self.relu:
-                    np.maximum(out, 0.0, out=out)
-                else:
-                    np.tanh(out, out=out)
-            x = out
-            self.inputs.append(x)
-        return x
-
-    def backward(self, d_out: F32, *, input_grad: bool = False) -> F32 | None:
-        """Write parameter gradients (overwriting), given d_out [P, n, out]; the gradient by the input if asked."""
-        buffers, last = self._buffers(d_out.shape[1]), len(self.weight) - 1
-        for i in range(last, -1, -1):
-            out, d_pre, scratch = buffers[i]
-            if i == last and self.linear_out:
-                d_pre = d_out
-            elif self.relu:
-                np.multiply(d_out, np.greater(out, 0.0), out=d_pre)
-            else:  # d tanh = 1 - tanh^2
-                np.multiply(out, out, out=scratch)
-                np.subtract(1.0, scratch, out=scratch)
-                np.multiply(d_out, scratch, out=d_pre)
-            np.matmul(d_pre.swapaxes(1, 2), self.inputs[i], out=self.grad_w[i])
-            np.add.reduce(d_pre, axis=1, keepdims=True, out=self.grad_b[i])
-            if i > 0:
-                d_out = np.matmul(d_pre, self.weight[i], out=buffers[i - 1][1])
-            elif input_grad:
-                return np.matmul(d_pre, self.weight[0])
-        return d_out if input_grad else None
+def _tower(population: Population, name: str) -> Tower:
+    """The part called `name` of every policy, on views of the population's matrices."""
+    module = getattr(population.template, name)
+    single = isinstance(module, nn.Linear)
+    prefixes = [name] if single else [f"{name}.{i}" for i, m in enumerate(module) if isinstance(m, nn.Linear)]
+    found, grads = population.parameters, population.grads
+    layers = [
+        (
+            found[f"{prefix}.weight"].detach().numpy(),
+            found[f"{prefix}.bias"].detach().numpy(),
+            grads[f"{prefix}.weight"].numpy(),
+            grads[f"{prefix}.bias"].numpy(),
+        )
+        for prefix in prefixes
+    ]
+    return Tower(module, population.template.activation, layers)
 
 
 class StackedKernel:
@@ -93,20 +46,19 @@ class StackedKernel:
     """
 
     def __init__(self, population: Population) -> None:
-        self.actor, self.critic, self.value = (_Tower(population, name) for name in ("actor", "critic", "value"))
+        self.actor, self.critic, self.value = (_tower(population, name) for name in ("actor", "critic", "value"))
         self.gaussian = population.spec.kind == "gaussian"
         if self.gaussian:
             log_std = population.parameters["log_std"]
             self.log_std = log_std.detach().numpy()  # [P, A]
             self.grad_log_std = population.grads["log_std"].numpy()
 
-    @staticmethod
-    def supports(population: Population) -> bool:
-        """Whether the kernel covers these networks."""
+    @classmethod
+    def covering(cls, population: Population) -> StackedKernel | None:
+        """The kernel of these networks; None where it does not cover them."""
         kind, activation = population.spec.kind, population.template.activation
-        return (
-            population.device.type == "cpu" and activation in ("tanh", "relu") and kind in ("gaussian", "categorical")
-        )
+        known = activation in ("tanh", "relu") and kind in ("gaussian", "categorical")
+        return cls(population) if known and population.device.type == "cpu" else None
 
     def params(self, obs: F32) -> F32:
         """Distribution parameters (means or logits) [P, n, A] at obs [P, n, O]."""

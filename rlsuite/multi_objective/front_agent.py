@@ -231,13 +231,12 @@ class FrontAgent(Agent):
         if self.team.obs_norm is not None:
             norm = StackedNorm(size, self.obs_size, device=self.device)
             norm.load_state_dict({name: rows[f"obs_{name}"] for name in ("mean", "m2", "count")})
-        kernel = StackedKernel(population) if StackedKernel.supports(population) else None
         generator = None
         if not deterministic:
             generator = torch.Generator(self.device).manual_seed(own_seed(seed, EVALUATION))
         made = make_env(str(self.env_id), size * episodes, self.device, self.env_kwargs) if venv is None else venv
         try:
-            actor = PopulationActor(population, made.num_envs, kernel)
+            actor = PopulationActor(population, made.num_envs, StackedKernel.covering(population))
             stepper = Stepper(made, self.device, vector_reward=True)
             first = env_seed(seed, EPISODES)
             found = measure(actor, norm, stepper, episodes=episodes, gamma=gamma, seed=first, generator=generator)
@@ -251,8 +250,9 @@ class FrontAgent(Agent):
     def measured(self, actor: PopulationActor, *, episodes: int, gamma: float) -> Measured:
         """Play `episodes` whole episodes of every policy of the team, always the same ones."""
         if self._judge is None or self._judge.num_envs % self.team.size:
-            venv = deepcopy(self.venv)
-            if self.env_id is not None:
+            if self.env_id is None:
+                venv = deepcopy(self.venv)
+            else:
                 venv = make_env(self.env_id, self.team.size * episodes, self.device, self.env_kwargs)
             self._judge = Stepper(venv, self.device, vector_reward=True)
         judge = PopulationActor(self.team.population, self._judge.num_envs, actor.kernel)
@@ -309,4 +309,6 @@ class FrontAgent(Agent):
             self.num_envs = policies * each
             self.stepper = Stepper(self._make_env(self.env_id), self.device, vector_reward=True)
         self.team.populate(records, self.num_envs)
+        if self._judge is not None:
+            self._judge.venv.close()
         self._judge, self.runner = None, None

@@ -14,7 +14,6 @@ Source: Schulman et al. 2017, eq. 7 and 9; Xu et al. 2020 (PGMORL), section 4.1,
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -22,10 +21,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from rlsuite.core.agent import Agent
 from rlsuite.core.config import check_choices, check_range, check_schedule, check_types
-from rlsuite.core.networks import ActorCritic, FlatParameters
+from rlsuite.core.networks import ActorCritic
 from rlsuite.core.optim import check_update
 from rlsuite.core.population import Population, StackedAdam, StackedBatch, split_rows
 from rlsuite.core.population_actor import PopulationActor
@@ -208,7 +208,7 @@ class Team:
         self.template = networks[0]
         self.population = Population(self.template, policies)
         for row, network in zip(self.population.data, networks, strict=True):
-            row.copy_(FlatParameters(deepcopy(network)).data)
+            row.copy_(parameters_to_vector(network.parameters()).detach())
         self.optimizer = StackedAdam(self.population)
         size, device = agent.obs_size, agent.device
         self.obs_norm = StackedNorm(policies, size, device=device) if config.normalize_obs else None
@@ -239,8 +239,8 @@ class Team:
 
     def actor(self, num_envs: int) -> PopulationActor:
         """All policies as one actor in B = `num_envs` environments."""
-        by_hand = self.config.backend != "torch" and StackedKernel.supports(self.population)
-        return PopulationActor(self.population, num_envs, StackedKernel(self.population) if by_hand else None)
+        kernel = None if self.config.backend == "torch" else StackedKernel.covering(self.population)
+        return PopulationActor(self.population, num_envs, kernel)
 
     # Records: what is kept of each policy, to act with it and to go on from it ------------------------------------
 
