@@ -45,9 +45,9 @@ from rlsuite.core.population import StackedBatch
 from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
-from rlsuite.core.stateful import Ledger, Stateful
-from rlsuite.multi_objective.archive import nadir_reference, select_sparse
-from rlsuite.multi_objective.front_agent import FrontAgent
+from rlsuite.core.stateful import Stateful
+from rlsuite.multi_objective.archive import select_sparse
+from rlsuite.multi_objective.front_agent import FrontAgent, Stock
 from rlsuite.multi_objective.stacked_ppo import TeamConfig
 from rlsuite.multi_objective.weights import weight_grid
 
@@ -143,8 +143,8 @@ def barrier_weights(
     return weights
 
 
-class Search(Ledger):
-    """Where the search stands, as a `Stateful`: stage, counters, and what each of the P policies is to do.
+class Search(Stock):
+    """Where the search stands: stage, counters, and what each of the P policies is to do (`Stock` has further ones).
 
     Attributes:
         stage: 1 or 2.
@@ -152,12 +152,8 @@ class Search(Ledger):
         round: of stage 2, from 1 on.
         direction: goal that a chained round (`mode="repo"`) is at.
         each: E, environments of a policy.
-        born: policies measured so far; the next one's number.
-        eval_steps: environment steps of measurements, which `num_timesteps` leaves out.
-        reference: z [K]; NaN until it is known.
         weights: of the scalarised advantage in stage 1, [P, K].
         target: goal to raise in stage 2, [P]; -1 in stage 1.
-        parent: number of the member that each policy grew from, [P]; -1 in stage 1.
         threshold: b [P, K].
         scale: s [P, K].
         returns: G [P, K], as last measured.
@@ -261,19 +257,12 @@ class CMORL(FrontAgent):
 
     def _measure(self, actor: PopulationActor) -> None:
         """Measure all policies, and let the set take in what is not dominated."""
-        config, search, policies = self.config, self.search, self.team.size
-        found = self.measured(actor, episodes=config.eval_episodes, gamma=config.eval_gamma)
-        search.eval_steps += found.steps
+        config, search = self.config, self.search
+        found, records = self.take_stock(actor, search, search.rates, stage=search.stage, goals=search.target)
         search.returns, search.horizon = found.objectives, found.horizon
-        if np.isnan(search.reference).any():
-            given = config.reference
-            search.reference = nadir_reference(found.objectives) if given is None else np.array(given, np.float64)
-        number = search.born + np.arange(policies)
-        origin = np.stack([number, np.full(policies, search.stage), search.parent, search.target], 1)
-        search.born += policies
         limits: dict[str, Any] = {"size": config.archive_size, "rule": config.selection, "reference": search.reference}
         # as the release: what is worse than the reference point in any goal is thrown away
-        self.admit(self.records(found, origin, search.rates), **limits, above=config.mode == "repo")
+        self.admit(records, **limits, above=config.mode == "repo")
 
     def _next_round(self) -> None:
         """Begin to extend other members, or (`mode="repo"`) the next goal of the same ones."""

@@ -25,14 +25,30 @@ from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.rng import EPISODES, EVALUATION, MEASURE, env_seed, own_seed
 from rlsuite.core.stacked_kernel import StackedKernel
 from rlsuite.core.stacked_norm import StackedNorm, single_norm
-from rlsuite.core.stateful import GeneratorState, Stateful
+from rlsuite.core.stateful import GeneratorState, Ledger, Stateful
 from rlsuite.core.vector import Stepper, count_objectives, make_env
-from rlsuite.multi_objective.archive import nondominated, smp, truncate
+from rlsuite.multi_objective.archive import nadir_reference, nondominated, smp, truncate
 from rlsuite.multi_objective.measuring import Measured, measure
 from rlsuite.multi_objective.stacked_ppo import Team
 from rlsuite.multi_objective.weights import check_weights
 
-__all__ = ["FrontAgent"]
+__all__ = ["FrontAgent", "Stock"]
+
+
+class Stock(Ledger):
+    """What every search for a front counts.
+
+    Attributes:
+        born: policies measured so far; the next one's number.
+        eval_steps: environment steps of measurements, which `num_timesteps` leaves out.
+        reference: z [K]; NaN until it is known.
+        parent: number of the policy that each of the P policies grew from, [P]; -1 without.
+    """
+
+    born: int
+    eval_steps: int
+    reference: np.ndarray
+    parent: np.ndarray
 
 
 class FrontAgent(Agent):
@@ -258,6 +274,32 @@ class FrontAgent(Agent):
         judge = PopulationActor(self.team.population, self._judge.num_envs, actor.kernel)
         seed = env_seed(self.seed, MEASURE)
         return measure(judge, self.team.obs_norm, self._judge, episodes=episodes, gamma=gamma, seed=seed)
+
+    def take_stock(
+        self, actor: PopulationActor, stock: Stock, rates: np.ndarray, *, stage: int, goals: np.ndarray
+    ) -> tuple[Measured, dict[str, Tensor]]:
+        """Measure all policies of the team and number them; the first measurement may set the reference point.
+
+        Args:
+            actor: the team's.
+            stock: what is counted, moved on.
+            rates: learning rates [P, 1].
+            stage: of the search.
+            goals: objective that each policy was to raise, [P]; -1 without.
+
+        Returns:
+            Their returns, and their records.
+        """
+        config, policies = self.config, self.team.size
+        found = self.measured(actor, episodes=config.eval_episodes, gamma=config.eval_gamma)
+        stock.eval_steps += found.steps
+        if np.isnan(stock.reference).any():
+            given = config.reference
+            stock.reference = nadir_reference(found.objectives) if given is None else np.array(given, np.float64)
+        number = stock.born + np.arange(policies)
+        stock.born += policies
+        origin = np.stack([number, np.full(policies, stage), stock.parent, goals], 1)
+        return found, self.records(found, origin, rates)
 
     def records(self, found: Measured, origin: np.ndarray, rates: np.ndarray) -> dict[str, Tensor]:
         """What a set is to know of each policy of the team.

@@ -31,9 +31,8 @@ from rlsuite.core.members import PolicySet
 from rlsuite.core.population_actor import PopulationActor
 from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
-from rlsuite.core.stateful import Ledger, Stateful
-from rlsuite.multi_objective.archive import nadir_reference
-from rlsuite.multi_objective.front_agent import FrontAgent
+from rlsuite.core.stateful import Stateful
+from rlsuite.multi_objective.front_agent import FrontAgent, Stock
 from rlsuite.multi_objective.prediction import Experience, performance_buffers, select_guided
 from rlsuite.multi_objective.stacked_ppo import TeamConfig
 from rlsuite.multi_objective.weights import weight_grid
@@ -71,18 +70,14 @@ class PGMORLConfig(TeamConfig):
         check_range(self, **dict.fromkeys(counts, (1, inf)), num_weights=(2, inf), bins=(2, inf), alpha=(0, inf))
 
 
-class Guide(Ledger):
-    """What the choice of the next generation knows.
+class Guide(Stock):
+    """What the choice of the next generation knows; `Stock` has further counters.
 
     Attributes:
         updates: of the running generation.
         generation: 0 in the warm-up.
-        born: policies measured so far; the next one's number.
-        eval_steps: environment steps of measurements, which `num_timesteps` leaves out.
-        reference: z [K]; NaN until it is known.
         weights: that each policy is trained with, [P, K].
         returns: G [P, K], as last measured.
-        parent: number of the policy that each grew from, [P]; -1 in the warm-up.
         before: returns [R, K] before training, of all records.
         trained: weights [R, K].
         gains: [R, K].
@@ -168,18 +163,11 @@ class PGMORL(FrontAgent):
     def _measure(self, actor: PopulationActor, rate: float) -> None:
         """Measure all policies: record gains, enter into population and set."""
         config, guide, policies = self.config, self.guide, self.team.size
-        found = self.measured(actor, episodes=config.eval_episodes, gamma=config.eval_gamma)
-        guide.eval_steps += found.steps
-        if np.isnan(guide.reference).any():
-            given = config.reference
-            guide.reference = nadir_reference(found.objectives) if given is None else np.array(given, np.float64)
-        if guide.born:
+        rates, goals, first = np.full((policies, 1), rate), np.full(policies, -1), not guide.born
+        found, records = self.take_stock(actor, guide, rates, stage=guide.generation, goals=goals)
+        if not first:
             guide.learn(found.objectives)
         guide.returns = found.objectives
-        number = guide.born + np.arange(policies)
-        origin = np.stack([number, np.full(policies, guide.generation), guide.parent, np.full(policies, -1)], 1)
-        guide.born += policies
-        records = self.records(found, origin, np.full((policies, 1), rate))
         self.buffer.add(records | {"weights": torch.from_numpy(guide.weights)})
         points = self.buffer["objectives"].cpu().numpy()
         kept = performance_buffers(points, guide.reference, bins=config.bins, size=config.bin_size)
