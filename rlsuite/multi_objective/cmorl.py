@@ -239,8 +239,8 @@ class CMORL(FrontAgent):
             if search.stage == 2 or last or search.updates % config.eval_interval == 0:
                 self._measure(actor)
             self.n_updates += config.n_epochs
-            found = {"policies": len(self.archive), "stage": search.stage, "eval_steps": search.eval_steps}
-            run.update_end({f"train/{name}": value for name, value in (metrics | found).items()}, runner.stats)
+            metrics |= self.progress(search) | {"stage": search.stage}
+            run.update_end({f"train/{name}": value for name, value in metrics.items()}, runner.stats)
             if last and config.init_fraction < 1:
                 search.stage, search.updates = 2, config.extension_updates
 

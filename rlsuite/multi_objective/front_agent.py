@@ -28,6 +28,7 @@ from rlsuite.core.stacked_norm import StackedNorm, single_norm
 from rlsuite.core.stateful import GeneratorState, Ledger, Stateful
 from rlsuite.core.vector import Stepper, count_objectives, make_env
 from rlsuite.multi_objective.archive import nadir_reference, nondominated, smp, truncate
+from rlsuite.multi_objective.indicators import hypervolume
 from rlsuite.multi_objective.measuring import Measured, measure
 from rlsuite.multi_objective.stacked_ppo import Team
 from rlsuite.multi_objective.weights import check_weights
@@ -127,6 +128,7 @@ class FrontAgent(Agent):
         fields |= dict.fromkeys(("horizon", "rate"), ((1,), torch.float64)) | {"origin": ((4,), torch.int64)}
         self.archive = PolicySet(fields, self.device)
         self._found: list[Member] | None = None
+        self._volume: float | None = None
         self._judge: Stepper | None = None
         return Brain(
             policy=self.team.template,
@@ -152,6 +154,15 @@ class FrontAgent(Agent):
     def front(self) -> np.ndarray:
         """Mean discounted returns [C, K] of the members, as they were measured when they joined."""
         return self.archive["objectives"].cpu().numpy()
+
+    def progress(self, stock: Stock) -> dict[str, float]:
+        """What an update logs of the set: members, their hypervolume above the reference point, steps of measurements."""
+        found = {"policies": float(len(self.archive)), "eval_steps": float(stock.eval_steps)}
+        if len(self.archive):
+            if self._volume is None:
+                self._volume = hypervolume(self.front, stock.reference, allow_zero=True).value
+            found["hypervolume"] = self._volume
+        return found
 
     def _members(self) -> Sequence[Member]:
         if self._found is None or len(self._found) != len(self.archive):
@@ -340,7 +351,7 @@ class FrontAgent(Agent):
         if len(keep) > size:
             keep = keep[truncate(points[keep], size, rule=rule, reference=reference)]
         self.archive.keep(keep)
-        self._found = None
+        self._found = self._volume = None
 
     def populate(self, records: dict[str, Tensor], each: int) -> None:
         """Train copies of members from now on, each in `each` environments where their number can be chosen."""

@@ -157,8 +157,8 @@ class PGMORL(FrontAgent):
             if guide.updates % config.generation_updates == 0 or run.done:
                 self._measure(actor, rate)
             self.n_updates += config.n_epochs
-            found = {"policies": len(self.archive), "generation": guide.generation, "eval_steps": guide.eval_steps}
-            run.update_end({f"train/{name}": value for name, value in (metrics | found).items()}, runner.stats)
+            metrics |= self.progress(guide) | {"generation": guide.generation}
+            run.update_end({f"train/{name}": value for name, value in metrics.items()}, runner.stats)
 
     def _measure(self, actor: PopulationActor, rate: float) -> None:
         """Measure all policies: record gains, enter into population and set."""
