@@ -29,5 +29,6 @@ PAGES: dict[str, Page] = {
     "attacks": Page("PPO and robustly trained agents under attack", "rlsuite_zoo.pages.attacks", keeps=True),
     "smoothing": Page("smoothed policies, their certificates, and attacks on them", "rlsuite_zoo.pages.smoothing.make"),
     "act": Page("cheap talk to learners", "rlsuite_zoo.pages.act.make"),
+    "cmorl": Page("C-MORL's sets of policies, and the authors' logs", "rlsuite_zoo.pages.cmorl.make", keeps=True),
     "envs": Page("PPO beside random play everywhere", "rlsuite_zoo.pages.envs"),
 }

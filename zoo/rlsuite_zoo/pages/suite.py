@@ -25,6 +25,8 @@ class Entry:
     """Environment steps of a run by environment ("all" for every one), where fewer than the suite's."""
     seeds: str = ""
     """Seeds of this entry where they are fewer than the suite's, such as 0-2."""
+    environments: list[str] = field(default_factory=list)
+    """Environments of this entry where they are not all of the suite's; names are unique on an environment."""
 
     def seeds_of(self, seeds: Sequence[int]) -> list[int]:
         """Those of the suite's seeds that this entry is trained with."""
@@ -60,6 +62,14 @@ class Suite:
     eval_episodes: int = 20
     paired: bool = False
     """Whether chance in an evaluation is the same for all entries of a seed, so that differences are paired."""
+
+    def on(self, env: str) -> list[Entry]:
+        """The entries on an environment."""
+        return [entry for entry in self.entries if env in (entry.environments or self.environments)]
+
+    def entry(self, env: str, name: str) -> Entry | None:
+        """The entry of this name on an environment; None without."""
+        return next((entry for entry in self.on(env) if entry.name == name), None)
 
 
 def load_suite(name: str) -> Suite:

@@ -58,8 +58,8 @@ class Trained:
 
     def budget(self, env: str, name: str) -> int | None:
         """Environment steps of an entry's runs; None if the suite has no such entry or environment."""
-        entry = next((entry for entry in self.suite.entries if entry.name == name), None)
-        return None if entry is None or env not in self.suite.environments else entry.budget(env, self.steps)
+        entry = self.suite.entry(env, name)
+        return None if entry is None else entry.budget(env, self.steps)
 
 
 def trained_suite(name: str, options: PageOptions) -> Trained:
@@ -83,7 +83,8 @@ def trained_suite(name: str, options: PageOptions) -> Trained:
     cells = finished_runs(suite, environments, numbers, root)
     if options.report_only:  # else _prepare has looked
         for (env, name), group in cells.items():
-            entry = next(entry for entry in suite.entries if entry.name == name)
+            entry = suite.entry(env, name)
+            assert entry is not None  # the cells are those of its entries
             for folder in group:
                 check_same(folder, _spec(suite, env, entry, folder.spec().seed, total))
     if not any(cells.values()):
@@ -118,7 +119,7 @@ def _prepare(suite: Suite, environments: list[str], seeds: list[int], steps: int
     folders = []
     for seed in seeds:
         for env in environments:
-            for entry in suite.entries:
+            for entry in suite.on(env):
                 if not entry.seeds_of([seed]):
                     continue
                 folder, spec = _folder(root, env, entry, seed), _spec(suite, env, entry, seed, steps)
@@ -163,7 +164,7 @@ def finished_runs(suite: Suite, environments: list[str], seeds: list[int], root:
     return {
         (env, entry.name): [f for f in (_folder(root, env, entry, seed) for seed in seeds) if f.finished]
         for env in environments
-        for entry in suite.entries
+        for entry in suite.on(env)
     }
 
 
@@ -202,7 +203,7 @@ def write_page(
     parts += [_returns(found, env, rows, played) for env in environments]
     if suite.rules:
         by_entry = {
-            env: {e.name: group for e in suite.entries if (group := cells[env, e.name])} for env in environments
+            env: {e.name: group for e in suite.on(env) if (group := cells[env, e.name])} for env in environments
         }
         parts += ["## Beside simple rules", *tables_beside_rules(suite.rules, by_entry, played, trained)]
     if suite.compare:
@@ -244,7 +245,7 @@ def _differences(suite: Suite, environments: list[str], rows: Rows) -> tuple[lis
     ]
     for first, second in suite.compare:
         for env in environments:
-            groups = [rows[env, name] for name in (first, second)]
+            groups = [rows.get((env, name), []) for name in (first, second)]
             if not all(groups):
                 continue
             if suite.paired:
@@ -312,7 +313,7 @@ def _returns(found: Trained, env: str, rows: Rows, played: RuleReturns) -> str:
     """Our entries, the rules and the published numbers of one environment, in one table."""
     suite = found.suite
     lines = [f"### {env}", "", "| | trained policy | training, last tenth | source |", "|---|---:|---:|---|"]
-    for entry in suite.entries:
+    for entry in suite.on(env):
         group = rows[env, entry.name]
         if not group:
             continue

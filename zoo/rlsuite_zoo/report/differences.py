@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -34,8 +35,13 @@ def welch(first: Sequence[float], second: Sequence[float]) -> tuple[str, str]:
     first, second = ([value for value in group if np.isfinite(value)] for group in (first, second))
     if min(len(first), len(second)) < 2:
         return "–", "too few seeds"
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    return _told(float(np.mean(first) - np.mean(second)), interval.low, interval.high, 0)
+    difference = float(np.mean(first) - np.mean(second))
+    if np.ptp(first) == np.ptp(second) == 0:  # deterministic outcomes: nothing to estimate
+        return _told(difference, difference, difference, 0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Precision loss", category=RuntimeWarning)  # one side is constant
+        interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    return _told(difference, interval.low, interval.high, 0)
 
 
 def _told(mean: float, low: float, high: float, digits: int) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The page of C-MORL: sets of policies, stages, the authors' logs."""
