@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         utilities,
     )
     from rlsuite.multi_objective.cmorl import CMORL, CMORLConfig
+    from rlsuite.multi_objective.dynamic_weights import meta_reward, scaled_meta_reward
     from rlsuite.multi_objective.indicators import (
         Indicators,
         Volume,
@@ -96,11 +97,13 @@ __all__ = [
     "igd_plus",
     "maximum_utility_loss",
     "measure",
+    "meta_reward",
     "nadir_reference",
     "nondominated",
     "performance_buffers",
     "predict_gain",
     "r2",
+    "scaled_meta_reward",
     "select_guided",
     "select_sparse",
     "smp",
@@ -118,6 +121,7 @@ __getattr__, __dir__, _MODULES = face(
         "archive": "Selection crowding_distance ends hypervolume_contributions nadir_reference nondominated "
         "select_sparse smp truncate utilities",
         "cmorl": "CMORL CMORLConfig",
+        "dynamic_weights": "meta_reward scaled_meta_reward",
         "indicators": "Indicators Volume cardinality expected_utility front_indicators hypervolume igd_plus "
         "maximum_utility_loss r2 sparsity",
         "measuring": "Measured measure",

@@ -21,6 +21,9 @@ z_j) with the reference point z, equal to the paper's at z = 0, since beta G wou
 returns are negative; phi is the logarithm, continued by a straight line below `barrier_floor`, so that a policy outside
 the constraints is pulled back; G is measured with the policies' modes, as members are, and A by the critic.
 
+`weighting="hypervolume"` (Lu et al. 2025, arXiv:2509.11452) lets the step sizes of stage 1 follow what each policy's
+last measurement added to the front.
+
 `mode="repo"` repeats the authors' release instead: its barrier per sample, clip(rho) R_j - beta R_j with R_j the mean
 return of the minibatch, has no parent in it and no effect where R_j < 0; all goals stay in it; goals are chained, each
 from the end of the one before; learning rates go on from where stage 1 left the parent's.
@@ -47,6 +50,7 @@ from rlsuite.core.schedules import parse_schedule
 from rlsuite.core.session import Session
 from rlsuite.core.stateful import Stateful
 from rlsuite.multi_objective.archive import select_sparse
+from rlsuite.multi_objective.dynamic_weights import scaled_meta_reward
 from rlsuite.multi_objective.front_agent import FrontAgent, Stock
 from rlsuite.multi_objective.stacked_ppo import TeamConfig
 from rlsuite.multi_objective.weights import weight_grid
@@ -62,6 +66,9 @@ class CMORLConfig(TeamConfig):
 
     mode: str = "paper"
     """"paper", or "repo" for the release's arithmetic of stage 2; see the module."""
+    weighting: str = "fixed"
+    """Stage 1: "fixed" weights alone, or "hypervolume": step sizes follow what each policy's last measurement added to
+    the front (see `rlsuite.multi_objective.dynamic_weights`)."""
     divisions: int = 5
     """Steps of the grid of weights of stage 1: M = C(divisions + K - 1, K - 1) policies; 1 gives the K unit vectors."""
     init_fraction: float = 2 / 3
@@ -88,7 +95,7 @@ class CMORLConfig(TeamConfig):
         check_range(self, **dict.fromkeys(counts, (1, inf)))
         check_range(self, init_fraction=(1e-9, 1), beta=(1e-9, 1 - 1e-9))
         check_range(self, barrier_t=(1e-9, inf), barrier_floor=(1e-9, inf))
-        check_choices(self, mode=("paper", "repo"))
+        check_choices(self, mode=("paper", "repo"), weighting=("fixed", "hypervolume"))
         check_schedule(self, "extension_learning_rate")
 
 
@@ -159,13 +166,14 @@ class Search(Stock):
         returns: G [P, K], as last measured.
         horizon: H [P], as last measured.
         rates: learning rates [P, 1].
+        multiplier: of the learning rates in stage 1, [P, 1].
         extended: objective vectors that were extended already, [*, K].
     """
 
     counters = ("stage", "updates", "round", "direction", "each", "born", "eval_steps")
     arrays = (
         *("reference", "extended", "weights", "target", "parent"),
-        *("threshold", "scale", "returns", "horizon", "rates"),
+        *("threshold", "scale", "returns", "horizon", "rates", "multiplier"),
     )
 
     def __init__(self, weights: np.ndarray) -> None:
@@ -181,7 +189,7 @@ class Search(Stock):
         self.weights, self.target, self.parent = weights, target, parent
         self.threshold, self.returns = np.zeros_like(weights), np.zeros_like(weights)
         self.scale, self.horizon = np.ones_like(weights), np.ones(len(weights))
-        self.rates = np.zeros((len(weights), 1))
+        self.rates, self.multiplier = np.zeros((len(weights), 1)), np.ones((len(weights), 1))
 
 
 class CMORL(FrontAgent):
@@ -227,7 +235,7 @@ class CMORL(FrontAgent):
                 self._next_round()
             runner, actor = self.start_runner(), self.team.actor(self.num_envs)
             if search.stage == 1:
-                search.rates[:] = schedule(1.0 - self.num_timesteps / init)
+                search.rates = schedule(1.0 - self.num_timesteps / init) * search.multiplier
             steps = -(-config.n_steps * search.each * self.team.size // self.num_envs)
             rollout = run.collect(actor, runner, steps, self.generator)
             if rollout is None:
@@ -260,6 +268,8 @@ class CMORL(FrontAgent):
         config, search = self.config, self.search
         found, records = self.take_stock(actor, search, search.rates, stage=search.stage, goals=search.target)
         search.returns, search.horizon = found.objectives, found.horizon
+        if config.weighting == "hypervolume" and search.stage == 1:
+            search.multiplier = scaled_meta_reward(self.front, found.objectives, search.reference)[:, None]
         limits: dict[str, Any] = {"size": config.archive_size, "rule": config.selection, "reference": search.reference}
         # as the release: what is worse than the reference point in any goal is thrown away
         self.admit(records, **limits, above=config.mode == "repo")

@@ -156,7 +156,7 @@ class FrontAgent(Agent):
         return self.archive["objectives"].cpu().numpy()
 
     def progress(self, stock: Stock) -> dict[str, float]:
-        """What an update logs of the set: members, their hypervolume above the reference point, steps of measurements."""
+        """What an update logs of the set: its size, its hypervolume, and the steps of measurements."""
         found = {"policies": float(len(self.archive)), "eval_steps": float(stock.eval_steps)}
         if len(self.archive):
             if self._volume is None:

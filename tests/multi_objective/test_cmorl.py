@@ -169,10 +169,10 @@ def test_same_seed_same_set_and_another_seed_another() -> None:
     assert not torch.equal(one["policy"]["parameters"], three["policy"]["parameters"])
 
 
-@pytest.mark.parametrize("mode", ["paper", "repo"])
+@pytest.mark.parametrize(("mode", "weighting"), [("paper", "fixed"), ("repo", "hypervolume")])
 @pytest.mark.parametrize("stop", [2_000, 8_000])
-def test_resumed_training_equals_uninterrupted(mode: str, stop: int, tmp_path: Any) -> None:
-    options = {"mode": mode, "divisions": 2, "init_fraction": 0.4, "n_select": 2, "seed": 3}
+def test_resumed_training_equals_uninterrupted(mode: str, weighting: str, stop: int, tmp_path: Any) -> None:
+    options = {"mode": mode, "weighting": weighting, "divisions": 2, "init_fraction": 0.4, "n_select": 2, "seed": 3}
     through, halves = agent(**options), agent(**options)
     stops: list[int] = []
 
@@ -224,6 +224,7 @@ def test_numpy_and_torch_back_ends_agree() -> None:
         ({"reference": (0.0, 0.0, 0.0)}, "must have 2 entries"),
         ({"beta": 1.0}, "beta"),
         ({"mode": "release"}, "mode"),
+        ({"weighting": "dynamic"}, "weighting"),
         ({"selection": "random"}, "selection"),
         ({"init_fraction": 0.0}, "init_fraction"),
         ({"archive_size": 1}, "archive_size"),
