@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from rlsuite_envs.drawing import figure
+from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.multi_objective.comparison import number, over_seeds, told
 from rlsuite_zoo.multi_objective.pictures import staircase
+from rlsuite_zoo.multi_objective.sets import task_of, true_front
 from rlsuite_zoo.pages.cmorl.tables import Run
 from rlsuite_zoo.pages.suite_page import Trained
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.report.differences import budgets_apart, tally, welch
 from rlsuite_zoo.report.paged import write_paged
+from rlsuite_zoo.runs.spec import make_spec
 
 __all__ = ["write_cmorl"]
 
@@ -138,7 +142,7 @@ def _differences(
             if not all(groups):
                 continue
             text, verdict = welch(*([run.fresh_hypervolume for run in group] for group in groups))
-            if apart := budgets_apart(*([run.steps for run in group] for group in groups)):
+            if apart := budgets_apart(*([run.budget for run in group] for group in groups)):
                 verdict = apart
             verdicts.append((f"{first} minus {second}", verdict))
             lines.append(f"| {first} minus {second} | {env} | {text} | {verdict} |")
@@ -214,23 +218,34 @@ def draw_fronts(environments: Sequence[str], runs: Sequence[Run], path: Path) ->
     colours = _entries(runs)
     for ax, env in zip(axes[0], flat, strict=True):
         mine = [run for run in runs if run.environment == env and len(run.front)]
-        low = np.min([run.front.min(0) for run in mine], axis=0)
+        names, true = _known(env)
+        low = np.min([points.min(0) for points in [*(run.front for run in mine), *true]], axis=0)
+        for points in true:
+            ax.plot(*points.T, "o", mfc="none", mec="#222222", ms=8, zorder=1)
         for run in mine:
             ax.plot(*staircase(run.front, low).T, color=colours[run.entry], lw=0.8, alpha=0.6)
             ax.plot(*run.front.T, ".", color=colours[run.entry], ms=4)
         ax.set_title(env, fontsize=9, loc="left")
-        ax.set_xlabel("first objective", fontsize=8)
-        ax.set_ylabel("second objective", fontsize=8)
+        ax.set_xlabel(names[0], fontsize=8)
+        ax.set_ylabel(names[1], fontsize=8)
         ax.tick_params(labelsize=8)
         ax.grid(color="#EBEBEB")
         ax.set_axisbelow(True)
-    _legend(drawn, colours)
+    _legend(drawn, colours, "circles: the true front")
     drawn.savefig(path, dpi=120)
     return True
 
 
-def _legend(drawn: Any, colours: dict[str, str]) -> None:
-    from matplotlib.lines import Line2D
+def _known(env: str) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """Names of the two objectives, and the true front [n, 2], if there is one, under the recipe's discount."""
+    spec = make_spec("cmorl", env)
+    names = task_of(spec, 2).names
+    try:
+        return names, [true_front(spec, float(spec.config["eval_gamma"]))]
+    except UsageError:
+        return names, []
 
+
+def _legend(drawn: Figure, colours: dict[str, str], note: str = "") -> None:
     handles = [Line2D([], [], color=colour, label=entry) for entry, colour in colours.items()]
-    drawn.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    drawn.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=9, title=note or None)

@@ -38,8 +38,10 @@ class Run:
     environment: str
     entry: str
     seed: int
+    budget: int
+    """Environment steps asked for."""
     steps: int
-    """Environment steps of training."""
+    """And taken, up to one update more."""
     measuring_steps: int
     """And those of the measurements that selected."""
     minutes: float
@@ -100,6 +102,7 @@ def read_run(folder: RunFolder, entry: str, measure: FrontMeasure) -> Run | None
         environment=one.spec.env,
         entry=entry,
         seed=one.spec.seed,
+        budget=one.spec.steps,
         steps=one.steps,
         measuring_steps=one.measuring_steps,
         minutes=float(folder.status().get("wall_s", np.nan)) / 60,
@@ -153,8 +156,8 @@ def read_tables(out: Path, name: str, wanted: Callable[[str, str], int | None]) 
     Args:
         out: folder of the page.
         name: of the tables: `<name>.csv`, `<name>-fronts.csv`, `<name>-curves.csv`.
-        wanted: environment steps by environment and entry; None for one that the page has no more. A run of fewer
-            steps, or of over a tenth more, is of another budget and is left out.
+        wanted: environment steps by environment and entry; None for one that the page has no more. A run that was
+            asked for more or fewer is left out.
     """
     arrays: dict[str, dict[tuple[str, str, int], list[list[float]]]] = {}
     for array in ARRAYS:
@@ -164,8 +167,7 @@ def read_tables(out: Path, name: str, wanted: Callable[[str, str], int | None]) 
             found.setdefault(key, []).append([float(x) for x in row["values"].split()])
     runs = []
     for row in read_csv(out / f"{name}.csv"):
-        budget = wanted(row["environment"], row["entry"])
-        if budget is None or not budget <= int(row["steps"]) <= 1.1 * budget:
+        if wanted(row["environment"], row["entry"]) != int(row["budget"]):
             continue
         kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
         values = {field.name: kinds[str(field.type)](row[field.name]) for field in NUMBERS}
