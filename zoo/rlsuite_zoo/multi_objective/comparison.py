@@ -306,9 +306,9 @@ def told(interval: Interval | None) -> str:
     if interval is None:
         return "–"
     mean, low, high = interval.estimate, interval.low, interval.high
-    if low == high:
-        return number(mean)
     half = (high - low) / 2
+    if half <= 1e-9 * abs(mean):
+        return number(mean)
     if max(abs(mean), half) >= 1e7 or half < 1e-5:
         return f"{mean:.4e} [{low:.4e}, {high:.4e}]"
     digits = int(np.clip(2 - np.floor(np.log10(half)), 0, 6))

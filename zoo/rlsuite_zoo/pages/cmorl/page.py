@@ -192,7 +192,7 @@ def draw_curves(environments: Sequence[str], runs: Sequence[Run], path: Path) ->
     drawn, axes = figure(len(environments), 2, width=9.5, height=2.6 * len(environments) + 0.6)
     colours = _entries(runs)
     for row, env in zip(axes, environments, strict=True):
-        for run in (run for run in runs if run.environment == env and len(run.curve)):
+        for run in reversed([run for run in runs if run.environment == env and len(run.curve)]):
             for ax, column in zip(row, (0, 1), strict=True):
                 ax.step(
                     run.curve[:, column], run.curve[:, 2], where="post", color=colours[run.entry], lw=1.0, alpha=0.8
@@ -222,7 +222,7 @@ def draw_fronts(environments: Sequence[str], runs: Sequence[Run], path: Path) ->
         low = np.min([points.min(0) for points in [*(run.front for run in mine), *true]], axis=0)
         for points in true:
             ax.plot(*points.T, "o", mfc="none", mec="#222222", ms=8, zorder=1)
-        for run in mine:
+        for run in reversed(mine):  # the first entry on top
             ax.plot(*staircase(run.front, low).T, color=colours[run.entry], lw=0.8, alpha=0.6)
             ax.plot(*run.front.T, ".", color=colours[run.entry], ms=4)
         ax.set_title(env, fontsize=9, loc="left")
