@@ -311,12 +311,13 @@ class CMORL(FrontAgent):
                 f"{self.objectives} goals of any number of policies up to n_select={config.n_select}; give the "
                 "environment's id, or a multiple"
             )
-        for skip in (search.extended, search.extended[:0]):  # when all were extended, from the first again
+        skips = search.extended, search.extended[:0]  # when all were extended, another cycle begins
+        for skip in skips:
             chosen: Any = rule
             found = select_sparse(points, count, rule=chosen, skip=skip, reference=search.reference).indices
             if len(found) and (self.env_id is not None or len(found) == count):
                 break
         else:  # fewer members than must share an environment object
             found = np.resize(np.arange(len(points)), count)
-        search.extended = np.concatenate([search.extended, points[found]])
+        search.extended = np.concatenate([skip, points[found]])
         return np.asarray(found)
