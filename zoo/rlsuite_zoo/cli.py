@@ -69,7 +69,7 @@ COMMANDS: dict[str, Command] = {
     "certify": Command(CertifyOptions, "rlsuite_zoo.robustness.certify:make_certificates"),
     "robustness": Command(SweepOptions, "rlsuite_zoo.robustness.sweep:make_robustness"),
 }
-BENCHES = ("rollout", "train", "envs", "gpu", "smoothing", "act")
+BENCHES = ("rollout", "train", "envs", "fronts", "gpu", "smoothing", "act")
 
 
 def usage() -> str:

@@ -4,7 +4,8 @@ It imports nothing of rlsuite: morl-baselines pins packages that need not agree 
 first argument, the answer the last line of the output: seconds of training, environment steps, and the mean discounted
 returns [C, K] of the policies found, on episodes that chose none of them.
 
-What is timed is `train` with logging off; the algorithm's own evaluations, without which it cannot choose, are in it.
+What is timed is `train` with logging off. The algorithm's own evaluations, without which it cannot choose, are in it;
+their share is told apart: from the beginning of each of their episodes to its end.
 """
 
 from __future__ import annotations
@@ -13,11 +14,35 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 Act = Callable[[Any], Any]
+
+
+def judging(env: Any) -> Any:
+    """The environment, with the seconds of all its episodes in `seconds[0]`."""
+    import gymnasium
+
+    class Judge(gymnasium.Wrapper):
+        def reset(self, **options: Any) -> Any:
+            self.begun = time.perf_counter()
+            return self.env.reset(**options)
+
+        def step(self, action: Any) -> Any:
+            found = self.env.step(action)
+            if found[2] or found[3]:
+                seconds[0] += time.perf_counter() - self.begun
+            return found
+
+    seconds = [0.0]
+    made: Any = Judge(env)
+    made.seconds = seconds
+    return made
+
+
 POLICY_WEIGHTS = 50
 """Weights with which a policy that takes weights is played; those spread evenly by morl-baselines itself."""
 
@@ -32,17 +57,17 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
-    np.random.seed(request["seed"])
+    np.random.seed(request["seed"])  # noqa: NPY002  # what the library draws from
     torch.manual_seed(request["seed"])
-    env, judge = mo_gymnasium.make(request["task"]), mo_gymnasium.make(request["task"])
+    env, judge = mo_gymnasium.make(request["task"]), judging(mo_gymnasium.make(request["task"]))
     reference = np.array(request["reference"], float)
     kinds = {"PGMORL": pgmorl, "CAPQL": capql, "GPI-LS": gpi_ls}
     begun = time.perf_counter()
     policies, steps = kinds[request["algorithm"]](env, judge, reference, request)
     seconds = time.perf_counter() - begun
-    env.reset(seed=request["seed"])
+    evaluating = judge.seconds[0]
     points = [play(judge, act, request) for act in policies]
-    return {"seconds": seconds, "steps": steps, "points": np.array(points).tolist()}
+    return {"seconds": seconds, "evaluating": evaluating, "steps": steps, "points": np.array(points).tolist()}
 
 
 def pgmorl(env: Any, judge: Any, reference: np.ndarray, request: dict[str, Any]) -> tuple[list[Act], int]:
@@ -57,7 +82,7 @@ def pgmorl(env: Any, judge: Any, reference: np.ndarray, request: dict[str, Any])
     agent = PGMORL(env_id=request["task"], gamma=request["gamma"], **given)
     agent.train(request["steps"], judge, reference)
     found = list(agent.archive.individuals)
-    return [lambda obs, one=one: one.eval(obs, None) for one in found], int(agent.global_step)
+    return [partial(_eval, one, None) for one in found], int(agent.global_step)
 
 
 def capql(env: Any, judge: Any, reference: np.ndarray, request: dict[str, Any]) -> tuple[list[Act], int]:
@@ -91,7 +116,11 @@ def _weighted(agent: Any) -> list[Act]:
     from morl_baselines.common.weights import equally_spaced_weights
 
     weights = [np.asarray(w, np.float32) for w in equally_spaced_weights(agent.reward_dim, n=POLICY_WEIGHTS)]
-    return [lambda obs, w=w: agent.eval(obs, w) for w in weights]
+    return [partial(_eval, agent, w) for w in weights]
+
+
+def _eval(agent: Any, weights: np.ndarray | None, obs: Any) -> Any:
+    return agent.eval(obs, weights)
 
 
 def play(env: Any, act: Act, request: dict[str, Any]) -> np.ndarray:
