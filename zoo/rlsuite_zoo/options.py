@@ -164,6 +164,8 @@ class ShowOptions:
     """Sample the trained policy's actions instead of taking the distribution's mode (default: as its run says)."""
     checkpoint: str = "last"
     """Checkpoint of a run folder: last or best."""
+    weights: str = ""
+    """Of the objectives, such as 0.3,0.7, where --policy is a set: its policy for them plays (default: equal ones)."""
     text: bool = False
     """Draw nothing; print what the environment is: observations, actions, reward, constants."""
 
@@ -310,6 +312,8 @@ class InventoryOptions:
     """Names of policies, separated by commas, or all."""
     agents: tuple[str, ...] = ()
     """Run folders or checkpoints of learned policies, which become rows."""
+    weights: str = ""
+    """Of the objectives, such as 0.3,0.7: which policy of an agent that is a set plays (default: for equal ones)."""
     episodes: int = 0
     """Demand paths of each cell; 0 for the default, 30 (4 with --quick)."""
     seed: int = 0

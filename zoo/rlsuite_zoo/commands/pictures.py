@@ -9,6 +9,7 @@ from rlsuite_zoo.episodes import show as showing
 from rlsuite_zoo.errors import UsageError
 from rlsuite_zoo.options import PlotOptions, ShowOptions
 from rlsuite_zoo.report.curves import plot_runs
+from rlsuite_zoo.runs.recipe import parse_weights
 
 __all__ = ["plot", "show"]
 
@@ -46,4 +47,5 @@ def show(options: ShowOptions) -> None:
         steps=options.steps,
         stochastic=options.stochastic,
         checkpoint=options.checkpoint,
+        weights=parse_weights(options.weights) if options.weights else (),
     )

@@ -29,7 +29,7 @@ from rlsuite_zoo.imports import check_named, import_typed
 from rlsuite_zoo.multi_objective.sets import objective_names
 from rlsuite_zoo.report.curves import COLOURS
 from rlsuite_zoo.runs.folder import find_runs
-from rlsuite_zoo.runs.models import check_env, load_policy, quiet_mujoco
+from rlsuite_zoo.runs.models import check_env, load_policy, player_for, quiet_mujoco
 from rlsuite_zoo.runs.random_policy import RandomPolicy
 from rlsuite_zoo.runs.recipe import parse_overrides
 from rlsuite_zoo.runs.spec import safe_name
@@ -68,6 +68,7 @@ def show(
     steps: int,
     stochastic: bool,
     checkpoint: str = "last",
+    weights: Sequence[float] = (),
 ) -> None:
     """Play one episode and draw it.
 
@@ -96,8 +97,12 @@ def show(
     made, whole = _make(env, env_kwargs, film)
     with drawable(env), closing(made):
         game = made if known is None else one_player(made)  # chance plays both sides of a game
-        player = RandomPolicy(game, seed) if known is None else known.load()
+        if known is None and weights:
+            raise UsageError("--weights chooses a policy of a trained set; give the set: --policy RUN")
+        player: Predictor = RandomPolicy(game, seed)
+        member = ""
         if known is not None:
+            player, member = player_for(known.load(), weights, known.file)
             _check_spaces(player, game, env, known)
         mode = not (stochastic or (known is not None and known.stochastic))
         with own_draws(player, seed):
@@ -109,7 +114,7 @@ def show(
             picture = _episode(made.unwrapped, played) if whole else _strip(played, env, _names(made, played))
             Image.fromarray(picture).save(path)
     total = np.array2string(played.rewards.sum(0), precision=2, suppress_small=True)
-    who = f" of {known.file}" if known else ""
+    who = f" of {known.file}{f', {member}' if member else ''}" if known else ""
     print(f"{path}: {env}{who}, {len(played.rewards)} steps ({played.end}), return {total}")
 
 

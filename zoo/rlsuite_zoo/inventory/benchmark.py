@@ -27,6 +27,7 @@ from rlsuite_zoo.inventory.cells import (
 from rlsuite_zoo.options import InventoryOptions
 from rlsuite_zoo.runs import kept
 from rlsuite_zoo.runs.folder import RunFolder
+from rlsuite_zoo.runs.recipe import parse_weights
 from rlsuite_zoo.runs.spec import check_jobs, safe_name
 
 __all__ = ["make_benchmark"]
@@ -61,7 +62,8 @@ def make_benchmark(options: InventoryOptions) -> None:
         "paths": QUICK_PATHS if options.quick else PATHS,
     }
     wanted = [Cell(scenario, name, **settings) for name in names for scenario in chosen]
-    wanted += _agent_cells(find_agents(list(options.agents)), chosen, settings)
+    weights = parse_weights(options.weights) if options.weights else ()
+    wanted += _agent_cells(find_agents(list(options.agents), weights), chosen, settings)
     every = [KeptCell(Path(options.cells), cell) for cell in wanted]
     if not options.report_only:
         kept.play_missing(
@@ -117,7 +119,7 @@ def _agent_cells(agents: list[Agent], scenarios: list[str], settings: dict[str, 
             near = [agent.path for agent in mine if agent.topology == scenario.partition("-")[0]]
             if exact or near:
                 played += 1
-                yield Cell(scenario, label, **settings, checkpoints=tuple(exact or near))
+                yield Cell(scenario, label, **settings, checkpoints=tuple(exact or near), weights=mine[0].weights)
         if not played:
             networks = ", ".join(sorted({agent.topology or "a network of its own" for agent in mine}))
             raise UsageError(f"{label} was trained on {networks}, which no chosen scenario has")
@@ -147,7 +149,8 @@ class KeptCell:
     @property
     def settings(self) -> dict[str, Any]:
         """Everything but the agents' models that decides the outcome."""
-        return kept.plain({**dataclasses.asdict(self.cell), "format": FORMAT}, "checkpoints")
+        without = ["checkpoints"] + ["weights"] * (not self.cell.weights)
+        return kept.plain({**dataclasses.asdict(self.cell), "format": FORMAT}, *without)
 
     @property
     def checkpoints(self) -> list[Path]:

@@ -24,7 +24,7 @@ from rlsuite_envs.kernel import make_kernel
 from rlsuite_zoo.errors import UsageError, unknown
 from rlsuite_zoo.imports import check_named
 from rlsuite_zoo.runs.folder import RunFolder, find_runs
-from rlsuite_zoo.runs.models import build_config, load_policy
+from rlsuite_zoo.runs.models import build_config, load_policy, player_for
 from rlsuite_zoo.runs.recipe import find_recipe
 
 __all__ = ["FIGURES", "ORACLE", "POLICIES", "SCENARIO_GROUPS", "Agent", "Cell", "find_agents", "play_cell"]
@@ -57,6 +57,8 @@ class Cell:
     """Sampled demand paths of the stochastic programme."""
     checkpoints: tuple[str, ...] = ()
     """Run folders or checkpoint files of an agent; the profit is the mean over them."""
+    weights: tuple[float, ...] = ()
+    """Of the objectives, where an agent is a set: which of its policies plays."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Agent:
     scenario: str
     """"" where the constants are none of a scenario."""
     topology: str
+    weights: tuple[float, ...] = ()
+    """That choose the policy, where it is one of a set."""
 
 
 def _classical(make: Callable[[Cell, SupplyNetwork], Any]) -> Builder:
@@ -171,7 +175,7 @@ def play_cell(cell: Cell) -> dict[str, Any]:
         more = {"bound": found.bound.tolist(), "exact": found.exact}
         return {**_record([found.played]), "seconds": seconds, "prepare": 0.0, "policy": "", **more}
     if cell.checkpoints:
-        pairs = [_learned(path, cell.scenario) for path in cell.checkpoints]
+        pairs = [_learned(path, cell.scenario, cell.weights) for path in cell.checkpoints]
     else:
         build = POLICIES[cell.policy][1]
         assert build is not None
@@ -194,9 +198,9 @@ def _record(runs: list[Played]) -> dict[str, Any]:
 # --- Learned policies
 
 
-def _learned(path: str, scenario: str) -> tuple[SupplyNetwork, Predicted]:
-    """A scenario with the observations and actions an agent knows, and the agent."""
-    return _acting_kernel(scenario, _trained_in(path)[0], _load(path))
+def _learned(path: str, scenario: str, weights: tuple[float, ...]) -> tuple[SupplyNetwork, Predicted]:
+    """A scenario with the observations and actions an agent knows, and the agent: of a set, the one for the weights."""
+    return _acting_kernel(scenario, _trained_in(path)[0], player_for(_load(path), weights, path)[0])
 
 
 def _acting_kernel(scenario: str, params: Any, model: Any) -> tuple[SupplyNetwork, Predicted]:
@@ -240,11 +244,16 @@ def _trained_in(path: str) -> tuple[Any, str]:
     return kernel.params, name
 
 
-def find_agents(paths: list[str]) -> list[Agent]:
+def find_agents(paths: list[str], weights: tuple[float, ...] = ()) -> list[Agent]:
     """The learned policies in run folders (or folders of several) and checkpoint files.
 
+    Args:
+        paths: theirs.
+        weights: of the objectives, for those that are sets; none for equal ones.
+
     Raises:
-        UsageError: no run there, one without a checkpoint, or one of another family of environments.
+        UsageError: no run there, one without a checkpoint, or one of another family of environments; or weights that
+            do not fit.
     """
     found = []
     for path in paths:
@@ -258,11 +267,17 @@ def find_agents(paths: list[str]) -> list[Agent]:
             topology = params.topology if isinstance(params.topology, str) else ""
             if name in POLICIES:
                 raise unknown("agent", name, [])
-            found.append(Agent(name, file, scenario, topology))
+            words = ""
+            chosen: tuple[float, ...] = ()
+            if params.objectives is not None:
+                player_for(_load(file), weights, file)
+                words = f" for {','.join(f'{w:g}' for w in weights)}" if weights else " for equal weights"
+                chosen = weights
+            found.append(Agent(name + words, file, scenario, topology, chosen))
     return found
 
 
 def _same_problem(one: Any, other: Any) -> bool:
-    """Whether two sets of constants differ at most in observation, action and reward format."""
-    surface = {"observation", "action", "reward", "order_reach"}
+    """Whether two sets of constants differ at most in observation, action, reward format and objectives."""
+    surface = {"observation", "action", "reward", "order_reach", "objectives"}
     return all(getattr(one, f) == getattr(other, f) for f in vars(one) if f not in surface)

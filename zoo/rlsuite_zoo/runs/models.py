@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -214,6 +214,34 @@ def load_policy(folder: RunFolder, checkpoint: Path) -> Predictor:
     if spec.algo.startswith("sb3:"):
         return make_model(RunSpec(**{**vars(spec), "num_envs": 1, "device": "cpu"}), checkpoint=checkpoint).policy()
     return rlsuite.algorithm(spec.algo).load(checkpoint, device="cpu")
+
+
+def player_for(policy: Predictor, weights: Sequence[float], named: object) -> tuple[Predictor, str]:
+    """The policy that plays for weights of the objectives, and a word on it: a set's member, or the policy itself.
+
+    Args:
+        policy: one, or a set of them.
+        weights: of the objectives; none for equal ones.
+        named: what to call the policy in errors.
+
+    Raises:
+        UsageError: weights of another number than the set's objectives, or for a policy that is no set.
+    """
+    members: Any = policy
+    if not hasattr(members, "preferring"):
+        if weights:
+            raise UsageError(
+                f"--weights {','.join(f'{w:g}' for w in weights)}: {named} is one policy, which no weights change; "
+                "leave --weights out"
+            )
+        return policy, ""
+    count = members.objectives
+    if weights and len(weights) != count:
+        raise UsageError(f"--weights has {len(weights)} numbers, but {named} has {count} objectives; give one for each")
+    chosen = tuple(weights) or (1 / count,) * count
+    member = members.preferring(chosen)
+    words = f"weights {', '.join(f'{w:.3g}' for w in chosen)}" if weights else "equal weights"
+    return member, f"{member.name} (of {len(members.members())}) for {words}"
 
 
 def check_one_objective(folders: Iterable[RunFolder], command: str) -> None:
