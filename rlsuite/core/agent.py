@@ -56,7 +56,7 @@ from rlsuite.core.spaces import obs_size, picture_pixels
 from rlsuite.core.stateful import Cuttable
 from rlsuite.core.surface import SB3Names
 from rlsuite.core.vec_env import VectorEnvAdapter, as_vec_env
-from rlsuite.core.vector import Stepper, make_env
+from rlsuite.core.vector import Stepper, check_one_reward, make_env
 
 EnvLike = str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
 
@@ -179,8 +179,11 @@ class Agent(SB3Names):
         raise NotImplementedError
 
     def _make_env(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
-        """The vector environment to train in."""
-        return make_env(env, self.num_envs, self.device, self.env_kwargs)
+        """The vector environment to train in; what pays objectives is refused before a wrapper can hide them."""
+        made = make_env(env, self.num_envs, self.device, self.env_kwargs)
+        if not self.vector_reward:
+            check_one_reward(made)
+        return made
 
     def _spaces(self, venv: VectorEnv[Any, Any, Any]) -> tuple[gym.Space[Any], ...]:
         """The spaces that the model is built for: observation, action, then those of further players."""

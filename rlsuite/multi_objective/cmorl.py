@@ -18,8 +18,9 @@ phi'(m_j) / (t s_j) and m_j = (G_j - b_j) / s_j. So both stages are PPO on a wei
 adaptive weights, recomputed at every epoch. What differs from the paper, or is not in it: margins are divided by s_j =
 |G_j(parent) - z_j|, so that t does not depend on the rewards' scale; the threshold is b_j = z_j + beta (G_j(parent) -
 z_j) with the reference point z, equal to the paper's at z = 0, since beta G would refuse the parent itself where
-returns are negative; phi is the logarithm, continued by a straight line below `barrier_floor`, so that a policy outside
-the constraints is pulled back; G is measured with the policies' modes, as members are, and A by the critic.
+returns are negative (where a member is below z in a goal, the set's worst stands for z_j); phi is the logarithm,
+continued by a straight line below `barrier_floor`, so that a policy outside the constraints is pulled back; G is
+measured with the policies' modes, as members are, and A by the critic.
 
 `weighting="hypervolume"` (Lu et al. 2025, arXiv:2509.11452) lets the step sizes of stage 1 follow what each policy's
 last measurement added to the front.
@@ -249,6 +250,8 @@ class CMORL(FrontAgent):
             self.n_updates += config.n_epochs
             metrics |= self.progress(search) | {"stage": search.stage}
             run.update_end({f"train/{name}": value for name, value in metrics.items()}, runner.stats)
+            if last:
+                self.warn_below(search.reference)
             if last and config.init_fraction < 1:
                 search.stage, search.updates = 2, config.extension_updates
 
@@ -291,9 +294,11 @@ class CMORL(FrontAgent):
         points = records["objectives"].cpu().numpy()
         search.begin(np.zeros_like(points), target, records["origin"][:, 0].cpu().numpy())
         search.returns, search.horizon = points.copy(), records["horizon"][:, 0].cpu().numpy()
-        search.threshold = search.reference + config.beta * (points - search.reference)
+        # below every parent, whatever z is: else the constraints would refuse the parents themselves
+        floor = np.minimum(search.reference, self.front.min(0))
+        search.threshold = floor + config.beta * (points - floor)
         span = np.maximum(np.ptp(self.front, axis=0), 1e-6)
-        search.scale = np.maximum(np.abs(points - search.reference), 1e-3 * span)
+        search.scale = np.maximum(points - floor, 1e-3 * span)
         fixed = np.full((len(parents), 1), config.extension_learning_rate)
         search.rates = records["rate"].cpu().numpy().copy() if config.mode == "repo" else fixed
         self.populate(records, search.each)

@@ -6,6 +6,7 @@ policies trained together, C members of the set, K objectives, B environments.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
@@ -34,6 +35,10 @@ from rlsuite.multi_objective.stacked_ppo import Team
 from rlsuite.multi_objective.weights import check_weights
 
 __all__ = ["FrontAgent", "Stock"]
+
+
+MOST_POLICIES = 1_000
+"""Most policies that begin together."""
 
 
 class Stock(Ledger):
@@ -121,7 +126,17 @@ class FrontAgent(Agent):
         if config.reference is not None and len(config.reference) != objectives:
             raise ValueError(f"reference={config.reference} must have {objectives} entries, one for each objective")
         policies = self.first_policies(objectives)
+        if policies > MOST_POLICIES:
+            raise ValueError(
+                f"divisions={config.divisions} makes {policies:,} policies for {objectives} objectives, which train "
+                f"together, above {MOST_POLICIES:,}; take fewer divisions (1 makes one for each objective)"
+            )
         each = max(1, self.num_envs // policies)
+        if config.n_steps * each < 2:
+            raise ValueError(
+                f"n_steps={config.n_steps} with {each} environment for each of {policies} policies is one sample, of "
+                "which no advantage can be normalised; raise n_steps or num_envs"
+            )
         self.team = Team(self, config, policies, each * policies, objectives)
         vector = ((objectives,), torch.float64)
         fields = self.team.fields() | dict.fromkeys(("objectives", "undiscounted", "spread"), vector)
@@ -164,6 +179,17 @@ class FrontAgent(Agent):
             found["hypervolume"] = self._volume
         return found
 
+    def warn_below(self, reference: np.ndarray) -> None:
+        """Say so if no member is above the reference point in every objective, so that all hypervolumes are 0."""
+        if not (self.front > reference).all(1).any():
+            point, best = (", ".join(f"{x:.6g}" for x in values) for values in (reference, self.front.max(0)))
+            lower = ", ".join(f"{x:.6g}" for x in nadir_reference(self.front))
+            warnings.warn(
+                f"no policy is above the reference point ({point}) in every objective (their best are {best}): "
+                f"hypervolumes are 0; a lower one, such as reference=({lower}), would tell policies apart",
+                stacklevel=2,
+            )
+
     def _members(self) -> Sequence[Member]:
         if self._found is None or len(self._found) != len(self.archive):
             self._found = [self._member(i) for i in range(len(self.archive))]
@@ -191,7 +217,10 @@ class FrontAgent(Agent):
         if not len(self.archive):
             raise ValueError("there are no policies yet; call learn(...) first")
         equal = np.full(self.objectives, 1 / self.objectives)
-        return int(smp(self.front, equal if weights is None else check_weights(weights, self.objectives)))
+        chosen = equal if weights is None else check_weights(weights, self.objectives)
+        if chosen.ndim != 1:
+            raise ValueError(f"weights has shape {chosen.shape}; one policy plays for one row of {self.objectives}")
+        return int(smp(self.front, chosen))
 
     def preferring(self, weights: Sequence[float] | np.ndarray) -> Member:
         """The member that `select(weights)` chooses."""
@@ -240,13 +269,16 @@ class FrontAgent(Agent):
             Returns [C, E, K], in the order of `members()`.
 
         Raises:
-            ValueError: no members yet, no episodes, environments that cannot be shared out, or as `measure` does.
+            ValueError: no members yet, no episodes, no discount, environments that cannot be shared out, or as
+                `measure` does.
         """
         size = len(self.archive)
         if not size:
             raise ValueError("there are no policies yet; call learn(...) first")
         if episodes < 1:
             raise ValueError(f"episodes is {episodes}; play at least 1")
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma is {gamma}; a discount lies in [0, 1]")
         if venv is None and self.env_id is None:
             raise ValueError("the environment was given as an object; give venv, a vector of its copies")
         if venv is not None and venv.num_envs % size:

@@ -156,6 +156,8 @@ class PGMORL(FrontAgent):
             guide.updates += 1
             if guide.updates % config.generation_updates == 0 or run.done:
                 self._measure(actor, rate)
+            if run.done:
+                self.warn_below(guide.reference)
             self.n_updates += config.n_epochs
             metrics |= self.progress(guide) | {"generation": guide.generation}
             run.update_end({f"train/{name}": value for name, value in metrics.items()}, runner.stats)

@@ -313,3 +313,26 @@ def test_evaluate_plays_the_member_that_the_weights_choose() -> None:
         evaluate(model, bandit(4), episodes=6, weights=(1.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="pays one number"):
         evaluate(model, "CartPole-v1", episodes=1, weights=(1.0, 0.0))
+
+
+def test_a_reference_point_above_everything_is_said_and_parents_stay_feasible() -> None:
+    with pytest.warns(UserWarning, match=r"no policy is above the reference point \(50, 50\).*reference=\("):
+        model = agent(reference=(50.0, 50.0), seed=0, init_fraction=0.3, extension_updates=1)
+        model.learn(6_000, log_interval=None)
+    assert model.search.stage == 2 and model.progress(model.search)["hypervolume"] == 0.0
+    assert (model.search.threshold <= 1.0).all()  # no arm pays more; beside z = 50 a share of 0.4 would ask for 30
+
+
+def test_what_cannot_be_trained_together_is_refused_before_anything_is_built() -> None:
+    with pytest.raises(ValueError, match=r"divisions=20 makes 53,130 policies for 6 objectives"):
+        CMORL("rlsuite/FruitTree-v0", divisions=20, num_envs=6, device="cpu")
+    with pytest.raises(ValueError, match="one sample"):
+        CMORL("rlsuite/DeepSeaTreasure-v0", divisions=1, num_envs=2, n_steps=1, device="cpu")
+
+
+def test_one_policy_plays_for_one_row_of_weights_and_a_discount_is_one() -> None:
+    model = agent(seed=0).learn(2_000, log_interval=None)
+    with pytest.raises(ValueError, match="one row of 2"):
+        model.predict(np.zeros(1, np.float32), weights=[(0.5, 0.5)])
+    with pytest.raises(ValueError, match="gamma is 3"):
+        model.measure_members(episodes=1, gamma=3, venv=bandit(len(model.front)))

@@ -155,3 +155,9 @@ def test_bad_settings(values) -> None:
 def test_spaces_that_cannot_be_attacked() -> None:
     with pytest.raises(ValueError, match="cannot be attacked"):
         ATLA("FrozenLake-v1", n_steps=8, batch_size=8, device="cpu")
+
+
+def test_objectives_are_refused_before_an_attack_hides_them() -> None:
+    for kind in (rlsuite.ATLA, rlsuite.PROTECTED):
+        with pytest.raises(ValueError, match="vector of 2 objectives"):
+            kind("rlsuite/mo-halfcheetah-v5", num_envs=2, device="cpu")
