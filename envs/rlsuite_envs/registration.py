@@ -8,6 +8,7 @@ from rlsuite_envs.cheap_talk.entries import ENTRIES as CHEAP_TALK
 from rlsuite_envs.coverage.entries import ENTRIES as COVERAGE
 from rlsuite_envs.coverage.registration import ANT_COVERAGE, register_ant_coverage
 from rlsuite_envs.entries import KernelEntry
+from rlsuite_envs.gflownet.entries import ENTRIES as GFLOWNET
 from rlsuite_envs.inventory.entries import ENTRIES as INVENTORY
 from rlsuite_envs.mazes.entries import ENTRIES as MAZES
 from rlsuite_envs.mazes.registration import ANT_MAZES, register_ant_maze
@@ -58,6 +59,7 @@ KERNELS: tuple[KernelEntry, ...] = (
     *COVERAGE,
     *MAZES,
     *MULTI_OBJECTIVE,
+    *GFLOWNET,
 )
 """The environments written as kernels. A new family has a light `entries` module with its lines."""
 

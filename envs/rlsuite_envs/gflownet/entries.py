@@ -1,0 +1,18 @@
+"""The family's ids; imports neither torch nor MuJoCo."""
+
+from __future__ import annotations
+
+from rlsuite_envs.entries import KernelEntry
+
+__all__ = ["ENTRIES"]
+
+GRID = "gflownet.hyper_grid:HyperGrid"
+
+ENTRIES: tuple[KernelEntry, ...] = (
+    KernelEntry("rlsuite/HyperGrid-v0", GRID, 16, "Build a cell of a grid that pays near its corners; 8 x 8."),
+    KernelEntry("rlsuite/HyperGrid-easy-v0", GRID, 30, "The same in four dimensions, little between.", preset="easy"),
+    KernelEntry("rlsuite/HyperGrid-hard-v0", GRID, 30, "The same, less between.", preset="hard"),
+    KernelEntry("rlsuite/HyperGrid-bengio-v0", GRID, 27, "The same, borders end; four dimensions.", preset="bengio"),
+    KernelEntry("rlsuite/HyperGrid-large-v0", GRID, 128, "The same, 64 x 64.", preset="large"),
+)
+"""The environments of this family."""
