@@ -20,6 +20,7 @@ FACES = (
     "rlsuite.adversarial.observation",
     "rlsuite.core",
     "rlsuite.inventory",
+    "rlsuite.gflownet",
     "rlsuite.multi_objective",
     "rlsuite.off_policy",
     "rlsuite.policy_gradient",
