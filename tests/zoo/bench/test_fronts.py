@@ -77,6 +77,7 @@ def test_without_an_interpreter_the_remedy_is_told(rlsuite: Any) -> None:
     [
         (("--tasks", "mo-hoper"), "task"),
         (("--steps", "none"), "--steps"),
+        (("--theirs", "PPO"), "algorithm of morl-baselines"),
         (("--episodes", "0"), "--episodes is 0"),
         (("--python", "/no/such/python"), "cannot be started"),
         (("--python", "/bin/false"), "no morl-baselines"),

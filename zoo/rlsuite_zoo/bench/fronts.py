@@ -130,6 +130,7 @@ def main(
     tasks: str = "",
     steps: str = "36864",
     python: str = "",
+    theirs: str = "",
     episodes: int = 10,
     seed: int = 0,
     out: Path | None = None,
@@ -140,12 +141,14 @@ def main(
         tasks: ids separated by commas; all by default.
         steps: environment steps of each training; multiples of 12,288 are whole generations of both PGMORLs.
         python: interpreter of an environment with morl-baselines; without one, only ours train.
+        theirs: algorithms of morl-baselines, separated by commas (PGMORL, CAPQL, GPI-LS); all by default. GPI-LS makes
+            20 gradient steps for every environment step, so that it takes the longest by far.
         episodes: fresh episodes of each policy.
         seed: of all.
         out: folder for fronts.json and fronts.md.
 
     Raises:
-        UsageError: an unknown task, bad numbers, or an interpreter that is none or has no morl-baselines.
+        UsageError: an unknown task or algorithm, bad numbers, or an interpreter that is none or has no morl-baselines.
     """
     names = [name.strip() for name in tasks.split(",") if name.strip()] or list(TASKS)
     for name in names:
@@ -154,6 +157,11 @@ def main(
     total = parse_count(steps, "--steps")
     if episodes < 1:
         raise UsageError(f"--episodes is {episodes}; it must be at least 1")
+    known = list(dict.fromkeys(name for task in TASKS.values() for name in task.theirs))
+    wanted = [name.strip() for name in theirs.split(",") if name.strip()] or known
+    for name in wanted:
+        if name not in known:
+            raise unknown("algorithm of morl-baselines", name, known)
     if python:
         _check_python(python)
     console, rows = Console(), []
@@ -163,7 +171,7 @@ def main(
         for algorithm in task.settings:
             rows.append(_row(task, f"{algorithm} (rlsuite)", _ours(request | {"algorithm": algorithm})))
             console.print(_line(rows[-1]))
-        for algorithm in task.theirs if python else ():
+        for algorithm in [name for name in task.theirs if python and name in wanted]:
             settings = THEIR_PGMORL if algorithm == "PGMORL" else {}
             asked = request | {"algorithm": algorithm, "settings": settings}
             asked |= {"gamma": task.gamma, "reference": task.reference}
