@@ -13,6 +13,8 @@ ENTRIES: tuple[KernelEntry, ...] = (
     KernelEntry("rlsuite/HyperGrid-easy-v0", GRID, 30, "The same in four dimensions, little between.", preset="easy"),
     KernelEntry("rlsuite/HyperGrid-hard-v0", GRID, 30, "The same, less between.", preset="hard"),
     KernelEntry("rlsuite/HyperGrid-bengio-v0", GRID, 27, "The same, borders end; four dimensions.", preset="bengio"),
+    KernelEntry("rlsuite/Bag-v0", "gflownet.bag:Bag", 15, "Fill a bag with letters; many equal ones pay."),
+    KernelEntry("rlsuite/Bag-small-v0", "gflownet.bag:Bag", 7, "The same, a small one.", preset="small"),
     KernelEntry("rlsuite/HyperGrid-large-v0", GRID, 128, "The same, 64 x 64.", preset="large"),
 )
 """The environments of this family."""
