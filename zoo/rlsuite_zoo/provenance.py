@@ -42,7 +42,11 @@ def running(words: Sequence[str]) -> Iterator[None]:
 
 
 def portable(words: Sequence[str]) -> str:
-    """A command without the options that name folders and cores of one machine, or that only write a page again."""
+    """A command without the options that name folders and cores of one machine, or that only write a page again.
+
+    Of another interpreter (--python) the name stays.
+    """
+    words = [Path(w).name if i and words[i - 1] == "--python" else w for i, w in enumerate(words)]
     places = [i for i, word in enumerate(words) if word in ("--out", "--runs", "--cells", "--jobs")]
     dropped = {i + offset for i in places for offset in (0, 1)}
     return shlex.join(w for i, w in enumerate(words) if i not in dropped and w != "--report-only")
@@ -81,12 +85,8 @@ def provenance_of() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, versions and date, so that a number can be judged later."""
-    words = command()[1:]
-    if "--out" in words:
-        at = words.index("--out")
-        words = words[:at] + words[at + 2 :]  # a folder of this machine is no part of the measurement
     return {
-        "command": shlex.join(["rlsuite", *words]),
+        "command": portable(command()),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),

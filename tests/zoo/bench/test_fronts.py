@@ -12,6 +12,7 @@ import pytest
 
 from rlsuite_envs.make import make_vector_env
 from rlsuite_zoo.bench import fronts
+from rlsuite_zoo.provenance import portable
 
 QUICK = {"C-MORL": {"num_envs": 6, "n_steps": 16, "divisions": 1, "eval_episodes": 1, "archive_size": 20}}
 
@@ -55,6 +56,7 @@ def test_ours_and_theirs_share_a_table_and_are_judged_alike(tmp_path: Path, caps
     assert (
         written["rows"][1]["hypervolume"] == theirs["hypervolume"] and "GPI-LS" in (tmp_path / "fronts.md").read_text()
     )
+    assert str(tmp_path) not in portable(["rlsuite", "bench", "fronts", "--python", python, "--out", str(tmp_path)])
     assert "morl-baselines was not measured" not in capsys.readouterr().out
 
 
