@@ -11,7 +11,8 @@ ways. A family writes these, each for N objects at once, and gets the Gymnasium 
     backward_mask(parts) -> [N, A]    moves that may have been the last one
     unmove(parts, action) -> [N, D]   the object without it
     length(parts) -> [N]          moves from the source; the same on every way
-    log_reward(parts) -> [N]      log R of finished objects
+    log_reward(parts) -> [N]      log R of finished objects; or, where what they are worth is a vector,
+    objectives(parts) -> [N, K]   that, with `reward_dim` K
 
 and, where all objects can be listed, `enumerate_states` and `state_index`. Two moves that make the same object of one
 parent are two actions and one edge: `merged` then names one of them, and only that one is in `backward_mask`; a
@@ -96,9 +97,19 @@ class Composed(Kernel[ComposedState, ComposedState, None]):
     def length(self, parts: Tensor) -> Tensor:
         """Moves from the source, [N] int64."""
 
-    @abstractmethod
     def log_reward(self, parts: Tensor) -> Tensor:
-        """The logarithm of R, [N], of objects that may be finished, in the kernel's dtype."""
+        """The logarithm of R, [N], of objects that may be finished, in the kernel's dtype.
+
+        Raises:
+            NotImplementedError: objects are worth a vector of objectives.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no single reward here; make one of `objectives`, or learn from their order."
+        )
+
+    def objectives(self, parts: Tensor) -> Tensor:
+        """What objects that may be finished are worth, [N, K], to be maximised; with one reward that, [N, 1]."""
+        return self.log_reward(parts).exp()[:, None]
 
     def merged(self, parts: Tensor) -> Tensor | None:
         """For each move the one that stands for it, [N, A] int64; None (the default) where no two make the same object.
@@ -180,7 +191,12 @@ class Composed(Kernel[ComposedState, ComposedState, None]):
         return ComposedState(parts, state.finished | stops), self._paid(state.parts, stops)
 
     def _paid(self, parts: Tensor, stops: Tensor) -> Tensor:
-        return torch.where(stops, self.log_reward(parts).exp(), 0.0).to(self.dtype)
+        worth = torch.where(stops[:, None], self.objectives(parts), 0.0).to(self.dtype)
+        return worth if self.reward_dim else worth[:, 0]
+
+    def info(self, state: ComposedState) -> dict[str, Tensor]:
+        """With several objectives, what the object as it is would be worth: "objectives" [B, K]."""
+        return {"objectives": self.objectives(state.parts)} if self.reward_dim else {}
 
     def transition(self, post_state: ComposedState, noise: None) -> tuple[ComposedState, None, Tensor]:
         """The state itself, and whether it is finished."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rlsuite_envs.checks import check_choice, check_integer, check_non_negative, check_positive
 from rlsuite_envs.drawing import Canvas
 from rlsuite_envs.gflownet.composed import Composed, ComposedState
+from rlsuite_envs.gflownet.surfaces import SURFACES
+from rlsuite_envs.multi_objective.fronts import check_gamma, nondominated
 
 __all__ = ["HyperGrid", "HyperGridParams"]
 
@@ -33,8 +37,11 @@ class HyperGridParams:
     r2: float = 2.0
     """And that of the modes, a band within these, at least 0."""
     border: str = "masked"
-    """"masked": every cell can be finished, and moves across the border are not allowed (torchgfn, gfnx, the papers on
+    """ "masked": every cell can be finished, and moves across the border are not allowed (torchgfn, gfnx, the papers on
     trajectory balance); "ends": an object whose coordinate reaches H - 1 must be finished (Bengio et al. 2021)."""
+
+    objectives: tuple[str, ...] = ()
+    """Names of surfaces (branin, currin, shubert, beale), two or more, that a grid of two axes pays in place of R."""
 
     def __post_init__(self) -> None:
         check_integer(self, "dims", 1, 16)
@@ -42,6 +49,19 @@ class HyperGridParams:
         check_positive(self, "r0")
         check_non_negative(self, "r1", "r2")
         check_choice(self, "border", ("masked", "ends"))
+        for name in self.objectives:
+            if name not in SURFACES:
+                raise ValueError(f"objectives={self.objectives!r}: {name!r} is none of {', '.join(SURFACES)}.")
+        if self.objectives and (
+            self.dims != 2 or len(set(self.objectives)) != len(self.objectives) or len(self.objectives) < 2
+        ):
+            raise ValueError(
+                f"objectives={self.objectives!r} with dims={self.dims}: give two or more different ones, on two axes."
+            )
+
+
+COMBINATIONS = tuple(names for count in (2, 3, 4) for names in combinations(SURFACES, count))
+"""The eleven sets of two to four surfaces."""
 
 
 class HyperGrid(Composed):
@@ -63,7 +83,8 @@ class HyperGrid(Composed):
     `Box(0, H - 1, (dims,))` int64: the cell.
 
     ## Rewards
-    R(x) where an object is finished, else 0.
+    R(x) where an object is finished, else 0. With `objectives` [K]: the values of these surfaces at the cell, the grid
+    spread over [-1, 1]^2; `info["objectives"]` has them of the cell as it is.
 
     ## Starting State
     The cell 0.
@@ -74,9 +95,11 @@ class HyperGrid(Composed):
 
     ## Arguments
     The fields of `HyperGridParams`. Presets: "easy" (r0 0.001) and "hard" (r0 0.0001, r1 1, r2 3) on 8 x 8 x 8 x 8,
-    "bengio" (8 x 8 x 8 x 8, r0 0.1, the border ends), "large" (64 x 64).
+    "bengio" (8 x 8 x 8 x 8, r0 0.1, the border ends), "large" (64 x 64); and with several objectives on 32 x 32, the
+    border ends, all eleven combinations: "branin-currin", ..., "branin-currin-shubert-beale".
 
-    Source: Bengio et al. 2021 (arXiv 2106.04399), section 4.1; Malkin et al. 2022 (arXiv 2201.13259), section 5.1.
+    Source: Bengio et al. 2021 (arXiv 2106.04399), section 4.1; Malkin et al. 2022 (arXiv 2201.13259), section 5.1;
+    Chen and Mauch 2024 (arXiv 2310.00386) for several objectives.
     """
 
     params_class = HyperGridParams
@@ -86,6 +109,7 @@ class HyperGrid(Composed):
         "hard": HyperGridParams(dims=4, r0=1e-4, r1=1.0, r2=3.0),
         "bengio": HyperGridParams(dims=4, border="ends"),
         "large": HyperGridParams(height=64),
+        **{"-".join(names): HyperGridParams(height=32, border="ends", objectives=names) for names in COMBINATIONS},
     }
     render_fps = 4
 
@@ -139,8 +163,39 @@ class HyperGrid(Composed):
         """The sum of the coordinates."""
         return parts.sum(1)
 
+    @property
+    def reward_dim(self) -> int | None:
+        """Number of `objectives`; None without any."""
+        return len(self.params.objectives) or None
+
+    @property
+    def objective_names(self) -> tuple[str, ...]:
+        """The surfaces."""
+        return self.params.objectives
+
+    def objectives(self, parts: Tensor) -> Tensor:
+        """The surfaces' values [N, K], or R [N, 1]."""
+        if not self.params.objectives:
+            return super().objectives(parts)
+        a, b = (2 * parts.to(self.dtype) / (self.params.height - 1) - 1).T
+        return torch.stack([SURFACES[name](a, b) for name in self.params.objectives], 1)
+
+    def pareto_front(self, gamma: float) -> np.ndarray:
+        """The exact front [n, K] of the objectives times gamma^moves, from all cells."""
+        if not self.params.objectives:
+            return super().pareto_front(gamma)
+        cells = self.enumerate_states()
+        worth = self.objectives(cells).double() * check_gamma(gamma) ** self.length(cells)[:, None].double()
+        return nondominated(worth.numpy(force=True))
+
     def log_reward(self, parts: Tensor) -> Tensor:
-        """The logarithm of R, [N]."""
+        """The logarithm of R, [N].
+
+        Raises:
+            NotImplementedError: the grid pays objectives.
+        """
+        if self.params.objectives:
+            return super().log_reward(parts)
         constants, far = self.params, self.params.height - 1
         distance = (2 * parts - far).abs()  # 2 (H - 1) times that from the middle
         outer = (2 * distance > far).all(1)
@@ -182,7 +237,7 @@ class HyperGrid(Composed):
         cells[:, 0] = torch.arange(height).repeat_interleave(rows)
         if rows > 1:
             cells[:, 1] = torch.arange(rows).repeat(height)
-        rewards = self.log_reward(cells.to(self.device)).cpu()
+        rewards = self.objectives(cells.to(self.device)).mean(1).log().cpu()
         low, high = float(rewards.min()), float(rewards.max())
         for cell, reward in zip(cells.tolist(), rewards.tolist(), strict=True):
             shade = round(255 - 175 * (reward - low) / max(high - low, 1e-9))
