@@ -200,7 +200,7 @@ class Composed(Kernel[ComposedState, ComposedState, None]):
 
     def transition(self, post_state: ComposedState, noise: None) -> tuple[ComposedState, None, Tensor]:
         """The state itself, and whether it is finished."""
-        return post_state, None, post_state.finished
+        return post_state, None, post_state.finished.clone()  # a caller may change what it was given
 
     def observe(self, state: ComposedState) -> Tensor:
         """The parts."""
